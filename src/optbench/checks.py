@@ -1,0 +1,130 @@
+"""What a value may be, stated once as an annotation, and errors that name the thing, the value and the remedy."""
+
+import difflib
+import math
+from collections.abc import Iterable
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+
+class UserError(ValueError):
+    """Something the user typed; its message is one line and is all that the user needs to see."""
+
+
+class Interval:
+    """A range of numbers in the usual notation, such as `[0, 1)`.
+
+    Args:
+        text: Bounds with a bracket where the bound belongs to the range and a parenthesis where not.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.low, self.high = (float(bound) for bound in text[1:-1].split(","))
+
+    def __contains__(self, value: float) -> bool:
+        above = value >= self.low if self.text[0] == "[" else value > self.low
+        below = value <= self.high if self.text[-1] == "]" else value < self.high
+        return above and below
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+Rate = Annotated[float, Interval("[0, inf)")]
+Positive = Annotated[float, Interval("(0, inf)")]
+Decay = Annotated[float, Interval("[0, 1)")]
+Fraction = Annotated[float, Interval("[0, 1]")]
+Count = Annotated[int, Interval("[1, inf)")]
+Index = Annotated[int, Interval("[0, inf)")]
+
+
+def nearest(kind: str, name: str, known: Iterable[str], listing: str) -> UserError:
+    """Return the error for a name that is not known, with the nearest one that is.
+
+    Args:
+        kind: What is named, such as `optimizer`.
+        name: The unknown name.
+        known: All names that would do.
+        listing: Command or phrase that shows them all.
+    """
+    known = sorted(known)
+    close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return UserError(f"no {kind} '{name}'; {hint}({len(known)} known: {listing})")
+
+
+def check(owner: str, name: str, value: Any, annotation: Any) -> Any:
+    """Return `value` as the annotation's type, or raise.
+
+    Args:
+        owner: Who takes the value, for the message.
+        name: What the value is called there.
+        value: The value as it was given.
+        annotation: A type, `Literal`, union or `Annotated[type, Interval]`.
+
+    Raises:
+        UserError: The value is of another type or outside the interval.
+    """
+    interval = next((x for x in getattr(annotation, "__metadata__", ()) if isinstance(x, Interval)), None)
+    base = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    if not _fits(value, base):
+        raise UserError(f"{owner}: {name}={value!r} is not {_describe(base)}")
+    value = _convert(value, base)
+    if interval is not None and value is not None and value not in interval:
+        raise UserError(f"{owner}: {name}={value!r} is outside {interval}")
+    return value
+
+
+def describe(annotation: Any) -> str:
+    """Return an annotation in words, such as `number in [0, 1)`."""
+    if get_origin(annotation) is Annotated:
+        base, *notes = get_args(annotation)
+        return f"{_describe(base)} in {notes[0]}".removeprefix("a ").removeprefix("an ")
+    return _describe(annotation).removeprefix("a ").removeprefix("an ")
+
+
+def _fits(value: Any, base: Any) -> bool:
+    origin = get_origin(base)
+    if base is Any:
+        return True
+    if origin is Literal:
+        return value in get_args(base)
+    if origin in (Union, UnionType):
+        return any(_member_fits(value, member) for member in get_args(base))
+    if base is NoneType or base is None:
+        return value is None
+    if origin is tuple:
+        return isinstance(value, list | tuple) and all(_fits(x, get_args(base)[0]) for x in value)
+    if base is float:
+        return isinstance(value, float | int) and not isinstance(value, bool) and not math.isnan(value)
+    if base is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, base) if isinstance(base, type) else callable(value)
+
+
+def _member_fits(value: Any, member: Any) -> bool:
+    if get_origin(member) is not Annotated:
+        return _fits(value, member)
+    base, interval, *_ = get_args(member)
+    return _fits(value, base) and value in interval
+
+
+def _convert(value: Any, base: Any) -> Any:
+    if base is float:
+        return float(value)
+    return tuple(value) if get_origin(base) is tuple else value
+
+
+def _describe(base: Any) -> str:
+    origin = get_origin(base)
+    if origin is Annotated:
+        return f"{_describe(get_args(base)[0])} in {get_args(base)[1]}"
+    if origin is Literal:
+        return "one of " + ", ".join(map(str, get_args(base)))
+    if origin in (Union, UnionType):
+        return " or ".join(_describe(member) for member in get_args(base))
+    if origin is tuple:
+        return f"a list, each {_describe(get_args(base)[0])}"
+    names = {float: "a number", int: "a whole number", bool: "true or false", str: "a word", NoneType: "null"}
+    return names.get(base, str(getattr(base, "__name__", base)))

@@ -1,0 +1,46 @@
+"""Adam."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from optbench.checks import Decay, Positive, Rate
+from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled
+
+
+class Adam(Optimizer):
+    """First moment of the gradient over the root of the second, both corrected for their start at zero.
+
+    `eps_form` says where eps stands: outside the root (the paper), inside it, or beside the uncorrected root (`hat`,
+    the paper's section 2, Keras). Decay is L2: it joins the gradient, and so both moments.
+
+    References:
+        Kingma & Ba, Adam: A Method for Stochastic Optimization, 2015, https://arxiv.org/abs/1412.6980
+    """
+
+    lr: Rate = 0.001
+    beta1: Decay = 0.9
+    beta2: Decay = 0.999
+    eps: Positive = 1e-8
+    weight_decay: Rate = 0.0
+    eps_form: Literal["outside", "inside", "hat"] = "outside"
+
+    @staticmethod
+    def init(p: Tensor) -> State:
+        return {"m": torch.zeros_like(p), "v": torch.zeros_like(p)}
+
+    @staticmethod
+    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
+        g = add_scaled(g, h["weight_decay"], p)
+        m = s["m"].lerp(g, 1 - h["beta1"])
+        v = s["v"].lerp(g * g, 1 - h["beta2"])
+        c1, c2 = 1 - h["beta1"] ** t, 1 - h["beta2"] ** t
+        match h["eps_form"]:
+            case "outside":
+                root = v.sqrt().add_(h["eps"] * c2**0.5)
+            case "inside":
+                root = (v + h["eps"] * c2).sqrt_()
+            case "hat":
+                root = v.sqrt().add_(h["eps"])
+        return m / root.mul_(c1 / c2**0.5), {"m": m, "v": v}

@@ -1,0 +1,299 @@
+"""The only machinery: an imperative shell around pure per-tensor updates.
+
+An optimizer states its hyperparameters as annotated fields, its state in `init` and its rule in `update`; everything
+else that torch, Lightning and a user expect of a `torch.optim.Optimizer` is here, once.
+"""
+
+import inspect
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, get_origin, get_type_hints
+
+import torch
+from torch import Tensor
+
+from optbench.checks import UserError, check, describe, nearest
+
+State = dict[str, Any]
+Hyper = Mapping[str, Any]
+Closure = Callable[[], Any]
+Params = Iterable[Any]
+
+PACK = 2**14  # parameters of up to this many elements share one vector: a kernel's launch costs more than its work
+SLICE = 2**17  # larger ones are cut to this on a CPU: an update's temporaries then never leave the cache
+
+
+def add_scaled(x: Tensor, a: Any, y: Tensor) -> Tensor:
+    """Return `x + a y`, in one kernel where `a` is a number, and `x` itself where that number is 0."""
+    if isinstance(a, Tensor):
+        return x + a * y
+    return torch.add(x, y, alpha=a) if a else x
+
+
+class Objective:
+    """The closure of a step: sets the gradients of one mini-batch's loss, and counts what that took.
+
+    Args:
+        loss: Function of nothing that returns the loss, a scalar tensor with its graph. Within one step it must
+            return the same function of the parameters at every call.
+        params: The parameters to differentiate with respect to.
+    """
+
+    def __init__(self, loss: Callable[[], Tensor], params: Iterable[Tensor]) -> None:
+        self.loss, self.params = loss, list(params)
+        self.grad_evals = self.loss_evals = self.hvp_evals = 0
+
+    def __call__(self) -> Tensor:
+        """Zero the gradients, evaluate the loss, differentiate it and return it."""
+        for p in self.params:
+            p.grad = None
+        loss = self.loss()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.grad_evals += 1
+        return loss
+
+
+@dataclass(slots=True)
+class Block:
+    """Parameters, or a slice of one, that a single call of `update` moves together.
+
+    Attributes:
+        params: The parameters; several only where the rule is element-wise.
+        span: The elements of the one flat parameter, or None for all of it.
+        t: Steps taken.
+        state: What `init` and `update` return: tensors in the shape that `gather` gives, or numbers.
+    """
+
+    params: list[Tensor]
+    span: slice | None
+    t: int
+    state: State
+
+    def gather(self, tensors: list[Tensor]) -> Tensor:
+        """Return tensors in the parameters' shapes as the one tensor that `update` sees."""
+        if len(tensors) > 1:
+            return torch.cat([x.reshape(-1) for x in tensors])
+        return tensors[0] if self.span is None else tensors[0].reshape(-1)[self.span]
+
+    def scatter(self, tensor: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield each parameter, or its slice, with its share of a tensor that `gather` could have returned."""
+        if len(self.params) > 1:
+            parts = torch.split(tensor, [p.numel() for p in self.params])
+            yield from ((p, part.view(p.shape)) for p, part in zip(self.params, parts, strict=True))
+        else:
+            yield self.gather(self.params), tensor
+
+
+class Optimizer(torch.optim.Optimizer):
+    """A pure update of one tensor, run over parameter groups.
+
+    A subclass annotates its hyperparameters, each with its range (`lr: Rate = 0.01`); one without a default has to be
+    given. A class body may also hold a plain `hyper = dict(lr=0.01)`, which checks types only.
+
+    Args:
+        params: Parameters, named parameters or parameter groups, as for any `torch.optim.Optimizer`.
+        search: The ranges in which a study may look for hyperparameters, as a config declares them; no rule reads it.
+        **hyper: The class's hyperparameters, for all groups that do not set their own.
+
+    Raises:
+        UserError: A hyperparameter is unknown, missing, of a wrong type or out of range, or a parameter is complex
+            or sparse.
+    """
+
+    hyper: ClassVar[dict[str, Any]] = {}
+    """Defaults by name; `inspect.Parameter.empty` where a value has to be given."""
+    kinds: ClassVar[dict[str, Any]] = {}
+    """Annotation by hyperparameter."""
+    whole_tensor: ClassVar[bool] = False
+    """Whether the rule needs each tensor in its own shape, rather than any part of a flat vector."""
+    whole_step: ClassVar[bool] = False
+    """Whether `update` returns the step itself, learning rate included, rather than a direction to scale by `lr`."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Collect the hyperparameters into `hyper`, the signature and the docstring."""
+        super().__init_subclass__(**kwargs)
+        plain = cls.__dict__.get("hyper", {})
+        typed = {
+            name: kind
+            for name, kind in get_type_hints(cls, include_extras=True).items()
+            if name in cls.__annotations__ and get_origin(kind) is not ClassVar and kind is not ClassVar
+        }
+        own = {name: cls.__dict__.get(name, inspect.Parameter.empty) for name in typed} | plain
+        base: type[Optimizer] = cls.__mro__[1]
+        cls.hyper = {**base.hyper, **own}
+        cls.kinds = {**base.kinds, **{name: type(value) for name, value in plain.items()}, **typed}
+        for name in typed.keys() & cls.__dict__.keys():
+            delattr(cls, name)  # a value belongs to a group; the class attribute would be read by mistake
+        P = inspect.Parameter
+        rest = [P(k, P.KEYWORD_ONLY, default=v, annotation=cls.kinds[k]) for k, v in cls.hyper.items()]
+        cls.__signature__ = inspect.Signature([P("params", P.POSITIONAL_OR_KEYWORD), *rest])  # type: ignore[attr-defined]
+        lines = [
+            f"    {name}: {describe(cls.kinds[name])}, " + ("required" if v is P.empty else f"default {v!r}") + "."
+            for name, v in cls.hyper.items()
+        ]
+        cls.__doc__ = f"{inspect.cleandoc(cls.__doc__ or '')}\n\nHyperparameters:\n" + "\n".join(lines)
+
+    def __init__(self, params: Params, *, search: Mapping[str, Any] | None = None, **hyper: Any) -> None:
+        for name in hyper.keys() - self.hyper.keys():
+            raise nearest(f"hyperparameter of {type(self).__name__}", name, self.hyper, ", ".join(self.hyper))
+        self._blocks: dict[int, tuple[tuple[int, ...], list[Block]]] = {}
+        self._state: defaultdict[Tensor, State] = defaultdict(dict)
+        super().__init__(params, {**self.hyper, **hyper})
+
+    # The rule --------------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def init(p: Tensor) -> State:
+        """Return the state of a parameter before its first step: tensors of its shape, or numbers."""
+        return {}
+
+    @staticmethod
+    def update(g: Tensor, p: Tensor, s: State, t: Any, h: Hyper) -> tuple[Tensor, State]:
+        """Return the direction to descend along, and the next state.
+
+        Args:
+            g: Gradient.
+            p: Parameter, of the same shape.
+            s: State; like g and p it belongs to the caller and is not changed.
+            t: Step, from 1.
+            h: Hyperparameters, numbers or tensors that broadcast against p.
+        """
+        raise NotImplementedError
+
+    # The shell -------------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def step(self, closure: Closure | None = None) -> Any:
+        """Move every parameter that has a gradient.
+
+        Args:
+            closure: Function that sets the gradients and returns the loss, called once first; see `Objective`.
+
+        Returns:
+            What the closure returned, or None.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for i, group in enumerate(self.param_groups):
+            for block in self._active(i, group):
+                self._advance(block, group)
+        return loss
+
+    def train(self) -> None:
+        """Put the parameters where the next gradient belongs; for most rules they always are."""
+
+    def eval(self) -> None:
+        """Put the parameters at the method's own iterate, to be evaluated; for most rules they always are."""
+
+    def _advance(self, block: Block, group: Hyper) -> None:
+        g, p = block.gather([p.grad for p in block.params if p.grad is not None]), block.gather(block.params)
+        block.t += 1
+        change, block.state = self.update(g, p, block.state, block.t, group)
+        if not self.whole_step and isinstance(group["lr"], Tensor):
+            change = group["lr"] * change
+        scale = 1.0 if self.whole_step or isinstance(group["lr"], Tensor) else group["lr"]
+        for target, part in block.scatter(change):
+            target.sub_(part, alpha=scale)
+
+    def _active(self, i: int, group: Hyper) -> list[Block]:
+        """Return the blocks of the parameters that have a gradient, packed anew only where that set has changed."""
+        params = [p for p in group["params"] if p.grad is not None and p.numel()]
+        key = tuple(map(id, params))
+        if i not in self._blocks or self._blocks[i][0] != key:
+            for p in params:
+                if p.grad.layout is not torch.strided:
+                    raise UserError(f"{type(self).__name__}: a gradient is {p.grad.layout}; use a dense one")
+            self._settle()
+            self._blocks[i] = key, self._pack(params)
+        return self._blocks[i][1]
+
+    def _pack(self, params: list[Tensor]) -> list[Block]:
+        blocks, packs = [], defaultdict(list)
+        for p in params:
+            t = self._state[p].get("step", 0)
+            if self.whole_tensor or p.numel() > PACK:
+                blocks += [Block([p], span, t, {}) for span in self._spans(p)]
+            else:
+                packs[p.dtype, p.device, t].append(p)
+        blocks += [Block(pack, None, t, {}) for (*_, t), pack in packs.items()]
+        for block in blocks:
+            states = [self._state[p] or self.init(p) for p in block.params]
+            for k in states[0].keys() - {"step"}:
+                values = [s[k] for s in states]
+                shaped = isinstance(values[0], Tensor) and values[0].shape == block.params[0].shape
+                block.state[k] = block.gather(values) if shaped else values[0]
+        return blocks
+
+    def _spans(self, p: Tensor) -> list[slice | None]:
+        if self.whole_tensor or p.numel() <= SLICE or p.device.type != "cpu" or not p.is_contiguous():
+            return [None]
+        return [slice(a, min(a + SLICE, p.numel())) for a in range(0, p.numel(), SLICE)]
+
+    def _settle(self) -> None:
+        """Write the state of all blocks back to the parameters that it belongs to, and forget the blocks."""
+        blocks = [block for _, group in self._blocks.values() for block in group]
+        self._blocks.clear()
+        slices: defaultdict[tuple[Tensor, str], list[Tensor]] = defaultdict(list)
+        for block in blocks:
+            size = sum(p.numel() for p in block.params)
+            for p in block.params:
+                self._state[p]["step"] = block.t
+            for k, value in block.state.items():
+                if block.span is not None and isinstance(value, Tensor) and value.dim():
+                    slices[block.params[0], k].append(value)
+                elif isinstance(value, Tensor) and len(block.params) > 1 and value.numel() == size:
+                    for p, part in block.scatter(value):
+                        self._state[p][k] = part
+                else:
+                    self._state.update({p: {**self._state[p], k: value} for p in block.params})
+        for (p, k), parts in slices.items():
+            self._state[p][k] = torch.cat(parts).view(p.shape)
+
+    # What torch, Lightning and pickle ask for ------------------------------------------------------------------------
+
+    @property
+    def state(self) -> defaultdict[Tensor, State]:
+        """State by parameter: `step`, and what `init` names. Reading it ends the blocks; the next step packs anew."""
+        self._settle()
+        return self._state
+
+    @state.setter
+    def state(self, value: Mapping[Tensor, State]) -> None:
+        self._blocks.clear()
+        self._state = defaultdict(dict, value)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore from a pickle, a deep copy or `load_state_dict`."""
+        self._blocks = {}
+        self.state = state.pop("state")
+        super().__setstate__(state)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters, with hyperparameters of their own where the group sets them.
+
+        Args:
+            param_group: `params`, and any hyperparameters by name.
+
+        Raises:
+            UserError: As for the class.
+        """
+        name = type(self).__name__
+        for key in param_group.keys() - self.hyper.keys() - {"params", "param_names", "initial_lr"}:
+            raise nearest(f"hyperparameter of {name}", key, self.hyper, ", ".join(self.hyper))
+        group = {**self.defaults, **param_group}
+        for key, kind in self.kinds.items():
+            if group[key] is inspect.Parameter.empty:
+                raise UserError(f"{name}: {key} is missing; give optimizer.{key}=<{describe(kind)}>")
+            group[key] = group[key] if isinstance(group[key], Tensor) else check(name, key, group[key], kind)
+        self.validate(group)
+        super().add_param_group(group)
+        for p in self.param_groups[-1]["params"]:
+            if p.is_complex() or p.layout is not torch.strided:
+                what = p.dtype if p.is_complex() else p.layout
+                raise UserError(f"{name}: a parameter is {what}; give dense real ones")
+
+    def validate(self, group: Hyper) -> None:
+        """Raise a `UserError` where hyperparameters do not fit together; those of one group are given."""
