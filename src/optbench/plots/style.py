@@ -1,0 +1,145 @@
+"""One look per optimizer for the whole suite, and the page that every figure is drawn on.
+
+A look is a colour, a dash pattern and a marker, so that two lines differ in greyscale and for a colour-blind reader
+too. It depends on the optimizer's name alone: a new optimizer changes nobody's.
+
+    with style.context():
+        axes.plot(x, y, **style.line("adam"))
+        style.save(figure, directory / "loss")
+"""
+
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
+from matplotlib.figure import Figure
+
+Dash = str | tuple[int, tuple[float, ...]]
+
+SOLID, DASHED, DOTTED, DASHDOT = "-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2))
+LONG, DOUBLE = (0, (9, 3)), (0, (6, 2, 1.5, 2, 1.5, 2))
+
+
+class Look(NamedTuple):
+    """How an optimizer is drawn: a colour, a dash pattern and a marker of matplotlib."""
+
+    colour: str
+    dash: Dash
+    marker: str
+
+
+CHOSEN = {
+    "sgd": Look("#000000", SOLID, "o"),
+    "momentum": Look("#0072B2", SOLID, "s"),
+    "nag": Look("#56B4E9", DASHED, "^"),
+    "adagrad": Look("#009E73", DASHDOT, "D"),
+    "rmsprop": Look("#CC79A7", SOLID, "v"),
+    "adadelta": Look("#E69F00", DASHED, "P"),
+    "adam": Look("#D55E00", SOLID, "X"),
+}
+"""The seven of the main study, in the colours of Okabe and Ito; and where a new name's look meets another's, a line."""
+
+COLOURS = "#332288 #44AA99 #117733 #999933 #CC6677 #882255 #AA4499 #4477AA #8C510A #7F7F7F".split()
+"""For all others, after Paul Tol's muted scheme: dark enough for a line on white."""
+DASHES: list[Dash] = [DASHED, DASHDOT, LONG, DOUBLE]
+MARKERS = "o s ^ D v P X < >".split()
+SALT = 1657  # the first for which no two of the suite's optimizers share all three, nor three of them a colour and dash
+
+HEIGHTS = LinearSegmentedColormap.from_list("heights", ["#ffffff", "#e4eaf0", "#b9c6d3", "#8d9dae"])
+"""Loss from low to high, pale enough for every look on top of it."""
+HALO = {"color": "white", "alpha": 0.8}
+
+
+def look(optimizer: str, variant: int = 0) -> Look:
+    """Return how an optimizer is drawn.
+
+    Args:
+        optimizer: Its name, as of the config or the class: `adamw` and `AdamW` are the same.
+        variant: From 0; tells apart several lines of one optimizer, by lightness and dash.
+    """
+    name = "".join(filter(str.isalnum, optimizer)).lower()
+    if name in CHOSEN:
+        own = CHOSEN[name]
+    else:
+        rest, colour = divmod(zlib.crc32(name.encode(), SALT), len(COLOURS))
+        rest, dash = divmod(rest, len(DASHES))
+        own = Look(COLOURS[colour], DASHES[dash], MARKERS[rest % len(MARKERS)])
+    if not variant:
+        return own
+    share = min(0.22 * variant, 0.66)
+    colour = to_hex(tuple(c + (1 - c) * share for c in to_rgb(own.colour)))
+    dashes = [own.dash, *(dash for dash in (SOLID, *DASHES) if dash != own.dash)]
+    markers = [own.marker, *(marker for marker in MARKERS if marker != own.marker)]
+    return Look(colour, dashes[variant % len(dashes)], markers[variant % len(markers)])
+
+
+def line(optimizer: str, variant: int = 0, points: int | None = None) -> dict[str, Any]:
+    """Return a look as keywords of `Axes.plot`.
+
+    Args:
+        optimizer: As for `look`.
+        variant: As for `look`.
+        points: How many points the line has; about eight of them then carry the marker, else none.
+    """
+    own = look(optimizer, variant)
+    keywords: dict[str, Any] = {"color": own.colour, "linestyle": own.dash}
+    if points is not None:
+        keywords |= {"marker": own.marker, "markevery": max(1, points // 8), "markersize": 4.5}
+    return keywords
+
+
+@contextmanager
+def context() -> Iterator[None]:
+    """Draw with the suite's defaults inside the `with`, and leave those of the process alone."""
+    with matplotlib.rc_context(
+        {
+            "figure.dpi": 110,
+            "savefig.dpi": 110,
+            "figure.constrained_layout.use": True,
+            "font.size": 9.5,
+            "axes.titlesize": 10.5,
+            "axes.titlelocation": "left",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "axes.axisbelow": True,
+            "axes.formatter.useoffset": False,
+            "grid.color": "#e6e6e6",
+            "grid.linewidth": 0.6,
+            "lines.linewidth": 1.6,
+            "legend.frameon": False,
+            "legend.fontsize": 8.5,
+            "svg.hashsalt": "optbench",
+            "path.simplify_threshold": 0.5,
+        }
+    ):
+        yield
+
+
+def save(figure: Figure, path: Path, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
+    """Write a figure, the same bytes for the same figure, and return the files.
+
+    Every file is written beside its place and then renamed, so that a reader never meets half of one.
+
+    Args:
+        figure: The figure.
+        path: Where, without an extension; its directory is made if it is missing.
+        formats: Extensions that matplotlib can write.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files = []
+    for kind in formats:
+        final = path.with_name(f"{path.name}.{kind}")
+        partial = final.with_name(f".{final.name}.{os.getpid()}")
+        try:
+            figure.savefig(partial, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
+            partial.replace(final)
+        finally:
+            partial.unlink(missing_ok=True)
+        files.append(final)
+    return files
