@@ -161,6 +161,11 @@ class Optimizer(torch.optim.Optimizer):
         """
         raise NotImplementedError
 
+    @staticmethod
+    def iterate(p: Tensor, s: State, h: Hyper) -> Tensor:
+        """Return the method's own iterate, where the parameter in training is another point; see `eval`."""
+        return p
+
     # The shell -------------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
@@ -182,11 +187,26 @@ class Optimizer(torch.optim.Optimizer):
                 self._advance(block, group)
         return loss
 
-    def train(self) -> None:
-        """Put the parameters where the next gradient belongs; for most rules they always are."""
-
+    @torch.no_grad()
     def eval(self) -> None:
-        """Put the parameters at the method's own iterate, to be evaluated; for most rules they always are."""
+        """Put the parameters at the method's own iterate, to be evaluated or saved; for most rules they always are."""
+        if type(self).iterate is Optimizer.iterate:
+            return
+        for group in self.param_groups:
+            for p in group["params"]:
+                s = self.state[p]
+                if s and "gradient_point" not in s:
+                    s["gradient_point"] = p.clone()
+                    p.copy_(self.iterate(p, s, group))
+
+    @torch.no_grad()
+    def train(self) -> None:
+        """Put the parameters back where the next gradient belongs, bit by bit."""
+        if type(self).iterate is Optimizer.iterate:
+            return
+        for p, s in self.state.items():
+            if "gradient_point" in s:
+                p.copy_(s.pop("gradient_point"))
 
     def _advance(self, block: Block, group: Hyper) -> None:
         g, p = block.gather([p.grad for p in block.params if p.grad is not None]), block.gather(block.params)
@@ -213,12 +233,15 @@ class Optimizer(torch.optim.Optimizer):
     def _pack(self, params: list[Tensor]) -> list[Block]:
         blocks, packs = [], defaultdict(list)
         for p in params:
-            t = self._state[p].get("step", 0)
+            s = self._state[p]
+            if "gradient_point" in s:
+                raise UserError(f"{type(self).__name__}: the parameters are at the iterate; call train() before step()")
+            t, numbers = s.get("step", 0), tuple(v for v in s.values() if not isinstance(v, Tensor))
             if self.whole_tensor or p.numel() > PACK:
                 blocks += [Block([p], span, t, {}) for span in self._spans(p)]
             else:
-                packs[p.dtype, p.device, t].append(p)
-        blocks += [Block(pack, None, t, {}) for (*_, t), pack in packs.items()]
+                packs[p.dtype, p.device, t, numbers].append(p)
+        blocks += [Block(pack, None, t, {}) for (_, _, t, _), pack in packs.items()]
         for block in blocks:
             states = [self._state[p] or self.init(p) for p in block.params]
             for k in states[0].keys() - {"step"}:

@@ -1,0 +1,45 @@
+"""RMSprop."""
+
+import torch
+from torch import Tensor
+
+from optbench.checks import Decay, Positive, Rate
+from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled
+
+
+class RMSprop(Optimizer):
+    """Divide the gradient by the root of a running mean of its square.
+
+    `centered` divides by an estimate of the standard deviation instead; `momentum` sums the scaled gradients, as does
+    Graves, who has both, and eps inside the root.
+
+    References:
+        Hinton, Neural Networks for Machine Learning, lecture 6e, 2012,
+        https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf
+        Graves, Generating Sequences With Recurrent Neural Networks, 2013, https://arxiv.org/abs/1308.0850
+    """
+
+    lr: Rate = 0.01
+    alpha: Decay = 0.99
+    eps: Positive = 1e-8
+    weight_decay: Rate = 0.0
+    momentum: Decay = 0.0
+    centered: bool = False
+    eps_inside: bool = False
+
+    @staticmethod
+    def init(p: Tensor) -> State:
+        return {"v": torch.zeros_like(p), "m": 0.0, "b": 0.0}
+
+    @staticmethod
+    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
+        g = add_scaled(g, h["weight_decay"], p)
+        v = s["v"].lerp(g * g, 1 - h["alpha"])
+        m, variance = s["m"], v
+        if h["centered"]:
+            m = (1 - h["alpha"]) * g + h["alpha"] * m
+            variance = (v - m * m).clamp_min_(0)  # rounding may leave it just below
+        root = (variance + h["eps"]).sqrt_() if h["eps_inside"] else variance.sqrt().add_(h["eps"])
+        scaled = g / root
+        b = add_scaled(scaled, h["momentum"], s["b"])
+        return b, {"v": v, "m": m, "b": s["b"] if b is scaled else b}
