@@ -1,10 +1,15 @@
 """What a value may be, stated once as an annotation, and errors that name the thing, the value and the remedy."""
 
 import difflib
+import functools
+import inspect
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class UserError(ValueError):
@@ -76,6 +81,43 @@ def check(owner: str, name: str, value: Any, annotation: Any) -> Any:
     return value
 
 
+def check_call(target: Callable[..., Any], given: Mapping[str, Any], later: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the arguments of a call, defaults included, each as the target's signature annotates it.
+
+    Args:
+        target: A class or function.
+        given: Arguments by name.
+        later: Names of arguments that the caller adds, which may be missing yet.
+
+    Raises:
+        UserError: An argument is unknown, missing, of a wrong type or out of range.
+    """
+    owner, kinds = target.__name__, inspect.Parameter
+    parameters = inspect.signature(target, eval_str=True).parameters
+    named = {k: p for k, p in parameters.items() if p.kind not in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)}
+    extra = {k: v for k, v in given.items() if k not in named}
+    if extra and not any(p.kind is kinds.VAR_KEYWORD for p in parameters.values()):
+        raise nearest(f"argument of {owner}", next(iter(extra)), named, ", ".join(named))
+    values = {k: given.get(k, p.default) for k, p in named.items() if k in given or k not in later}
+    for name, value in values.items():
+        annotation = named[name].annotation
+        if value is kinds.empty:
+            raise UserError(f"{owner}: {name} is missing; give {name}=<{describe(annotation)}>")
+        values[name] = check(owner, name, value, Any if annotation is kinds.empty else annotation)
+    return values | extra
+
+
+def checked(function: Callable[P, T]) -> Callable[P, T]:
+    """Return a function that checks its arguments by `check_call` first."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        given = inspect.signature(function).bind_partial(*args).arguments | kwargs
+        return function(**check_call(function, given))  # type: ignore[call-arg]
+
+    return call
+
+
 def describe(annotation: Any) -> str:
     """Return an annotation in words, such as `number in [0, 1)`."""
     if get_origin(annotation) is Annotated:
@@ -95,7 +137,9 @@ def _fits(value: Any, base: Any) -> bool:
     if base is NoneType or base is None:
         return value is None
     if origin is tuple:
-        return isinstance(value, list | tuple) and all(_fits(x, get_args(base)[0]) for x in value)
+        # a Sequence, since a config's list is no `list`
+        listed = isinstance(value, Sequence) and not isinstance(value, str)
+        return listed and all(_member_fits(x, get_args(base)[0]) for x in value)
     if base is float:
         return isinstance(value, float | int) and not isinstance(value, bool) and not math.isnan(value)
     if base is int:
@@ -121,7 +165,7 @@ def _describe(base: Any) -> str:
     if origin is Annotated:
         return f"{_describe(get_args(base)[0])} in {get_args(base)[1]}"
     if origin is Literal:
-        return "one of " + ", ".join(map(str, get_args(base)))
+        return "one of " * (len(get_args(base)) > 1) + ", ".join(map(str, get_args(base)))
     if origin in (Union, UnionType):
         return " or ".join(_describe(member) for member in get_args(base))
     if origin is tuple:

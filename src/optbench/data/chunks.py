@@ -1,0 +1,75 @@
+"""The training loader: chunks of mini-batches out of tensors in memory."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+CHUNK = 2**22  # numbers in a chunk: with more, a large batch would have a second copy of the data in memory
+
+
+class Chunks:
+    """An epoch at a time, items (x, y) with leading dimensions (mini-batches, batch).
+
+    The order of an epoch depends on the seed and the epoch alone. The last, smaller mini-batch is a chunk of its own. A
+    batch of all samples is neither shuffled nor copied.
+
+    Args:
+        x: Inputs, shape (samples, features).
+        y: Targets, shape (samples, ...), on the same device.
+        batch_size: Samples in a mini-batch.
+        seed: Of the order.
+        chunk_size: Mini-batches that are gathered at once; fewer where the chunk would be above 16 MiB.
+    """
+
+    def __init__(self, x: Tensor, y: Tensor, batch_size: int, seed: int = 0, chunk_size: int = 50) -> None:
+        self.x, self.y, self.batch_size, self.seed = x, y, batch_size, seed
+        self.epoch = 0
+        samples = len(x)
+        whole = samples - samples % batch_size
+        batches = max(1, min(chunk_size, CHUNK * samples // (batch_size * x.numel())))
+        self.edges = sorted({*range(0, whole, batches * batch_size), whole, samples})
+        self.batches_per_epoch = -(-samples // batch_size)
+        self._done, self._resume = 0, (0, 0)
+
+    def order(self, epoch: int) -> Tensor:
+        """Return the order of an epoch: indices of all samples, drawn on the CPU whatever the device."""
+        return torch.from_numpy(np.random.default_rng([self.seed, epoch]).permutation(len(self.x)))
+
+    def __len__(self) -> int:
+        return len(self.edges) - 1
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        epoch, done = self._resume
+        start, self._resume = (done if epoch == self.epoch else 0), (0, 0)
+        full = self.batch_size == len(self.x)
+        order = None if full else self.order(self.epoch).to(self.x.device)
+        for i in range(start, len(self)):
+            self._done = i + 1
+            rows = None if order is None else order[self.edges[i] : self.edges[i + 1]]
+            yield self._gather(self.x, rows), self._gather(self.y, rows)
+
+    def _gather(self, tensor: Tensor, rows: Tensor | None) -> Tensor:
+        if rows is None:
+            return tensor[None]
+        return tensor.index_select(0, rows).view(-1, min(self.batch_size, len(rows)), *tensor.shape[1:])
+
+    # What Lightning asks for ---------------------------------------------------------------------------------------
+
+    @property
+    def sampler(self) -> "Chunks":
+        """Itself: Lightning calls `loader.sampler.set_epoch` before each epoch."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that the next iteration gives."""
+        self.epoch = epoch
+
+    def state_dict(self) -> dict[str, int]:
+        """Return how far the epoch is, in chunks."""
+        return {"epoch": self.epoch, "done": self._done}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Let the next iteration, where it is of that epoch, go on from there."""
+        self._resume = state["epoch"], state["done"]
