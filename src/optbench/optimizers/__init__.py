@@ -5,14 +5,18 @@ import pkgutil
 
 from optbench.optimizers.base import Objective, Optimizer
 
-__all__ = ["Objective", "Optimizer"]
+CLASSES: dict[str, type[Optimizer]] = {}
+"""All optimizers by name, as found in this folder."""
 
 for _module in pkgutil.iter_modules(__path__):
     for _name, _item in vars(importlib.import_module(f"{__name__}.{_module.name}")).items():
-        if isinstance(_item, type) and issubclass(_item, Optimizer) and _item.__module__.endswith(_module.name):
-            globals()[_name] = _item
-            __all__ += [_name]
+        _own = isinstance(_item, type) and _item.__module__ == f"{__name__}.{_module.name}"
+        if _own and issubclass(_item, Optimizer) and _item is not Optimizer:
+            CLASSES[_name] = _item
+
+globals().update(CLASSES)
+__all__ = ["CLASSES", "Objective", "Optimizer", *CLASSES]
 
 
 def __getattr__(name: str) -> type[Optimizer]:
-    raise AttributeError(f"optbench.optimizers has no '{name}'; it has {', '.join(__all__)}")
+    raise AttributeError(f"optbench.optimizers has no '{name}'; it has {', '.join(CLASSES)}")
