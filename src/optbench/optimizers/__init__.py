@@ -11,7 +11,7 @@ CLASSES: dict[str, type[Optimizer]] = {}
 for _module in pkgutil.iter_modules(__path__):
     for _name, _item in vars(importlib.import_module(f"{__name__}.{_module.name}")).items():
         _own = isinstance(_item, type) and _item.__module__ == f"{__name__}.{_module.name}"
-        if _own and issubclass(_item, Optimizer) and _item is not Optimizer:
+        if _own and issubclass(_item, Optimizer) and _item.hyper:  # one without is what others build on
             CLASSES[_name] = _item
 
 globals().update(CLASSES)

@@ -53,6 +53,27 @@ class Objective:
         self.grad_evals += 1
         return loss
 
+    @torch.enable_grad()  # type: ignore[untyped-decorator]
+    def expand(self, params: list[Tensor]) -> tuple[Tensor, list[Tensor], Callable[[list[Tensor]], list[Tensor]]]:
+        """Return the loss, its gradients and the function from vectors to Hessian-vector products, all at one point.
+
+        Args:
+            params: What to differentiate with respect to; gradients, vectors and products are lists of their shapes.
+        """
+        loss = self.loss()
+        gradients = torch.autograd.grad(loss, params, create_graph=True, materialize_grads=True)
+        curved = [i for i, g in enumerate(gradients) if g.requires_grad]
+        self.grad_evals += 1
+
+        def product(vectors: list[Tensor]) -> list[Tensor]:
+            self.hvp_evals += 1
+            if not curved:
+                return [torch.zeros_like(p) for p in params]
+            outputs, along = [gradients[i] for i in curved], [vectors[i] for i in curved]
+            return list(torch.autograd.grad(outputs, params, along, retain_graph=True, materialize_grads=True))
+
+        return loss.detach(), [g.detach() for g in gradients], product
+
 
 @dataclass(slots=True)
 class Block:
@@ -109,6 +130,8 @@ class Optimizer(torch.optim.Optimizer):
     """Whether the rule needs each tensor in its own shape, rather than any part of a flat vector."""
     whole_step: ClassVar[bool] = False
     """Whether `update` returns the step itself, learning rate included, rather than a direction to scale by `lr`."""
+    parts: ClassVar[tuple[str, ...]] = ()
+    """Fields that belong to the optimizer instead of its groups: objects such as a model, which no state_dict holds."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Collect the hyperparameters into `hyper`, the signature and the docstring."""
@@ -120,7 +143,7 @@ class Optimizer(torch.optim.Optimizer):
             if name in cls.__annotations__ and get_origin(kind) is not ClassVar and kind is not ClassVar
         }
         own = {name: cls.__dict__.get(name, inspect.Parameter.empty) for name in typed} | plain
-        base: type[Optimizer] = cls.__mro__[1]
+        base = next(c for c in cls.__mro__[1:] if issubclass(c, Optimizer))  # Lightning wraps by a mixin in front
         cls.hyper = {**base.hyper, **own}
         cls.kinds = {**base.kinds, **{name: type(value) for name, value in plain.items()}, **typed}
         for name in typed.keys() & cls.__dict__.keys():
@@ -139,7 +162,10 @@ class Optimizer(torch.optim.Optimizer):
             raise nearest(f"hyperparameter of {type(self).__name__}", name, self.hyper, ", ".join(self.hyper))
         self._blocks: dict[int, tuple[tuple[int, ...], list[Block]]] = {}
         self._state: defaultdict[Tensor, State] = defaultdict(dict)
-        super().__init__(params, {**self.hyper, **hyper})
+        values = {**self.hyper, **hyper}
+        for part in self.parts:
+            setattr(self, part, self._check(part, values.pop(part)))
+        super().__init__(params, values)
 
     # The rule --------------------------------------------------------------------------------------------------------
 
@@ -288,6 +314,10 @@ class Optimizer(torch.optim.Optimizer):
         self._blocks.clear()
         self._state = defaultdict(dict, value)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a pickle or a deep copy keeps."""
+        return super().__getstate__() | {part: getattr(self, part) for part in self.parts}
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore from a pickle, a deep copy or `load_state_dict`."""
         self._blocks = {}
@@ -303,20 +333,23 @@ class Optimizer(torch.optim.Optimizer):
         Raises:
             UserError: As for the class.
         """
-        name = type(self).__name__
-        for key in param_group.keys() - self.hyper.keys() - {"params", "param_names", "initial_lr"}:
-            raise nearest(f"hyperparameter of {name}", key, self.hyper, ", ".join(self.hyper))
+        name, known = type(self).__name__, [key for key in self.hyper if key not in self.parts]
+        for key in param_group.keys() - set(known) - {"params", "param_names", "initial_lr"}:
+            raise nearest(f"hyperparameter of {name}", key, known, ", ".join(known))
         group = {**self.defaults, **param_group}
-        for key, kind in self.kinds.items():
-            if group[key] is inspect.Parameter.empty:
-                raise UserError(f"{name}: {key} is missing; give optimizer.{key}=<{describe(kind)}>")
-            group[key] = group[key] if isinstance(group[key], Tensor) else check(name, key, group[key], kind)
+        group |= {key: self._check(key, group[key]) for key in known}
         self.validate(group)
         super().add_param_group(group)
         for p in self.param_groups[-1]["params"]:
             if p.is_complex() or p.layout is not torch.strided:
                 what = p.dtype if p.is_complex() else p.layout
                 raise UserError(f"{name}: a parameter is {what}; give dense real ones")
+
+    def _check(self, key: str, value: Any) -> Any:
+        name, kind = type(self).__name__, self.kinds[key]
+        if value is inspect.Parameter.empty:
+            raise UserError(f"{name}: {key} is missing; give optimizer.{key}=<{describe(kind)}>")
+        return value if isinstance(value, Tensor) else check(name, key, value, kind)
 
     def validate(self, group: Hyper) -> None:
         """Raise a `UserError` where hyperparameters do not fit together; those of one group are given."""
