@@ -53,7 +53,7 @@ class Objective:
         self.grad_evals += 1
         return loss
 
-    @torch.enable_grad()  # type: ignore[untyped-decorator]
+    @torch.enable_grad()
     def expand(self, params: list[Tensor]) -> tuple[Tensor, list[Tensor], Callable[[list[Tensor]], list[Tensor]]]:
         """Return the loss, its gradients and the function from vectors to Hessian-vector products, all at one point.
 
