@@ -5,8 +5,9 @@ on the CPU, or on the device of the trainer that called it, and has
 
 - `features`, `outputs`: numbers of inputs and outputs that a model needs; known before `setup` too.
 - `task`: `classification` or `regression`; `loss(output, y)` is the mean cross-entropy or squared error.
-- `splits`: `{"train": (x, y), "val": (x, y), "test": (x, y)}`, without `val` where `val_fraction` is 0, and `split(name)`,
-  one of them. x is float32 of shape (samples, features); y is int64 of shape (samples,), or float32 (samples, outputs).
+- `splits`: `{"train": (x, y), "val": (x, y), "test": (x, y)}`, without `val` where `val_fraction` is 0; `split(name)`
+  is one of them. x is float32 of shape (samples, features); y is int64 of shape (samples,), or float32 of shape
+  (samples, outputs).
 - `train_dataloader()`: `Chunks`, whose items are x of shape (n, batch, features) with its y: n mini-batches that were
   gathered at once. What is left over at the end of an epoch is a smaller mini-batch in a chunk of its own.
 - `batches_per_epoch`: mini-batches, and so steps, in an epoch; `len` of the loader counts chunks.

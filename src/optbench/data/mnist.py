@@ -61,10 +61,13 @@ class MNISTSubset(Images):
         Raises:
             UserError: A file is not the one that was packed.
         """
-        for line in (SUBSET / "SHA256SUMS").read_text().splitlines():
-            digest, name = line.split()
-            if hashlib.sha256((SUBSET / name).read_bytes()).hexdigest() != digest:
-                raise UserError(f"{SUBSET / name} is damaged: its SHA-256 is not {digest}; install optbench anew")
+        try:
+            for line in (SUBSET / "SHA256SUMS").read_text().splitlines():
+                digest, name = line.split()
+                if hashlib.sha256((SUBSET / name).read_bytes()).hexdigest() != digest:
+                    raise UserError(f"{SUBSET / name} is damaged: its SHA-256 is not {digest}; install optbench anew")
+        except OSError as error:
+            raise UserError(f"{error.filename} cannot be read ({error.strerror}); install optbench anew") from None
         return [SUBSET / f"{name}.gz" for name in FILES]
 
 

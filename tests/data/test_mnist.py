@@ -1,0 +1,201 @@
+"""The files: embedded, raw, gzipped, damaged and missing."""
+
+import functools
+import gzip
+import hashlib
+import http.server
+import runpy
+import shutil
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+
+from optbench.checks import UserError
+from optbench.data import MNIST, FashionMNIST, MNISTSubset, mnist
+from optbench.data.idx import read_idx, write_idx
+from optbench.data.mnist import FILES
+
+CUT = Path(__file__).parents[2] / "scripts" / "cut_mnist"
+
+
+def fails(function, *parts):
+    with pytest.raises(UserError) as error:
+        function()
+    assert "\n" not in str(error.value)
+    for part in parts:
+        assert part in str(error.value)
+
+
+def test_subset_is_balanced_and_scaled():
+    data = MNISTSubset()
+    data.setup()
+    for name, each in (("train", 1000), ("test", 200)):
+        x, y = data.split(name)
+        assert y.bincount().tolist() == [each] * 10
+        assert (x.min(), x.max()) == (-1, 1)
+    # MNIST begins with these digits
+    assert data.split("train")[1][:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
+
+
+def test_subset_is_small():
+    assert sum(file.stat().st_size for file in mnist.SUBSET.iterdir()) <= 3_000_000
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_flipped_byte_trips_the_checksum(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(mnist, "SUBSET", Path(shutil.copytree(mnist.SUBSET, tmp_path / "subset")))
+    file = mnist.SUBSET / f"{name}.gz"
+    data = bytearray(file.read_bytes())
+    data[4] ^= 1  # the time in gzip's header, which no decompression looks at
+    file.write_bytes(data)
+    fails(MNISTSubset().setup, str(file), "SHA-256", "install optbench anew")
+
+
+def test_a_file_missing_from_the_package(tmp_path, monkeypatch):
+    monkeypatch.setattr(mnist, "SUBSET", tmp_path)
+    fails(MNISTSubset().setup, str(tmp_path), "install optbench anew")
+
+
+@pytest.mark.parametrize("val_fraction", [0.0, 0.2])
+def test_balanced_means_exactly(val_fraction):
+    data = MNISTSubset(subset="balanced", train_size=200, test_size=100, val_fraction=val_fraction)
+    data.setup()
+    for name, (_, y) in data.splits.items():
+        assert y.bincount().tolist() == [{"train": 20 - 20 * val_fraction, "val": 4, "test": 10}[name]] * 10
+
+
+def test_balanced_takes_no_more_than_the_rarest_class_allows(raw):
+    write_idx(raw / FILES[1], np.r_[np.zeros(60), np.arange(180) % 10].astype(np.uint8))
+    data = MNIST(root=raw, subset="balanced")
+    data.setup()
+    assert data.split("train")[1].bincount().tolist() == [18] * 10
+    fails(MNIST(root=raw, subset="balanced", train_size=190).setup, "train_size=190 is more than the 180 balanced")
+
+
+@pytest.mark.parametrize("folder", [".", "raw", "{}/raw"])
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("cls", [MNIST, FashionMNIST])
+def test_files_are_found_raw_and_gzipped(raw, tmp_path_factory, cls, folder, zipped):
+    root = tmp_path_factory.mktemp("root")
+    place = root / folder.format(cls.__name__)
+    place.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        write_idx(place / (f"{name}.gz" if zipped else name), read_idx(raw / name))
+    data = cls(root=str(root))
+    data.setup()
+    images = torchvision.datasets.mnist.read_image_file(str(raw / FILES[0]))
+    normalize = torchvision.transforms.Compose(
+        [torchvision.transforms.ToTensor(), torchvision.transforms.Normalize((0.5,), (0.5,))]
+    )
+    expected = torch.stack([normalize(image.numpy()[:, :, None]).flatten() for image in images])
+    assert torch.equal(data.split("train")[0], expected)
+    labels = torchvision.datasets.mnist.read_label_file(str(raw / FILES[1]))
+    assert torch.equal(data.split("train")[1], labels)
+
+
+def damage(data, how):
+    return {
+        "empty": b"",
+        "header cut short": data[:7],
+        "data cut short": data[:-1],
+        "too long": data + b"\0",
+        "another type": b"\0\0\x0d" + data[3:],
+        "text": b"<html>not found</html>",
+        "gzip cut short": gzip.compress(data)[:-9],
+        "gzip with a flipped byte": gzip.compress(data)[:-8] + bytes(8),
+        "no deflate": gzip.compress(data)[:10] + b"\xff" * 90,
+    }[how]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "empty",
+        "header cut short",
+        "data cut short",
+        "too long",
+        "another type",
+        "text",
+        "gzip cut short",
+        "gzip with a flipped byte",
+        "no deflate",
+    ],
+)
+def test_a_damaged_file_is_named(raw, how):
+    file = raw / FILES[2]
+    file.write_bytes(damage(file.read_bytes(), how))
+    fails(MNIST(root=raw).setup, str(file), "remove it to download it anew, or replace it")
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [((240, 28, 27), 240), ((240, 28, 28), 239), ((240, 28, 28, 1), 240)],
+)
+def test_files_that_do_not_fit_together(raw, images, labels):
+    write_idx(raw / FILES[0], np.zeros(images, np.uint8))
+    write_idx(raw / FILES[1], np.zeros(labels, np.uint8))
+    fails(MNIST(root=raw).setup, str(raw / FILES[0]), "replace both")
+
+
+def test_a_label_above_nine(raw):
+    write_idx(raw / FILES[3], np.full(60, 10, np.uint8))
+    fails(MNIST(root=raw).setup, str(raw / FILES[2]), "ten classes")
+
+
+def test_no_files_and_no_network_names_both_remedies(tmp_path, monkeypatch):
+    monkeypatch.setattr(torchvision.datasets.FashionMNIST, "mirrors", ["http://127.0.0.1:9/"])
+    fails(
+        FashionMNIST(root=tmp_path).setup,
+        f"FashionMNIST: no train-images-idx3-ubyte in data.root={tmp_path}",
+        "put the four IDX files there, or run once with a network",
+    )
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def address(raw, tmp_path_factory):
+    """The address of a server of the gzipped files."""
+    folder = tmp_path_factory.mktemp("server")
+    for name in FILES:
+        write_idx(folder / f"{name}.gz", read_idx(raw / name))
+    with http.server.HTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/", folder
+        server.shutdown()
+
+
+def test_missing_files_are_downloaded_once(address, tmp_path_factory, monkeypatch):
+    url, folder = address
+    sums = [(file.name, hashlib.md5(file.read_bytes()).hexdigest()) for file in folder.iterdir()]
+    monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [url])
+    monkeypatch.setattr(torchvision.datasets.MNIST, "resources", sums)
+    root = tmp_path_factory.mktemp("root")
+    MNIST(root=root).setup()
+    shutil.rmtree(folder)
+    data = MNIST(root=root)
+    data.setup()
+    assert len(data.split("train")[0]) == 240
+    assert all(path.is_file() for path in (root / "MNIST" / "raw").iterdir())
+
+
+def test_cut_takes_the_first_for_training_and_spreads_the_test(raw, tmp_path_factory, monkeypatch):
+    outs = [tmp_path_factory.mktemp("out") for _ in range(2)]
+    for out in outs:
+        monkeypatch.setattr(sys, "argv", ["cut_mnist", str(raw), "--out", str(out), "--train", "100", "--test", "20"])
+        runpy.run_path(str(CUT))
+    assert {f.name: f.read_bytes() for f in outs[0].iterdir()} == {f.name: f.read_bytes() for f in outs[1].iterdir()}
+    x, y, x_test, y_test = (read_idx(outs[0] / f"{name}.gz") for name in FILES)
+    full_x, full_y, full_test, full_labels = (read_idx(raw / name) for name in FILES)
+    ranks = np.array([(full_y[:i] == label).sum() for i, label in enumerate(full_y)])
+    assert np.array_equal(x, full_x[ranks < 10]) and np.array_equal(y, full_y[ranks < 10])
+    ranks = np.array([(full_labels[:i] == label).sum() for i, label in enumerate(full_labels)])
+    assert np.array_equal(x_test, full_test[ranks % 3 == 0]) and np.array_equal(y_test, full_labels[ranks % 3 == 0])
