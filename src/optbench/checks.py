@@ -71,8 +71,7 @@ def check(owner: str, name: str, value: Any, annotation: Any) -> Any:
     Raises:
         UserError: The value is of another type or outside the interval.
     """
-    interval = next((x for x in getattr(annotation, "__metadata__", ()) if isinstance(x, Interval)), None)
-    base = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    base, interval = _parts(annotation)
     if not _fits(value, base):
         raise UserError(f"{owner}: {name}={value!r} is not {_describe(base)}")
     value = _convert(value, base)
@@ -93,7 +92,7 @@ def check_call(target: Callable[..., Any], given: Mapping[str, Any], later: Iter
         UserError: An argument is unknown, missing, of a wrong type or out of range.
     """
     owner, kinds = target.__name__, inspect.Parameter
-    parameters = inspect.signature(target, eval_str=True).parameters
+    parameters = _signature(target).parameters
     named = {k: p for k, p in parameters.items() if p.kind not in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)}
     extra = {k: v for k, v in given.items() if k not in named}
     if extra and not any(p.kind is kinds.VAR_KEYWORD for p in parameters.values()):
@@ -103,7 +102,8 @@ def check_call(target: Callable[..., Any], given: Mapping[str, Any], later: Iter
         annotation = named[name].annotation
         if value is kinds.empty:
             raise UserError(f"{owner}: {name} is missing; give {name}=<{describe(annotation)}>")
-        values[name] = check(owner, name, value, Any if annotation is kinds.empty else annotation)
+        if name in given:
+            values[name] = check(owner, name, value, Any if annotation is kinds.empty else annotation)
     return values | extra
 
 
@@ -112,10 +112,23 @@ def checked(function: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        given = inspect.signature(function).bind_partial(*args).arguments | kwargs
+        given = _signature(function).bind_partial(*args).arguments | kwargs
         return function(**check_call(function, given))  # type: ignore[call-arg]
 
     return call
+
+
+@functools.cache
+def _parts(annotation: Any) -> tuple[Any, Interval | None]:
+    if get_origin(annotation) is not Annotated:
+        return annotation, None
+    base, *notes = get_args(annotation)
+    return base, next((x for x in notes if isinstance(x, Interval)), None)
+
+
+@functools.cache
+def _signature(target: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(target, eval_str=True)
 
 
 def describe(annotation: Any) -> str:
