@@ -1,0 +1,214 @@
+"""From a composed config to a finished run: check it, build it, train it, record how it ended."""
+
+import functools
+import inspect
+import logging
+import os
+import traceback
+import warnings
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from hydra.utils import get_class, get_object, instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from optbench import records
+from optbench.checks import Count, Index, Positive, UserError, check, nearest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def train(config: DictConfig) -> None:
+    """Train one composed config in Hydra's output directory; how it ended is in the record, and nothing is raised.
+
+    Raises:
+        UserError: The directory holds another run, or cannot be written.
+    """
+    hydra = HydraConfig.get()
+    quiet()
+    record = records.Record(Path(hydra.runtime.output_dir), resolve(config), list(hydra.overrides.task))
+    try:
+        record.finish(*fit(config, record))
+    except KeyboardInterrupt:
+        record.finish("failed", "interrupted")
+        raise
+    except Exception as error:  # any cell of a sweep may fail; the others go on
+        record.finish("failed", f"{type(error).__name__}: {' '.join(str(error).split())}")
+        (record.directory / "error.txt").write_text(traceback.format_exc())
+
+
+def fit(config: DictConfig, record: records.Record) -> tuple[str, str]:
+    """Build everything that a config names and train it; return the status and the reason.
+
+    The seed is set before the model is built and the mini-batches draw from a generator of their own, so every
+    optimizer of the same seed starts from the same weights and sees the same batches.
+    """
+    import lightning.pytorch as lightning
+    import torch
+
+    from optbench.training import Diverged, Training
+
+    torch.set_num_threads(config.threads)
+    lightning.seed_everything(config.seed, verbose=False)
+    data = instantiate(config.data)
+    data.setup()
+    model = instantiate(config.model)(data.features, data.outputs)
+    logger = instantiate(config.logger) if config.logger else None
+    if logger:
+        logger.log_hyperparams(flatten(resolve(config)))
+    interactive = HydraConfig.get().mode == RunMode.RUN and os.isatty(1)
+    trainer = instantiate(
+        config.trainer,
+        logger=logger or False,
+        callbacks=[lightning.callbacks.RichProgressBar()] if interactive else [],
+        enable_progress_bar=interactive,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        num_sanity_val_steps=0,
+    )
+    schedule, unit = build_schedule(config.schedule, data.batches_per_epoch, config.trainer.max_epochs)
+    module = Training(
+        model,
+        data,
+        build_optimizer(config.optimizer, model, data.batches_per_epoch * config.trainer.max_epochs),
+        schedule,
+        unit,
+        record,
+        config.divergence,
+        config.trajectory,
+    )
+    status, reason = "done", ""
+    try:
+        trainer.fit(module, data)
+    except Diverged as error:
+        status, reason = "diverged", str(error)
+    if module.snapshots:
+        steps, weights = zip(*module.snapshots, strict=True)
+        record.trajectory(steps, torch.stack(weights).numpy())
+    trainer.save_checkpoint(record.directory / "checkpoint.ckpt")
+    return status, reason
+
+
+def validate(config: DictConfig, directory: Path) -> None:
+    """Build all parts of a run, without training it, so that whatever is wrong shows before anything is written.
+
+    Args:
+        config: The composed config of one run.
+        directory: Where the run would be recorded.
+
+    Raises:
+        UserError: A part does not exist or refuses its values, or the directory will not do.
+    """
+    import lightning.pytorch as lightning
+
+    records.vacant(directory)
+    check("train", "seed", config.seed, Index)
+    check("train", "threads", config.threads, Count)
+    check("train", "divergence", config.divergence, Positive)
+    check("trainer", "max_epochs", config.trainer.get("max_epochs"), Count)
+    names = inspect.signature(lightning.Trainer).parameters
+    for name in config.trainer.keys() - names - {"_target_"}:
+        raise nearest("keyword of trainer", str(name), names, "Lightning's Trainer")
+    data = dataset(OmegaConf.to_yaml({**config.data, "seed": 0}, resolve=True))
+    try:
+        model = construct("model", config.model)(data.features, data.outputs)
+        steps = data.batches_per_epoch * config.trainer.max_epochs
+        optimizer = build_optimizer(config.optimizer, model, steps)(model.parameters())
+        schedule, _ = build_schedule(config.schedule, data.batches_per_epoch, config.trainer.max_epochs)
+        schedule(0, optimizer.param_groups[0].get("lr", 0.0))
+    except TypeError as error:
+        raise UserError(" ".join(str(error).split())) from None
+
+
+@functools.lru_cache(maxsize=1)
+def dataset(text: str) -> Any:
+    """Return the data module of a config in YAML, loaded; the cells of a sweep mostly share one."""
+    data = construct("data", OmegaConf.create(text))
+    data.setup()
+    return data
+
+
+def construct(group: str, config: Any) -> Any:
+    """Return what a config's `_target_` makes, after a check of its keywords.
+
+    Raises:
+        UserError: There is no such target, or it refuses a keyword or a value.
+    """
+    try:
+        return instantiate(config)
+    except InstantiationException as error:
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from None
+        raise UserError(f"{group}: {' '.join(str(error.__cause__ or error).split())}") from None
+
+
+class Guard(Callback):
+    """Refuses a single run before Hydra has touched its directory; a sweep is checked by its sweeper."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Check the run; Hydra swallows errors of callbacks, but not an exit."""
+        HydraConfig.instance().set_config(config)
+        try:
+            validate(config, Path(config.hydra.run.dir))
+        except UserError as error:
+            raise SystemExit(str(error)) from None
+
+
+def quiet() -> None:
+    """Silence Lightning's notices: on our data, our loop and single processes they are either wrong or known."""
+    import lightning.pytorch  # noqa: F401  (its import sets the level anew)
+
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning.*")
+
+
+def build_optimizer(config: DictConfig, model: "nn.Module", total_steps: int) -> Any:
+    """Return what makes the configured optimizer from parameters.
+
+    A class that needs `total_steps` or the `model` itself is given the run's own, unless the config says otherwise.
+    """
+    known = {"total_steps": total_steps, "model": model}
+    hyper = get_class(config._target_).hyper  # type: ignore[attr-defined]
+    return partial(instantiate(config), **{k: v for k, v in known.items() if k in hyper and k not in config})
+
+
+def build_schedule(
+    config: DictConfig, batches_per_epoch: int, epochs: int
+) -> tuple[Callable[[int, float], float], str]:
+    """Return the configured schedule and its unit; one that needs the `total` length is given the run's own.
+
+    Raises:
+        UserError: The unit is neither `step` nor `epoch`, or the schedule refuses a value.
+    """
+    unit = check("schedule", "unit", config.get("unit"), Literal["step", "epoch"])
+    keywords = {k: v for k, v in config.items() if k != "unit"}
+    if "total" in inspect.signature(get_object(config._target_)).parameters and config.get("total") is None:
+        keywords["total"] = epochs * (batches_per_epoch if unit == "step" else 1)
+    return construct("schedule", OmegaConf.create(keywords)), unit
+
+
+def resolve(config: DictConfig) -> dict[str, Any]:
+    """Return a config as plain values, with the defaults of everything that it makes filled in."""
+    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    for group in ("data", "model", "optimizer", "schedule"):
+        parameters = inspect.signature(get_object(plain[group]["_target_"])).parameters.values()
+        defaults = {
+            p.name: p.default for p in parameters if isinstance(p.default, bool | int | float | str | tuple | None)
+        }
+        plain[group] = {**plain[group], **defaults, **plain[group]}
+    return plain
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested keys as dotted ones: `{"optimizer": {"lr": 1}}` becomes `{"optimizer.lr": 1}`."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return flat
