@@ -1,0 +1,196 @@
+"""Lines with bands over seeds, in a grid of panels: which there are, how each is drawn, what the axes show."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from optbench.plots import style
+from optbench.results.frame import labels
+
+CAPTION = "Line: mean over the seeds; band: from the lowest of them to the highest."
+RATIO = 20  # largest value by smallest from which on a log scale shows more
+
+
+@dataclass(frozen=True)
+class Series:
+    """The runs of one line, which differ in their seeds only.
+
+    Attributes:
+        optimizer: Whose they are.
+        name: What the legend calls them.
+        look: Keywords of `Axes.plot`.
+        runs: Their rows of the frame.
+    """
+
+    optimizer: str
+    name: str
+    look: dict[str, Any]
+    runs: pd.DataFrame
+
+    def of(self, data: pd.DataFrame, *statuses: str) -> pd.DataFrame:
+        """Return the part of evaluations or steps that belongs to runs of these statuses."""
+        return data[data["run"].isin(self.runs.index[self.runs["status"].isin(statuses)])]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What one panel shows: two columns of the data, and what the axes call them."""
+
+    y: str
+    title: str
+    x: str = "epoch"
+    label: str = "epoch"
+
+    @property
+    def scale(self) -> float:
+        """Accuracies are shown in per cent."""
+        return 100.0 if self.y.endswith("accuracy") else 1.0
+
+
+def split(frame: pd.DataFrame) -> list[Series]:
+    """Return the lines of a frame of runs, in its order.
+
+    Where the runs differ in the optimizer alone, each has its own look. Else the look tells the other settings, and
+    each optimizer belongs in panels of its own.
+    """
+    keys = labels(frame)
+    others = frame[keys[1:]].astype(str).agg(", ".join, axis=1) if keys[1:] else frame["optimizer"]
+    looks = _shades(frame, others) if keys[1:] else {name: style.line(name) for name in others}
+    return [
+        Series(frame["optimizer"][at[0]], others[at[0]], looks[others[at[0]]], frame.loc[at])
+        for at in frame.groupby(keys, sort=False, dropna=False).groups.values()
+    ]
+
+
+def draw(
+    frame: pd.DataFrame, data: pd.DataFrame, panels: Sequence[Panel], title: str, caption: str = CAPTION
+) -> Figure:
+    """Return a figure of panels, a line for each setting of the runs.
+
+    The panels are side by side, or two by two where there are four. Runs that differ in more than their optimizer
+    have a row of panels for each optimizer.
+
+    Args:
+        frame: The runs.
+        data: Their evaluations or steps.
+        panels: What to show.
+        title: What stands above.
+        caption: What stands below.
+    """
+    series = split(frame)
+    optimizers = list(dict.fromkeys(s.optimizer for s in series))
+    faceted = len(optimizers) > 1 and len(labels(frame)) > 1
+    rows, columns = (len(optimizers), len(panels)) if faceted else (2, 2) if len(panels) == 4 else (1, len(panels))
+    size = (2.6 * columns + 2, 1.9 * rows + 1) if faceted else (3.9 * columns + 2, 3 * rows + 0.8)
+    figure = Figure(figsize=size)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    groups = [[s for s in series if s.optimizer == name] for name in optimizers] if faceted else [series]
+    for i, panel in enumerate(panels):
+        curves = {id(s): _curve(s, data, panel) for s in series}
+        low, high, log = _window([curve for curve in curves.values() if len(curve)])
+        for j, group in enumerate(groups):
+            ax = axes[j, i] if faceted else axes.flat[i]
+            for s in group:
+                _line(ax, s, curves[id(s)])
+                _crosses(ax, s, data, panel, high if panel.scale == 1 else low)
+            _axes(ax, panel, low, high, log)
+            _leaving(ax, group, [curves[id(s)] for s in group], low, high)
+            if j == 0:
+                ax.set_title(panel.title)
+            if j == len(groups) - 1:
+                ax.set_xlabel(panel.label)
+    if faceted:
+        for ax, name in zip(axes[:, 0], optimizers, strict=True):
+            ax.set_ylabel(name, fontweight="bold")
+    legend(figure, series, ", ".join(labels(frame)[1:]) or None)
+    figure.suptitle(title, x=0.01, ha="left")
+    figure.supxlabel(caption, x=0.01, ha="left", fontsize=8, color="0.35")
+    return figure
+
+
+def legend(figure: Figure, series: Sequence[Series], title: str | None) -> None:
+    """Put one legend of all lines to the right of a figure's panels; it says which settings lack runs."""
+    handles = {}
+    for name in dict.fromkeys(s.name for s in series):
+        status = pd.concat([s.runs["status"] for s in series if s.name == name])
+        lacking = "" if (status == "done").all() else f"\n({(status == 'done').sum()} of {len(status)} runs done)"
+        handles[name + lacking] = Line2D([], [], **next(s.look for s in series if s.name == name))
+    figure.legend(list(handles.values()), list(handles), title=title, loc="outside right upper", handlelength=3.2)
+
+
+def _shades(frame: pd.DataFrame, names: "pd.Series[str]") -> dict[str, dict[str, Any]]:
+    """Return a look for each setting: from dark to light where it is a number, else a colour of its own."""
+    keys, distinct = labels(frame)[1:], names.unique()
+    if len(keys) == 1 and pd.to_numeric(frame[keys[0]], errors="coerce").nunique() > 1:
+        colours: Iterable[Any] = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(distinct)))
+    else:
+        colours = (style.COLOURS[i % len(style.COLOURS)] for i in range(len(distinct)))
+    dashes = [style.SOLID, *style.DASHES]
+    return {
+        name: {"color": colour, "linestyle": dashes[i % len(dashes)]}
+        for i, (name, colour) in enumerate(zip(distinct, colours, strict=True))
+    }
+
+
+def _curve(series: Series, data: pd.DataFrame, panel: Panel) -> pd.DataFrame:
+    """Return x, mean, low and high by step over the finished runs, without the untrained model."""
+    own = series.of(data, "done")
+    steps = own[own["step"] > 0].groupby("step")
+    y, x = steps[panel.y], steps[panel.x].mean()
+    return panel.scale * pd.DataFrame({"mean": y.mean(), "min": y.min(), "max": y.max()}).assign(x=x / panel.scale)
+
+
+def _window(curves: Sequence[pd.DataFrame]) -> tuple[float, float, bool]:
+    """Return the y-limits that show most of all lines, and whether on a log scale."""
+    values = np.concatenate([curve[["mean", "min", "max"]].to_numpy().ravel() for curve in curves] or [np.ones(1)])
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return 0.0, 1.0, False
+    log = values.min() > 0 and values.max() / values.min() > RATIO
+    values = np.log10(values) if log else values
+    first, third = np.quantile(values, [0.25, 0.75])
+    reach = 3 * (third - first)
+    low, high = max(values.min(), first - reach), min(values.max(), third + reach)
+    margin = 0.04 * (high - low) or 0.04 * abs(high) or 1.0
+    low, high = low - margin, high + margin
+    return (10**low, 10**high, True) if log else (low, high, False)
+
+
+def _line(ax: Axes, series: Series, curve: pd.DataFrame) -> None:
+    marks: dict[str, Any] = {"marker": "o", "markersize": 3.5} if len(curve) == 1 else {}
+    ax.plot(curve["x"], curve["mean"], **series.look, **marks)
+    if (series.runs["status"] == "done").sum() > 1:
+        ax.fill_between(curve["x"], curve["min"], curve["max"], color=series.look["color"], alpha=0.15, linewidth=0)
+
+
+def _crosses(ax: Axes, series: Series, data: pd.DataFrame, panel: Panel, edge: float) -> None:
+    """Mark where each diverged run was last seen, at the edge towards which it left."""
+    last = series.of(data, "diverged").groupby("run")[panel.x].max()
+    if len(last):
+        ax.plot(last, np.full(len(last), edge), "x", color=series.look["color"], markersize=7, clip_on=False)
+
+
+def _axes(ax: Axes, panel: Panel, low: float, high: float, log: bool) -> None:
+    if log:
+        ax.set_yscale("log")
+    ax.set_ylim(low, high)
+    if panel.x == "epoch":
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _leaving(ax: Axes, group: Sequence[Series], curves: Sequence[pd.DataFrame], low: float, high: float) -> None:
+    """Name the lines that leave the panel, with how far they go."""
+    below = [f"{s.name} {c['mean'].min():.3g}" for s, c in zip(group, curves, strict=True) if c["mean"].min() < low]
+    above = [f"{s.name} {c['mean'].max():.3g}" for s, c in zip(group, curves, strict=True) if c["mean"].max() > high]
+    for names, y, va, word in ((below, 0.02, "bottom", "down to"), (above, 0.98, "top", "up to")):
+        if names:
+            text = f"outside, {word}: " + ", ".join(names)
+            ax.text(0.98, y, text, transform=ax.transAxes, ha="right", va=va, fontsize=7.5, color="0.35")

@@ -1,0 +1,1 @@
+"""From run records to tables: records -> one tidy frame -> statistics -> tables."""
