@@ -5,6 +5,7 @@ else that torch, Lightning and a user expect of a `torch.optim.Optimizer` is her
 """
 
 import inspect
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -97,6 +98,10 @@ class Block:
             return torch.cat([x.reshape(-1) for x in tensors])
         return tensors[0] if self.span is None else tensors[0].reshape(-1)[self.span]
 
+    def gradient(self) -> Tensor:
+        """Return the gradients as `update` sees them."""
+        return self.gather([p.grad for p in self.params if p.grad is not None])
+
     def scatter(self, tensor: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield each parameter, or its slice, with its share of a tensor that `gather` could have returned."""
         if len(self.params) > 1:
@@ -160,7 +165,8 @@ class Optimizer(torch.optim.Optimizer):
     def __init__(self, params: Params, *, search: Mapping[str, Any] | None = None, **hyper: Any) -> None:
         for name in hyper.keys() - self.hyper.keys():
             raise nearest(f"hyperparameter of {type(self).__name__}", name, self.hyper, ", ".join(self.hyper))
-        self._blocks: dict[int, tuple[tuple[int, ...], list[Block]]] = {}
+        self._blocks: list[tuple[Block, int]] = []
+        self._packed: list[list[int]] = []
         self._state: defaultdict[Tensor, State] = defaultdict(dict)
         values = {**self.hyper, **hyper}
         for part in self.parts:
@@ -208,9 +214,7 @@ class Optimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for i, group in enumerate(self.param_groups):
-            for block in self._active(i, group):
-                self._advance(block, group)
+        self._move(self._active())
         return loss
 
     @torch.no_grad()
@@ -234,8 +238,13 @@ class Optimizer(torch.optim.Optimizer):
             if "gradient_point" in s:
                 p.copy_(s.pop("gradient_point"))
 
+    def _move(self, blocks: list[tuple[Block, Hyper]]) -> None:
+        """Move the parameters of all blocks, each given with its group; a rule with numbers for all overrides this."""
+        for block, group in blocks:
+            self._advance(block, group)
+
     def _advance(self, block: Block, group: Hyper) -> None:
-        g, p = block.gather([p.grad for p in block.params if p.grad is not None]), block.gather(block.params)
+        g, p = block.gradient(), block.gather(block.params)
         block.t += 1
         change, block.state = self.update(g, p, block.state, block.t, group)
         if not self.whole_step and isinstance(group["lr"], Tensor):
@@ -244,17 +253,18 @@ class Optimizer(torch.optim.Optimizer):
         for target, part in block.scatter(change):
             target.sub_(part, alpha=scale)
 
-    def _active(self, i: int, group: Hyper) -> list[Block]:
+    def _active(self) -> list[tuple[Block, Hyper]]:
         """Return the blocks of the parameters that have a gradient, packed anew only where that set has changed."""
-        params = [p for p in group["params"] if p.grad is not None and p.numel()]
-        key = tuple(map(id, params))
-        if i not in self._blocks or self._blocks[i][0] != key:
-            for p in params:
+        params = [[p for p in group["params"] if p.grad is not None and p.numel()] for group in self.param_groups]
+        key = [list(map(id, group)) for group in params]
+        if key != self._packed:
+            for p in itertools.chain(*params):
                 if p.grad.layout is not torch.strided:
                     raise UserError(f"{type(self).__name__}: a gradient is {p.grad.layout}; use a dense one")
             self._settle()
-            self._blocks[i] = key, self._pack(params)
-        return self._blocks[i][1]
+            self._blocks = [(block, i) for i, group in enumerate(params) for block in self._pack(group)]
+            self._packed = key
+        return [(block, self.param_groups[i]) for block, i in self._blocks]
 
     def _pack(self, params: list[Tensor]) -> list[Block]:
         blocks, packs = [], defaultdict(list)
@@ -283,10 +293,9 @@ class Optimizer(torch.optim.Optimizer):
 
     def _settle(self) -> None:
         """Write the state of all blocks back to the parameters that it belongs to, and forget the blocks."""
-        blocks = [block for _, group in self._blocks.values() for block in group]
-        self._blocks.clear()
+        blocks, self._blocks, self._packed = self._blocks, [], []
         slices: defaultdict[tuple[Tensor, str], list[Tensor]] = defaultdict(list)
-        for block in blocks:
+        for block, _ in blocks:
             size = sum(p.numel() for p in block.params)
             for p in block.params:
                 self._state[p]["step"] = block.t
@@ -311,7 +320,7 @@ class Optimizer(torch.optim.Optimizer):
 
     @state.setter
     def state(self, value: Mapping[Tensor, State]) -> None:
-        self._blocks.clear()
+        self._blocks, self._packed = [], []
         self._state = defaultdict(dict, value)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -320,7 +329,6 @@ class Optimizer(torch.optim.Optimizer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore from a pickle, a deep copy or `load_state_dict`."""
-        self._blocks = {}
         self.state = state.pop("state")
         super().__setstate__(state)
 
