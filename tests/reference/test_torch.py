@@ -28,6 +28,20 @@ PAIRS = {
     "rmsprop_momentum": ("RMSprop", "RMSprop", RMSPROP | dict(centered=True, momentum=0.5), {}, {}),
     "adam": ("Adam", "Adam", dict(lr=0.05, **SCALED), *BETAS),
     "adamw": ("AdamW", "AdamW", dict(lr=0.05, **SCALED), *BETAS),
+    "adamax": ("Adamax", "Adamax", dict(lr=0.05, **SCALED), *BETAS),
+    "nadam": ("NAdam", "NAdam", dict(lr=0.05, momentum_decay=0.1, **SCALED), *BETAS),
+    "amsgrad": (
+        *("AMSGrad", "Adam", dict(lr=0.05, **SCALED)),
+        *(dict(beta1=0.8, beta2=0.7, form="torch"), dict(betas=(0.8, 0.7), amsgrad=True)),
+    ),
+    "radam": ("RAdam", "RAdam", dict(lr=0.05, **SCALED), dict(beta1=0.8, beta2=0.9), dict(betas=(0.8, 0.9))),
+    "rprop": (
+        *("Rprop", "Rprop", dict(lr=0.02)),
+        *(
+            dict(eta_minus=0.4, eta_plus=1.3, step_min=1e-3, step_max=0.3),
+            dict(etas=(0.4, 1.3), step_sizes=(1e-3, 0.3)),
+        ),
+    ),
 }
 
 

@@ -1,0 +1,35 @@
+"""Adamax."""
+
+import torch
+from torch import Tensor
+
+from optbench.checks import Decay, Rate
+from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled
+
+
+class Adamax(Optimizer):
+    """Adam with the largest recent gradient, exponentially forgotten, in place of the root of the second moment.
+
+    The paper's own rule has eps 0.
+
+    References:
+        Kingma & Ba, Adam: A Method for Stochastic Optimization, 2015, https://arxiv.org/abs/1412.6980
+    """
+
+    lr: Rate = 0.002
+    beta1: Decay = 0.9
+    beta2: Decay = 0.999
+    eps: Rate = 1e-8
+    weight_decay: Rate = 0.0
+
+    @staticmethod
+    def init(p: Tensor) -> State:
+        return {"m": torch.zeros_like(p), "u": torch.zeros_like(p)}
+
+    @staticmethod
+    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
+        g = add_scaled(g, h["weight_decay"], p)
+        m = s["m"].lerp(g, 1 - h["beta1"])
+        eps = h["eps"] + torch.finfo(p.dtype).tiny  # a coordinate without any gradient yet would be 0 / 0
+        u = torch.maximum(h["beta2"] * s["u"], g.abs().add_(eps))
+        return (m / u).div_(1 - h["beta1"] ** t), {"m": m, "u": u}

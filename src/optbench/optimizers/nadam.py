@@ -1,0 +1,46 @@
+"""NAdam."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from optbench.checks import Decay, Positive, Rate
+from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled
+
+
+class NAdam(Optimizer):
+    """Adam with Nesterov's lookahead: the first moment is already what the next step will make of it.
+
+    `dozat` lets the momentum grow towards beta1 at the pace of `momentum_decay`, `constant` has it at beta1 from the
+    start, and `simple` also corrects both terms of the lookahead alike.
+
+    References:
+        Dozat, Incorporating Nesterov Momentum into Adam, 2016, https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ
+    """
+
+    lr: Rate = 0.002
+    beta1: Decay = 0.9
+    beta2: Decay = 0.999
+    eps: Positive = 1e-8
+    weight_decay: Rate = 0.0
+    momentum_decay: Rate = 0.004
+    form: Literal["dozat", "constant", "simple"] = "dozat"
+
+    @staticmethod
+    def init(p: Tensor) -> State:
+        return {"m": torch.zeros_like(p), "v": torch.zeros_like(p), "product": 1.0}
+
+    @staticmethod
+    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
+        g = add_scaled(g, h["weight_decay"], p)
+        m = s["m"].lerp(g, 1 - h["beta1"])
+        v = s["v"].lerp(g * g, 1 - h["beta2"])
+        mu = mu_next = h["beta1"]
+        if h["form"] == "dozat":
+            mu, mu_next = (h["beta1"] * (1 - 0.5 * 0.96 ** (k * h["momentum_decay"])) for k in (t, t + 1))
+        product = s["product"] * mu
+        product_next = product if h["form"] == "simple" else product * mu_next
+        c = (1 - h["beta2"] ** t) ** 0.5
+        ahead = add_scaled((c * (1 - mu) / (1 - product)) * g, c * mu_next / (1 - product_next), m)
+        return ahead / v.sqrt().add_(h["eps"] * c), {"m": m, "v": v, "product": product}
