@@ -214,7 +214,8 @@ class Optimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        self._move(self._active())
+        if blocks := self._active():
+            self._move(blocks)
         return loss
 
     @torch.no_grad()
