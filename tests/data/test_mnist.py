@@ -154,6 +154,7 @@ def test_no_files_and_no_network_names_both_remedies(tmp_path, monkeypatch):
         f"FashionMNIST: no train-images-idx3-ubyte in data.root={tmp_path}",
         "put the four IDX files there, or run once with a network",
     )
+    assert not list(tmp_path.iterdir())
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -184,7 +185,7 @@ def test_missing_files_are_downloaded_once(address, tmp_path_factory, monkeypatc
     data = MNIST(root=root)
     data.setup()
     assert len(data.split("train")[0]) == 240
-    assert all(path.is_file() for path in (root / "MNIST" / "raw").iterdir())
+    assert sorted(path.name for path in root.rglob("*") if path.is_file()) == sorted(FILES)
 
 
 def test_cut_takes_the_first_for_training_and_spreads_the_test(raw, tmp_path_factory, monkeypatch):

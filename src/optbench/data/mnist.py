@@ -1,6 +1,8 @@
 """Images of 28 x 28 pixels in ten classes: MNIST, its embedded subset, and Fashion-MNIST."""
 
 import hashlib
+import os
+import shutil
 import tempfile
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -111,13 +113,15 @@ class MNIST(Images):
 
         target = Path(self.root).expanduser() / self.source / "raw"
         try:
-            target.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=target) as folder:
+            with tempfile.TemporaryDirectory() as folder:
                 getattr(datasets, self.source)(folder, download=True)
-                for file in (Path(folder) / self.source / "raw").iterdir():
-                    file.replace(target / file.name)  # at once: other processes may be looking
+                target.mkdir(parents=True, exist_ok=True)
+                for name in FILES:
+                    part = target / f"{name}.{os.getpid()}"
+                    shutil.copyfile(Path(folder) / self.source / "raw" / name, part)
+                    part.replace(target / name)  # whole at once: other processes may be looking for it
         except (OSError, RuntimeError) as error:
-            why = str(error).strip().splitlines()[-1]
+            why = str(error).strip().rpartition("\n")[2]
             raise self._error(
                 f"no {missing} in data.root={self.root} and no download ({why}); "
                 "put the four IDX files there, or run once with a network"
