@@ -1,6 +1,8 @@
 """One run, as a user starts it: what it leaves behind, and that it is the run that plain PyTorch would have made."""
 
 import json
+import math
+from importlib import metadata
 
 import pytest
 import torch
@@ -26,7 +28,7 @@ def run(optbench, tmp_path):
 def test_a_run_leaves_its_record(run):
     result = run("optimizer=momentum", "data.val_fraction=0.1")
     assert result.status["status"] == "done" and result.status["finished"]
-    assert result.status["versions"]["torch"] == torch.__version__
+    assert result.status["versions"]["torch"] == metadata.version("torch")
     assert result.status["command"].startswith("optbench train data.train_size=600")
     assert result.config["optimizer"] == {
         "_target_": "optbench.optimizers.Momentum",
@@ -86,7 +88,8 @@ def test_a_run_is_the_run_of_a_plain_loop(run, optimizer, plain):
     optim = plain(model.parameters())
     losses = []
     loader = data.train_dataloader()
-    for _ in range(2):
+    for epoch in range(2):
+        loader.set_epoch(epoch)
         for chunk in loader:
             for x, y in zip(*chunk, strict=True):
                 optim.zero_grad()
@@ -117,10 +120,18 @@ def test_a_failed_run_ends_as_such(run, monkeypatch):
     assert "measure" in (result.directory / "error.txt").read_text()
 
 
-@pytest.mark.parametrize("schedule", ["exponential", "piecewise", "polynomial"])
-def test_a_schedule_drives_the_learning_rate(run, schedule):
-    lr = run("optimizer=sgd", f"schedule={schedule}").metrics["lr"]
-    assert lr.iloc[-1] < 0.01
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        (["schedule=exponential", "schedule.unit=step", "schedule.rate=0.1"], [0.01 * math.exp(-0.9)]),
+        (["schedule=piecewise", "schedule.boundaries=[1]", "schedule.values=[0.02,0.005]"], [0.02, 0.005]),
+        (["schedule=polynomial_to_zero", "schedule.unit=epoch"], [0.01, 0.005]),
+    ],
+)
+def test_a_schedule_drives_the_learning_rate(run, schedule, rates):
+    result = run("optimizer=sgd", *schedule)
+    lr = result.metrics["lr"][1 : len(rates) + 1]
+    assert lr.tolist() == pytest.approx(rates)
 
 
 @pytest.mark.parametrize(

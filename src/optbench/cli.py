@@ -49,18 +49,18 @@ def train(arguments: list[str]) -> None:
         UserError: Anything in them is wrong.
     """
     import hydra
+    from hydra.core.utils import env_override
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     from optbench.run import train as task
 
     sys.argv = ["optbench train", *(f"++{a}" if NODES.match(a) else a for a in arguments)]
-    verbose = "HYDRA_FULL_ERROR" in os.environ
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors are to reach us rather than end in Hydra's own print
     try:
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(task)()
+        with env_override({"HYDRA_FULL_ERROR": "1"}):  # errors are to reach us rather than end in Hydra's own print
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(task)()
     except (HydraException, OmegaConfBaseException) as error:
-        if verbose:
+        if "HYDRA_FULL_ERROR" in os.environ:
             raise
         raise explain(error) from None
 

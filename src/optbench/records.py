@@ -21,6 +21,7 @@ import json
 import os
 import platform
 import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -218,8 +219,10 @@ def vacant(directory: Path) -> None:
     if (directory / "status.json").exists():
         raise UserError(f"{directory} already holds a run; give another hydra.run.dir or hydra.sweep.dir, or remove it")
     parent = next(path for path in (directory, *directory.absolute().parents) if path.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise UserError(f"{parent} cannot be written; give another hydra.run.dir or hydra.sweep.dir")
+    try:
+        tempfile.TemporaryFile(dir=parent).close()
+    except OSError:
+        raise UserError(f"{parent} cannot be written; give another hydra.run.dir or hydra.sweep.dir") from None
 
 
 @functools.cache

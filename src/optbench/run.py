@@ -33,7 +33,8 @@ def train(config: DictConfig) -> None:
     """
     hydra = HydraConfig.get()
     quiet()
-    record = records.Record(Path(hydra.runtime.output_dir), resolve(config), list(hydra.overrides.task))
+    typed = [override.removeprefix("++") for override in hydra.overrides.task]
+    record = records.Record(Path(hydra.runtime.output_dir), resolve(config), typed)
     try:
         record.finish(*fit(config, record))
     except KeyboardInterrupt:
