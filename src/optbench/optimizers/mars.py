@@ -1,0 +1,41 @@
+"""MARS."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from optbench.checks import Decay, Rate
+from optbench.optimizers.adam import Adam
+from optbench.optimizers.base import Hyper, State, add_scaled
+
+
+class MARS(Adam):
+    """AdamW on a gradient whose variance is reduced by its difference to the one before, clipped to norm 1 per tensor.
+
+    `first_step` says what the first difference is to: to 0 (the authors' code), or to itself (the paper).
+
+    References:
+        Yuan et al., MARS: Unleashing the Power of Variance Reduction for Training Large Models, 2024,
+        https://arxiv.org/abs/2411.10438
+    """
+
+    whole_tensor = True
+
+    lr: Rate = 0.003
+    beta1: Decay = 0.95
+    beta2: Decay = 0.99
+    gamma: Rate = 0.025
+    first_step: Literal["authors", "paper"] = "authors"
+
+    @staticmethod
+    def init(p: Tensor) -> State:
+        return {**Adam.init(p), "g": torch.zeros_like(p)}
+
+    @staticmethod
+    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
+        known = 1 if h["first_step"] == "authors" else t > 1
+        c = add_scaled(g, h["gamma"] * h["beta1"] / (1 - h["beta1"]) * known, g - s["g"])
+        c = c / torch.linalg.vector_norm(c).clamp(min=1)
+        direction, moments = Adam.update(c, p, s, t, {**h, "weight_decay": 0})
+        return add_scaled(direction, h["weight_decay"], p), {**moments, "g": g.clone()}

@@ -1,0 +1,100 @@
+"""Rules about whole tensors follow their papers' recurrences on matrices and vectors, with decay and fast averages."""
+
+import numpy as np
+import pytest
+import recurrences
+import torch
+
+from optbench import optimizers
+
+STEPS = 25
+DRAW = np.random.default_rng(0)
+A, B, C = DRAW.normal(size=(5, 4)), DRAW.normal(size=(3, 3)), DRAW.normal(size=(STEPS + 1, 5, 3))
+STARTS = {"matrix": DRAW.normal(size=(4, 3)), "vector": DRAW.normal(size=12)}
+
+ADAM = dict(beta1=0.8, beta2=0.6, eps=0.02)
+
+# class, recurrence, hyperparameters of both
+RULES = {
+    "lars": ("LARS", recurrences.lars, dict(lr=0.1, beta=0.8, trust=0.3, weight_decay=0.2, eps=0.1)),
+    "larc": ("LARC", recurrences.larc, dict(lr=0.1, beta=0.8, trust=0.3, weight_decay=0.2, eps=0.1)),
+    "larc_clipped": ("LARC", recurrences.larc, dict(lr=0.001, beta=0.8, trust=0.3, weight_decay=0.2, eps=0.1)),
+    "lamb": ("LAMB", recurrences.lamb, dict(lr=0.05, **ADAM, weight_decay=0.3)),
+    "adafactor": ("Adafactor", recurrences.adafactor, dict(lr=0.3, beta2_decay=-0.5, eps1=0.01, eps2=0.1, d=0.5)),
+    "mars": ("MARS", recurrences.mars, dict(lr=0.05, **ADAM, gamma=0.1, weight_decay=0.3, first_step="authors")),
+    "mars_paper": ("MARS", recurrences.mars, dict(lr=0.05, **ADAM, gamma=0.1, weight_decay=0.3, first_step="paper")),
+    "prodigy": ("Prodigy", recurrences.prodigy, dict(lr=0.5, **ADAM, d0=1e-3, weight_decay=0.3)),
+}
+
+
+def gradient(w, t):
+    """Return the gradient of half the squared distance from A W B to a target of its own at every step."""
+    return (A.T @ (A @ w.reshape(4, 3) @ B - C[t]) @ B.T).reshape(w.shape)
+
+
+def ours(name, start, hyper):
+    """Return the path of our class."""
+    p = torch.nn.Parameter(torch.tensor(start))
+    optimizer = getattr(optimizers, name)([p], **hyper)
+    path = [start]
+    for t in range(1, STEPS + 1):
+        p.grad = torch.from_numpy(gradient(p.detach().numpy(), t))
+        optimizer.step()
+        path.append(p.detach().numpy().copy())
+    return np.stack(path)
+
+
+@pytest.mark.parametrize("shape", STARTS)
+@pytest.mark.parametrize("rule", RULES)
+def test_follows_its_paper(rule, shape):
+    name, recurrence, hyper = RULES[rule]
+    expected = recurrences.run(recurrence, STARTS[shape], gradient, STEPS, **hyper)
+    np.testing.assert_allclose(ours(name, STARTS[shape], hyper), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "name, hyper, reference",
+    [
+        ("ScheduleFreeSGD", dict(lr=0.02, beta=0.7, weight_decay=0.3), dict(lr=0.02, beta=0.7, weight_decay=0.3)),
+        (
+            *("ScheduleFreeAdamW", dict(lr=0.1, beta1=0.7, beta2=0.6, eps=0.02, weight_decay=0.3)),
+            dict(lr=0.1, beta=0.7, second=0.6, eps=0.02, weight_decay=0.3),
+        ),
+    ],
+)
+def test_schedule_free_is_at_y_in_training_and_at_x_in_evaluation(name, hyper, reference):
+    walk = recurrences.schedule_free(STARTS["matrix"], **reference)
+    y, x = next(walk)
+    p = torch.nn.Parameter(torch.tensor(y))
+    optimizer = getattr(optimizers, name)([p], **hyper)
+    for t in range(1, STEPS + 1):
+        p.grad = torch.from_numpy(gradient(p.detach().numpy(), t))
+        optimizer.step()
+        y, x = walk.send(gradient(y, t))
+        np.testing.assert_allclose(p.detach().numpy(), y, rtol=1e-9, atol=1e-9)
+        exact = p.detach().clone()
+        optimizer.eval()
+        optimizer.eval()
+        np.testing.assert_allclose(p.detach().numpy(), x, rtol=1e-9, atol=1e-9)
+        optimizer.train()
+        optimizer.train()
+        assert torch.equal(p, exact)
+
+
+@pytest.mark.parametrize(
+    "name, hyper", [("Prodigy", dict(d0=1e-3, weight_decay=0.1)), ("YellowFin", dict(lr=0.01, beta=0.9, window=3))]
+)
+def test_numbers_for_all_parameters_do_not_depend_on_how_these_are_cut(name, hyper):
+    start = torch.tensor(STARTS["vector"])
+    whole = torch.nn.Parameter(start.clone())
+    parts = [torch.nn.Parameter(x.clone()) for x in start.split([5, 3, 4])]
+    one = getattr(optimizers, name)([whole], **hyper)
+    many = getattr(optimizers, name)([{"params": parts[:2]}, {"params": parts[2:]}], **hyper)
+    for t in range(1, STEPS + 1):
+        whole.grad = torch.from_numpy(gradient(whole.detach().numpy(), t))
+        for p, g in zip(parts, whole.grad.split([5, 3, 4]), strict=True):
+            p.grad = g.clone()
+        one.step()
+        many.step()
+        torch.testing.assert_close(torch.cat(parts), whole, rtol=1e-9, atol=1e-9)
+    assert not torch.allclose(whole, start, atol=1e-3)
