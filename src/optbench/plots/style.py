@@ -66,16 +66,16 @@ def look(optimizer: str, variant: int = 0) -> Look:
     if name in CHOSEN:
         own = CHOSEN[name]
     else:
-        rest, colour = divmod(zlib.crc32(name.encode(), SALT), len(COLOURS))
-        rest, dash = divmod(rest, len(DASHES))
-        own = Look(COLOURS[colour], DASHES[dash], MARKERS[rest % len(MARKERS)])
+        rest, i = divmod(zlib.crc32(name.encode(), SALT), len(COLOURS))
+        rest, j = divmod(rest, len(DASHES))
+        own = Look(COLOURS[i], DASHES[j], MARKERS[rest % len(MARKERS)])
     if not variant:
         return own
     share = min(0.22 * variant, 0.66)
-    colour = to_hex(tuple(c + (1 - c) * share for c in to_rgb(own.colour)))
+    red, green, blue = (c + (1 - c) * share for c in to_rgb(own.colour))
     dashes = [own.dash, *(dash for dash in (SOLID, *DASHES) if dash != own.dash)]
     markers = [own.marker, *(marker for marker in MARKERS if marker != own.marker)]
-    return Look(colour, dashes[variant % len(dashes)], markers[variant % len(markers)])
+    return Look(to_hex((red, green, blue)), dashes[variant % len(dashes)], markers[variant % len(markers)])
 
 
 def line(optimizer: str, variant: int = 0, points: int | None = None) -> dict[str, Any]:
