@@ -29,9 +29,9 @@ class ADOPT(Optimizer):
 
     @staticmethod
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
-        u = g / s["v"].sqrt().clamp_(min=h["eps"])
+        u = g / s["v"].sqrt().clamp(min=h["eps"])
         if h["clip"]:
-            u = u.clamp_(-((t - 1) ** 0.25), (t - 1) ** 0.25)
+            u = u.clamp(-((t - 1) ** 0.25), (t - 1) ** 0.25)
         m = s["m"].lerp(u.mul_(t > 1), 1 - h["beta1"])
         v = s["v"].lerp(g * g, 1 - h["beta2"] * (t > 1))
         return m, {"m": m, "v": v}

@@ -45,6 +45,18 @@ class Objective:
         self.loss, self.params = loss, list(params)
         self.grad_evals = self.loss_evals = self.hvp_evals = 0
 
+    @staticmethod
+    def of(closure: Any, optimizer: object) -> "Objective":
+        """Return the closure of a step that needs the loss function itself.
+
+        Raises:
+            UserError: There is no closure, or it is another one.
+        """
+        if not isinstance(closure, Objective):
+            name, given = type(optimizer).__name__, "no closure" if closure is None else "a closure without its loss"
+            raise UserError(f"{name}: step() has {given}; call step(Objective(loss, params))")
+        return closure
+
     def __call__(self) -> Tensor:
         """Zero the gradients, evaluate the loss, differentiate it and return it."""
         for p in self.params:
@@ -188,7 +200,7 @@ class Optimizer(torch.optim.Optimizer):
             g: Gradient.
             p: Parameter, of the same shape.
             s: State; like g and p it belongs to the caller and is not changed.
-            t: Step, from 1.
+            t: Step, from 1; a number, or a tensor of floating type.
             h: Hyperparameters, numbers or tensors that broadcast against p.
         """
         raise NotImplementedError

@@ -37,7 +37,7 @@ class RAdam(Optimizer):
         c1, c2 = 1 - h["beta1"] ** t, 1 - h["beta2"] ** t
         longest = 2 / (1 - h["beta2"]) - 1
         rho = longest - 2 * t * h["beta2"] ** t / c2
-        known = rho > h["threshold"]
+        known, unknown = rho > h["threshold"], rho <= h["threshold"]
         share = (rho - 4) * (rho - 2) * longest / ((longest - 4) * (longest - 2) * rho)
         scale = ((share * known) * c2) ** 0.5 / v.sqrt().add_(h["eps"])
-        return scale.add_(1 - known).mul_(m).div_(c1), {"m": m, "v": v}
+        return scale.add_(unknown).mul_(m).div_(c1), {"m": m, "v": v}

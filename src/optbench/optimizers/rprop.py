@@ -42,7 +42,7 @@ class Rprop(Optimizer):
         sign = g.sign()
         turn = sign * s["sign"]
         d = torch.where(turn > 0, last * h["eta_plus"], torch.where(turn < 0, last * h["eta_minus"], last))
-        d = d.clamp_(h["step_min"], h["step_max"])
+        d = d.clamp(h["step_min"], h["step_max"])
         if h["form"] == "minus":
             return sign * d, {"sign": sign, "d": d, "loss": s["loss"]}
         kept, loss = torch.where(turn < 0, 0.0, sign), h.get("loss", math.inf)
