@@ -1,0 +1,58 @@
+"""`scripts/speed`: every benchmark, one table, and `results/reference/speed.csv`."""
+
+import argparse
+import importlib
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from optbench import records
+
+BENCHMARKS = {
+    "training": ("optbench.speed.training", "steps"),
+    "epoch": ("optbench.speed.training", "epoch"),
+}
+"""What yields rows: functions that take the number of rounds."""
+
+
+def main() -> None:
+    """Run the benchmarks, print their table and write it beside the machine's name."""
+    parser = argparse.ArgumentParser(prog="scripts/speed", description=main.__doc__)
+    parser.add_argument("benchmarks", nargs="*", help=f"some of {', '.join(BENCHMARKS)}; all if none is given")
+    parser.add_argument("--rounds", type=int, default=7, help="repeats of each contender; medians are shown")
+    parser.add_argument("--out", type=Path, default=Path("results/reference/speed.csv"))
+    given = parser.parse_args()
+    unknown = [name for name in given.benchmarks if name not in BENCHMARKS]
+    if unknown:
+        parser.error(f"no benchmark '{unknown[0]}'; there are {', '.join(BENCHMARKS)}")
+
+    import torch
+
+    from optbench.run import quiet
+
+    torch.set_num_threads(1)
+    quiet()
+    rows = []
+    for name in given.benchmarks or BENCHMARKS:
+        module, function = BENCHMARKS[name]
+        rows += getattr(importlib.import_module(module), function)(rounds=given.rounds)
+    machine = records.provenance()["machine"]
+    frame = pd.DataFrame(rows).assign(machine=f"{machine['cpu']}, {machine['cores']} cores")
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    records.write(given.out, frame.to_csv(index=False, float_format="%.4g"))
+    table = Table("what", "time", "against", "time", "ratio", "aim", title=frame["machine"][0])
+    for row in rows:
+        times = (
+            f"{row[k] * 1e6:,.0f} us" if row[k] < 0.1 else f"{row[k]:.2f} s" for k in ("seconds", "seconds_against")
+        )
+        ours, theirs = times
+        table.add_row(row["what"], ours, row["against"], theirs, f"{row['ratio']:.3f}", f"{row['target']:g}")
+    console = Console()
+    console.print(table)
+    console.print(given.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Training as `optbench train` does it, against the loops that it replaces."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as lightning
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from optbench.data import MNIST, DataModule, MNISTSubset
+from optbench.models import mlp
+from optbench.optimizers import SGD, Adam, Momentum, Optimizer
+from optbench.records import Record
+from optbench.schedules import constant
+from optbench.speed.race import race
+from optbench.training import Training
+
+Row = dict[str, Any]
+Contenders = dict[str, Callable[[], float | None]]
+PAIRS: dict[str, tuple[Callable[[Any], Optimizer], Callable[[Any], torch.optim.Optimizer]]] = {
+    "SGD": (SGD, partial(torch.optim.SGD, lr=0.01)),
+    "Momentum": (Momentum, partial(torch.optim.SGD, lr=0.01, momentum=0.9)),
+    "Adam": (Adam, torch.optim.Adam),
+}
+"""Ours beside torch's default implementation of the same rule."""
+
+
+def steps(rounds: int = 7, epochs: int = 3) -> Iterator[Row]:
+    """Yield a training step of `optbench train` against a bare PyTorch loop over the same tensors.
+
+    Both train 784-128-10 on the 10,000 embedded digits with mini-batches of 64 on one thread; the bare loop gathers,
+    steps and does nothing else.
+
+    Args:
+        rounds: Repeats.
+        epochs: Epochs a repeat, of 157 steps.
+    """
+    data = MNISTSubset()
+    data.setup()
+    count = epochs * data.batches_per_epoch
+    for name, (ours, plain) in PAIRS.items():
+        contenders: Contenders = {
+            "ours": partial(suite, data, ours, epochs),
+            "bare": partial(bare, data, plain, epochs),
+        }
+        times = race(contenders, rounds)
+        yield row(
+            f"training step, {name}", times["ours"].median / count, "bare loop", times["bare"].median / count, 1.15
+        )
+
+
+def epoch(rounds: int = 3) -> Iterator[Row]:
+    """Yield an epoch over 60,000 images against a loop with DataLoader, transforms and a call of `item` a step.
+
+    The images are the embedded 10,000 digits six times over, as the IDX files that both sides read.
+
+    Args:
+        rounds: Repeats.
+    """
+    with tempfile.TemporaryDirectory() as root:
+        write_idx(Path(root) / "MNIST" / "raw")
+        data = MNIST(root=root)
+        data.setup()
+        contenders: Contenders = {"ours": partial(suite, data, SGD, 1), "textbook": partial(textbook, root)}
+        times = race(contenders, rounds)
+    yield row("epoch of 60,000 images, SGD", times["ours"].median, "DataLoader loop", times["textbook"].median, 0.1)
+
+
+def row(what: str, ours: float, against: str, theirs: float, target: float) -> Row:
+    """Return one line of the table: seconds of both sides and their ratio, with the ratio that is aimed at."""
+    return {
+        "what": what,
+        "seconds": ours,
+        "against": against,
+        "seconds_against": theirs,
+        "ratio": ours / theirs,
+        "target": target,
+    }
+
+
+def suite(data: DataModule, optimizer: Callable[[Any], Optimizer], epochs: int) -> float:
+    """Train as `optbench train` does and return the seconds of its training clock."""
+    with tempfile.TemporaryDirectory() as directory:
+        record = Record(Path(directory), {"seed": 0}, [])
+        module = Training(mlp(data.features, data.outputs), data, optimizer, constant, "step", record)
+        quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+        lightning.Trainer(max_epochs=epochs, accelerator="cpu", logger=False, **quiet).fit(module, data)  # type: ignore[arg-type]
+        return module.seconds
+
+
+def bare(data: DataModule, optimizer: Callable[[Any], torch.optim.Optimizer], epochs: int) -> None:
+    """Train with nothing but PyTorch over tensors in memory."""
+    x, y = data.split("train")
+    model = mlp(data.features, data.outputs)
+    optim = optimizer(model.parameters())
+    for _ in range(epochs):
+        for rows in torch.randperm(len(x)).split(64):  # type: ignore[no-untyped-call]
+            step(model, optim, x[rows], y[rows])
+
+
+def textbook(root: str) -> None:
+    """Train an epoch the way that tutorials do: single images through transforms and a DataLoader."""
+    from torch.utils.data import DataLoader
+    from torchvision import datasets, transforms
+
+    scale = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])
+    images = datasets.MNIST(root, train=True, transform=scale)
+    model = nn.Sequential(nn.Flatten(), mlp(784, 10))
+    optim = torch.optim.SGD(model.parameters(), lr=0.01)
+    total, right = 0.0, 0
+    for x, y in DataLoader(images, batch_size=64, shuffle=True):
+        output, loss = step(model, optim, x, y)
+        total += loss.item()
+        right += int((output.argmax(1) == y).sum())
+
+
+def step(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Take one plain step and return the output and the loss."""
+    output = model(x)
+    loss = cross_entropy(output, y)
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return output, loss
+
+
+def write_idx(folder: Path) -> None:
+    """Write the embedded digits, six times over, as the four IDX files of MNIST."""
+    folder.mkdir(parents=True)
+    (x, y), (x_test, y_test) = MNISTSubset().load()
+    for kind, images, labels in (("train", np.tile(x, (6, 1)), np.tile(y, 6)), ("t10k", x_test, y_test)):
+        for name, array in (("images-idx3", images.reshape(-1, 28, 28)), ("labels-idx1", labels)):
+            sizes = np.array(array.shape, dtype=">i4").tobytes()
+            magic = bytes([0, 0, 8, array.ndim])
+            (folder / f"{kind}-{name}-ubyte").write_bytes(magic + sizes + array.astype(np.uint8).tobytes())
