@@ -6,7 +6,7 @@ import logging
 import os
 import traceback
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,7 +19,7 @@ from hydra.utils import get_class, get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from optbench import records
-from optbench.checks import Count, Index, Positive, UserError, check, nearest
+from optbench.checks import Count, Index, Positive, UserError, check, check_call, nearest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -119,7 +119,7 @@ def validate(config: DictConfig, directory: Path) -> None:
         raise nearest("keyword of trainer", str(name), names, "Lightning's Trainer")
     data = dataset(OmegaConf.to_yaml({**config.data, "seed": 0}, resolve=True))
     try:
-        model = construct("model", config.model)(data.features, data.outputs)
+        model = construct("model", config.model, ("features", "outputs"))(data.features, data.outputs)
         steps = data.batches_per_epoch * config.trainer.max_epochs
         optimizer = build_optimizer(config.optimizer, model, steps)(model.parameters())
         schedule, _ = build_schedule(config.schedule, data.batches_per_epoch, config.trainer.max_epochs)
@@ -131,23 +131,28 @@ def validate(config: DictConfig, directory: Path) -> None:
 @functools.lru_cache(maxsize=1)
 def dataset(text: str) -> Any:
     """Return the data module of a config in YAML, loaded; the cells of a sweep mostly share one."""
-    data = construct("data", OmegaConf.create(text))
+    data = construct("data", OmegaConf.create(text))()
     data.setup()
     return data
 
 
-def construct(group: str, config: Any) -> Any:
-    """Return what a config's `_target_` makes, after a check of its keywords.
+def construct(group: str, config: Any, later: Sequence[str] = ()) -> partial[Any]:
+    """Return what makes the thing that a config's `_target_` names, its keywords checked.
+
+    Args:
+        group: What is made, for the message.
+        config: `_target_` and keywords.
+        later: Arguments that the caller will add.
 
     Raises:
         UserError: There is no such target, or it refuses a keyword or a value.
     """
     try:
-        return instantiate(config)
+        make: partial[Any] = instantiate(config, _partial_=True)
     except InstantiationException as error:
-        if isinstance(error.__cause__, UserError):
-            raise error.__cause__ from None
         raise UserError(f"{group}: {' '.join(str(error.__cause__ or error).split())}") from None
+    check_call(make.func, make.keywords, later)
+    return make
 
 
 class Guard(Callback):
@@ -192,7 +197,7 @@ def build_schedule(
     keywords = {k: v for k, v in config.items() if k != "unit"}
     if "total" in inspect.signature(get_object(config._target_)).parameters and config.get("total") is None:
         keywords["total"] = epochs * (batches_per_epoch if unit == "step" else 1)
-    return construct("schedule", OmegaConf.create(keywords)), unit
+    return construct("schedule", OmegaConf.create(keywords), ("t", "eta0")), unit
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
