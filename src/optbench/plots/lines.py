@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from optbench.plots import style
 from optbench.results.frame import labels
@@ -55,17 +55,27 @@ class Panel:
         return 100.0 if self.y.endswith("accuracy") else 1.0
 
 
-def split(frame: pd.DataFrame) -> list[Series]:
+def split(frame: pd.DataFrame, together: bool = False) -> list[Series]:
     """Return the lines of a frame of runs, in its order.
 
-    Where the runs differ in the optimizer alone, each has its own look. Else the look tells the other settings, and
-    each optimizer belongs in panels of its own.
+    Args:
+        frame: The runs.
+        together: Whether all lines share a panel, so that each has a look of its own. Else, where the runs differ in
+            more than the optimizer, the look tells these settings, and each optimizer belongs in panels of its own.
     """
     keys = labels(frame)
-    others = frame[keys[1:]].astype(str).agg(", ".join, axis=1) if keys[1:] else frame["optimizer"]
-    looks = _shades(frame, others) if keys[1:] else {name: style.line(name) for name in others}
+    if not keys[1:]:
+        names, looks = frame["optimizer"], {name: style.line(name) for name in frame["optimizer"]}
+    else:
+        names = frame[keys[1:]].astype(str).agg(", ".join, axis=1)
+        looks = _shades(frame, names)
+    if keys[1:] and together:
+        variants = {name: i for i, name in enumerate(names.unique())}
+        variant = names.map(variants)
+        names = frame["optimizer"] + ", " + names
+        looks = {n: style.line(o, v) for n, o, v in zip(names, frame["optimizer"], variant, strict=True)}
     return [
-        Series(frame["optimizer"][at[0]], others[at[0]], looks[others[at[0]]], frame.loc[at])
+        Series(frame["optimizer"][at[0]], names[at[0]], looks[names[at[0]]], frame.loc[at])
         for at in frame.groupby(keys, sort=False, dropna=False).groups.values()
     ]
 
@@ -181,6 +191,10 @@ def _crosses(ax: Axes, series: Series, data: pd.DataFrame, panel: Panel, edge: f
 def _axes(ax: Axes, panel: Panel, low: float, high: float, log: bool) -> None:
     if log:
         ax.set_yscale("log")
+        plain = FuncFormatter(lambda value, _: f"{value:g}")
+        ax.yaxis.set_major_formatter(plain)
+        ax.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        ax.yaxis.set_minor_formatter(plain if high < 1000 * low else NullFormatter())
     ax.set_ylim(low, high)
     if panel.x == "epoch":
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -1,6 +1,6 @@
 """Run records as one tidy frame, a row a run."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,8 @@ def load(root: Path) -> pd.DataFrame:
 
 def labels(frame: pd.DataFrame) -> list[str]:
     """Return the columns that tell a frame's runs apart but for their seeds: all before `seed`."""
-    return frame.columns[: list(frame.columns).index("seed")].tolist()
+    columns = [str(name) for name in frame.columns]
+    return columns[: columns.index("seed")]
 
 
 def evaluations(frame: pd.DataFrame) -> pd.DataFrame:
@@ -53,10 +54,10 @@ def steps(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _long(frame: pd.DataFrame, part: str) -> pd.DataFrame:
-    found: dict[Hashable, pd.DataFrame] = {
-        i: getattr(records.read(Path(at)), part) for i, at in frame["directory"].items() if at
-    }
-    return pd.concat([data.assign(run=i) for i, data in found.items()], ignore_index=True)
+    parts: list[pd.DataFrame] = [
+        getattr(records.read(Path(at)), part).assign(run=i) for i, at in enumerate(frame["directory"]) if at
+    ]
+    return pd.concat(parts, ignore_index=True)
 
 
 def _split(override: str) -> tuple[str, str]:

@@ -1,0 +1,1 @@
+"""The loss on a plane through weight space: trajectories -> plane -> grid."""
