@@ -6,11 +6,12 @@ import recurrences
 import torch
 
 from optbench import optimizers
+from optbench.optimizers import Objective
 
 STEPS = 25
 DRAW = np.random.default_rng(0)
 A, B, C = DRAW.normal(size=(5, 4)), DRAW.normal(size=(3, 3)), DRAW.normal(size=(STEPS + 1, 5, 3))
-STARTS = {"matrix": DRAW.normal(size=(4, 3)), "vector": DRAW.normal(size=12)}
+STARTS = {"matrix": DRAW.normal(size=(4, 3)), "wide": DRAW.normal(size=(3, 4)), "vector": DRAW.normal(size=12)}
 
 ADAM = dict(beta1=0.8, beta2=0.6, eps=0.02)
 
@@ -23,6 +24,21 @@ RULES = {
     "adafactor": ("Adafactor", recurrences.adafactor, dict(lr=0.3, beta2_decay=-0.5, eps1=0.01, eps2=0.1, d=0.5)),
     "mars": ("MARS", recurrences.mars, dict(lr=0.05, **ADAM, gamma=0.1, weight_decay=0.3, first_step="authors")),
     "mars_paper": ("MARS", recurrences.mars, dict(lr=0.05, **ADAM, gamma=0.1, weight_decay=0.3, first_step="paper")),
+    "came": (
+        *("CAME", recurrences.came),
+        dict(lr=0.02, beta1=0.8, beta2=0.6, beta3=0.7, eps1=0.01, eps2=0.02, d=0.5, weight_decay=0.3),
+    ),
+    "muon": (
+        *("Muon", recurrences.muon),
+        dict(lr=0.03, beta=0.8, nesterov=True, ns_steps=5, weight_decay=0.3, scale="spectral", vector_scale=0.5),
+    ),
+    "muon_rms": (
+        *("Muon", recurrences.muon),
+        dict(lr=0.03, beta=0.8, nesterov=False, ns_steps=3, weight_decay=0.3, scale="rms", vector_scale=0.5),
+    ),
+    "shampoo": ("Shampoo", recurrences.shampoo, dict(lr=0.3, eps=0.1, interval=1, vector_scale=0.5)),
+    "shampoo_interval": ("Shampoo", recurrences.shampoo, dict(lr=0.3, eps=0.1, interval=4, vector_scale=0.5)),
+    "soap": ("SOAP", recurrences.soap, dict(lr=0.03, **ADAM, shampoo_beta=0.7, weight_decay=0.3, interval=3)),
     "prodigy": ("Prodigy", recurrences.prodigy, dict(lr=0.5, **ADAM, d0=1e-3, weight_decay=0.3)),
 }
 
@@ -98,3 +114,38 @@ def test_numbers_for_all_parameters_do_not_depend_on_how_these_are_cut(name, hyp
         many.step()
         torch.testing.assert_close(torch.cat(parts), whole, rtol=1e-9, atol=1e-9)
     assert not torch.allclose(whole, start, atol=1e-3)
+
+
+def test_sophia_renews_the_diagonal_of_the_hessian_and_clips():
+    hyper = dict(lr=0.05, beta1=0.8, beta2=0.6, gamma=0.3, eps=0.02, weight_decay=0.3, interval=4)
+    diagonal = np.outer(np.diag(A.T @ A), np.diag(B @ B.T))
+    expected = recurrences.run(recurrences.sophia, STARTS["matrix"], gradient, STEPS, **hyper, diagonal=diagonal)
+    parts = [torch.nn.Parameter(torch.tensor(x)) for x in np.split(STARTS["matrix"], [1])]
+    t = 0
+
+    def loss():
+        return (torch.tensor(A) @ torch.cat(parts) @ torch.tensor(B) - torch.tensor(C[t])).square().sum() / 2
+
+    objective = Objective(loss, parts)
+    optimizer = optimizers.Sophia(parts, **hyper, estimator="exact")
+    for t in range(1, STEPS + 1):  # noqa: B007
+        optimizer.step(objective)
+        np.testing.assert_allclose(torch.cat(parts).detach(), expected[t], rtol=1e-9, atol=1e-9)
+    assert (objective.grad_evals, objective.hvp_evals) == (STEPS + 7, 12 * 7)
+
+
+def test_hutchinsons_estimate_is_right_on_average():
+    p = torch.nn.Parameter(torch.tensor(STARTS["vector"]))
+    half = torch.tensor(DRAW.normal(size=(12, 12)))
+    hessian = half @ half.T
+    objective = Objective(lambda: p @ hessian @ p / 2, [p])
+    estimates = []
+    for seed in range(4000):
+        optimizer = optimizers.Sophia([p], lr=0.0, beta2=0.0, seed=seed)
+        optimizer.step(objective)
+        estimates.append(optimizer.state[p]["h"])
+    estimates = torch.stack(estimates)
+    error = estimates.mean(0) - hessian.diag()
+    assert (error.abs() < 5 * estimates.std(0) / 4000**0.5).all()
+    assert (estimates.std(0) > 1).all()
+    assert objective.hvp_evals == 4000

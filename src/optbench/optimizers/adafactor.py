@@ -30,32 +30,36 @@ class Adafactor(Optimizer):
 
     @staticmethod
     def init(p: Tensor) -> State:
-        if p.dim() < 2:
-            return {"v": torch.zeros_like(p)}
-        return {"rows": torch.zeros_like(p[..., 0]), "columns": torch.zeros_like(p[..., 0, :])}
+        return zeros(p, "v")
 
     @staticmethod
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
-        s = average(s, g * g + h["eps1"], t ** h["beta2_decay"])
-        u = g * inverse_root(s)
+        s = average(s, "v", g * g + h["eps1"], t ** h["beta2_decay"])
+        u = g * inverse_root(s, "v")
         u = u / (rms(u) / h["d"]).clamp(min=1)
         size = rms(p).clamp(min=h["eps2"])
         return torch.minimum(size * h["lr"], size * t**-0.5) * u, s
 
 
-def average(s: State, square: Tensor, weight: float) -> State:
-    """Return the moving averages of a square's elements or, of a matrix, of its rows and columns."""
-    if "v" in s:
-        return {"v": s["v"].lerp(square, weight)}
-    return {"rows": s["rows"].lerp(square.mean(-1), weight), "columns": s["columns"].lerp(square.mean(-2), weight)}
+def zeros(p: Tensor, name: str) -> State:
+    """Return the averages of a square before the first step: its elements or, of a matrix, its rows and columns."""
+    if p.dim() < 2:
+        return {name: torch.zeros_like(p)}
+    return {f"{name}_rows": torch.zeros_like(p[..., 0]), f"{name}_columns": torch.zeros_like(p[..., 0, :])}
 
 
-def inverse_root(s: State) -> Tensor:
+def average(s: State, name: str, square: Tensor, weight: float) -> State:
+    """Return these averages after they have moved towards a square."""
+    parts = {name: square} if name in s else {f"{name}_rows": square.mean(-1), f"{name}_columns": square.mean(-2)}
+    return {key: s[key].lerp(part, weight) for key, part in parts.items()}
+
+
+def inverse_root(s: State, name: str) -> Tensor:
     """Return 1 / sqrt(v), where the v of a matrix is the outer product of its rows and columns over their mean."""
-    if "v" in s:
-        return s["v"].rsqrt()  # type: ignore[no-any-return]
-    rows = s["rows"] / s["rows"].mean(-1, keepdim=True)
-    return rows.rsqrt().unsqueeze(-1) * s["columns"].rsqrt().unsqueeze(-2)  # type: ignore[no-any-return]
+    if name in s:
+        return torch.rsqrt(s[name])
+    rows, columns = s[f"{name}_rows"], s[f"{name}_columns"]
+    return torch.rsqrt((rows / rows.mean(-1, keepdim=True)).unsqueeze(-1)) * torch.rsqrt(columns.unsqueeze(-2))
 
 
 def rms(x: Tensor) -> Tensor:

@@ -1,0 +1,60 @@
+"""Muon."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from optbench.checks import Count, Decay, Rate
+from optbench.optimizers.adam import Adam
+from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled
+
+
+class Muon(Optimizer):
+    """Momentum of a matrix with all its singular values set to about 1, by a Newton-Schulz iteration.
+
+    `scale` makes up for the shape of an m x n matrix: `spectral` by sqrt(max(1, m / n)), `rms` by 0.2 sqrt(max(m, n)),
+    which gives the size of a step of Adam. Vectors go to AdamW, whose learning rate is `vector_scale` times `lr`;
+    of tensors with more dimensions all but the first are one.
+
+    References:
+        Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024, https://kellerjordan.github.io/posts/muon
+        Liu et al., Muon is Scalable for LLM Training, 2025, https://arxiv.org/abs/2502.16982
+    """
+
+    whole_tensor = True
+
+    lr: Rate = 0.02
+    beta: Decay = 0.95
+    nesterov: bool = True
+    ns_steps: Count = 5
+    weight_decay: Rate = 0.0
+    scale: Literal["spectral", "rms"] = "spectral"
+    vector_scale: Rate = 0.015
+
+    @staticmethod
+    def init(p: Tensor) -> State:
+        return Adam.init(p) if p.dim() < 2 else {"m": torch.zeros_like(p)}
+
+    @staticmethod
+    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
+        if p.dim() < 2:
+            direction, s = Adam.update(g, p, s, t, Adam.hyper)
+            return h["vector_scale"] * add_scaled(direction, h["weight_decay"], p), s
+        m = s["m"].lerp(g, 1 - h["beta"])
+        x = (g.lerp(m, h["beta"]) if h["nesterov"] else m).flatten(1)
+        rows, columns = x.shape
+        gain = max(1, rows / columns) ** 0.5 if h["scale"] == "spectral" else 0.2 * max(rows, columns) ** 0.5
+        direction = gain * orthogonal(x, h["ns_steps"]).view_as(p)
+        return add_scaled(direction, h["weight_decay"], p), {"m": m}
+
+
+def orthogonal(x: Tensor, steps: int) -> Tensor:
+    """Return a matrix with the singular vectors of x and singular values between about 0.7 and 1.2."""
+    if x.shape[0] > x.shape[1]:
+        return orthogonal(x.mT, steps).mT
+    x = x / (torch.linalg.vector_norm(x) + 1e-7)
+    for _ in range(steps):
+        a = x @ x.mT
+        x = 3.4445 * x + (2.0315 * a @ a - 4.7750 * a) @ x
+    return x
