@@ -25,10 +25,13 @@ class CheckedSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Check, train and report the whole grid."""
+        from optbench.report.command import report
+
         assert self.config is not None
         directories = self.check(arguments)
         with progress(directories):
             jobs = super().sweep(arguments)
+        report(Path(self.config.hydra.sweep.dir))
         return jobs
 
     def check(self, arguments: list[str]) -> list[Path]:

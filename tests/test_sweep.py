@@ -1,0 +1,69 @@
+"""Sweeps, as a user types them: checked as a whole, trained side by side, compared at the end."""
+
+import subprocess
+import sys
+
+import pytest
+from conftest import SMALL
+
+from optbench import records
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """A small `study=seven` in a process of its own: where it went, and what it printed."""
+    folder = tmp_path_factory.mktemp("sweep")
+    command = [sys.executable, "-c", "from optbench.cli import main; main()", "train", "-m", "study=seven"]
+    overrides = [*SMALL, "seed=0,1", "hydra.sweep.dir=sweep", "++optimizer.lr=0.01"]
+    done = subprocess.run(command + overrides, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "sweep", done.stdout
+
+
+def test_every_cell_leaves_a_finished_run(swept):
+    runs = records.find(swept[0])
+    assert len(runs) == 14
+    assert {run.status["status"] for run in runs} == {"done"}
+    assert {(run.config["optimizer"]["_target_"].split(".")[-1], run.config["seed"]) for run in runs} == {
+        (name, seed)
+        for name in ("SGD", "Momentum", "NAG", "Adagrad", "RMSprop", "Adadelta", "Adam")
+        for seed in (0, 1)
+    }
+
+
+def test_it_ends_with_table_figures_and_the_next_command(swept):
+    sweep, printed = swept
+    report = sweep / "report"
+    names = {"table.csv", "table.md", "curves.png", "curves.svg", "landscape.png", "landscape.svg"}
+    assert {path.name for path in report.iterdir()} == names
+    assert all(path.stat().st_size > 200 for path in report.iterdir())
+    for expected in ("Adadelta", "2 done", "report/curves.png", "tensorboard --logdir sweep"):
+        assert expected in printed
+
+
+def test_the_report_is_made_again_from_the_records_alone(swept, optbench):
+    sweep, _ = swept
+    table = (sweep / "report" / "table.csv").read_text()
+    optbench("report", sweep, "--out", "again")
+    with open("again/table.csv") as file:
+        assert file.read() == table
+
+
+def test_a_run_has_the_same_bits_from_any_launcher(swept, optbench, tmp_path):
+    cell = next(run for run in records.find(swept[0]) if run.directory.name.endswith("adam_seed1"))
+    optbench("train", *SMALL, "optimizer=adam", "optimizer.lr=0.01", "seed=1", "hydra.run.dir=alone")
+    alone = records.read(tmp_path / "alone")
+    assert (alone.trajectory[1] == cell.trajectory[1]).all()
+    assert alone.steps.equals(cell.steps)
+
+
+def test_no_cell_starts_if_one_of_them_is_wrong(optbench, tmp_path):
+    with pytest.raises(SystemExit, match="lr=-1.0 is outside"):
+        optbench("train", "-m", *SMALL, "optimizer.lr=0.1,-1", "hydra.sweep.dir=sweep")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_diverging_cell_does_not_end_the_sweep(optbench, tmp_path, capfd):
+    optbench("train", "-m", *SMALL, "optimizer=sgd", "optimizer.lr=0.1,1e9", "hydra.sweep.dir=sweep")
+    assert [run.status["status"] for run in records.find(tmp_path / "sweep")] == ["done", "diverged"]
+    assert "1 diverged" in capfd.readouterr().out
