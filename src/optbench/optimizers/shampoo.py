@@ -11,9 +11,9 @@ from optbench.optimizers.base import Hyper, Optimizer, State
 class Shampoo(Optimizer):
     """Gradient of a matrix between inverse fourth roots of the sums of its G G' and G' G.
 
-    The roots are renewed at every `interval`-th step, and at each of the first, whose sums are still small. Vectors go to Adam, whose learning rate is `vector_scale` times
-    `lr`; of tensors with more dimensions all but the first are one. The state of an m x n matrix is 2 (m^2 + n^2)
-    numbers.
+    The roots are renewed at every `interval`-th step, and at each of the first, whose sums are still small. Vectors go
+    to Adam, whose learning rate is `vector_scale` times `lr`; of tensors with more dimensions all but the first are
+    one. The state of an m x n matrix is 2 (m^2 + n^2) numbers.
 
     References:
         Gupta et al., Shampoo: Preconditioned Stochastic Tensor Optimization, 2018, https://arxiv.org/abs/1802.09568
