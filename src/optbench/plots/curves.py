@@ -1,9 +1,10 @@
 """The figures of a study that have lines: by epoch, step, update or second."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from optbench.plots.lines import Panel, draw
+from optbench.plots.lines import CAPTION, Panel, draw
 from optbench.results.frame import evaluations, steps
 
 CURVES = [
@@ -18,10 +19,12 @@ NORMS = [
     Panel("grad_norm", "norm of the last gradient"),
 ]
 COSTS = [
-    Panel("train_loss", "training loss by updates", "step", "updates"),
-    Panel("train_loss", "by epochs"),
-    Panel("train_loss", "by seconds", "train_seconds", "seconds of training"),
+    Panel("loss", "loss by updates", "step", "updates", log=True),
+    Panel("loss", "loss by epochs"),
+    Panel("loss", "loss by seconds", "train_seconds", "seconds of training", log=True),
 ]
+POINTS = 200  # of a line by updates; a single-sample run takes many thousand of them
+SPAN = 0.2  # share of the updates so far that a point of such a line is the mean of
 
 
 def curves(frame: pd.DataFrame, title: str) -> Figure:
@@ -36,12 +39,29 @@ def norms(frame: pd.DataFrame, title: str) -> Figure:
 
 
 def batch_size(frame: pd.DataFrame, title: str) -> Figure:
-    """Return the training loss by updates, epochs and seconds, which is where batch sizes part."""
-    figure = draw(frame, evaluations(frame), COSTS, title)
-    for i, ax in enumerate(figure.axes):
-        if COSTS[i % len(COSTS)].x != "epoch":
-            ax.set_xscale("log")
-    return figure
+    """Return the mini-batches' loss by updates, epochs and seconds, which is where batch sizes part."""
+    clocks = dict(list(evaluations(frame).groupby("run")))
+    data = pd.concat([averaged(own, clocks[run]) for run, own in steps(frame).groupby("run")])
+    caption = (
+        f"{CAPTION} Losses of the mini-batches: at each point the mean over the last {SPAN:.0%} of the updates so far."
+    )
+    return draw(frame, data, COSTS, title, caption)
+
+
+def averaged(losses: pd.DataFrame, clock: pd.DataFrame) -> pd.DataFrame:
+    """Return a run's mean loss at steps that are even on a log scale, with the epochs and seconds till then.
+
+    Args:
+        losses: The run's steps.
+        clock: Its evaluations, between which time passes evenly.
+    """
+    t = np.unique(np.geomspace(1, len(losses), POINTS).astype(int))
+    since = ((1 - SPAN) * t).astype(int)
+    total = np.concatenate([[0.0], losses["loss"].cumsum()])
+    passed = {x: np.interp(t, clock["step"], clock[x]) for x in ("epoch", "train_seconds")}
+    return pd.DataFrame(
+        {"run": clock["run"].iloc[0], "step": t, "loss": (total[t] - total[since]) / (t - since), **passed}
+    )
 
 
 def learning_rate(frame: pd.DataFrame, title: str) -> Figure:
@@ -51,15 +71,10 @@ def learning_rate(frame: pd.DataFrame, title: str) -> Figure:
 
 
 def losses(frame: pd.DataFrame, title: str) -> Figure:
-    """Return the mini-batch loss by step, as a moving average."""
-    data = steps(frame)
-    window = max(1, int(data["step"].max()) // 50)
-    data["loss"] = data.groupby("run")["loss"].transform(lambda loss: loss.rolling(window, min_periods=1).mean())
+    """Return the mini-batch loss by step: a moving average, and faintly the values themselves."""
+    raw = steps(frame)
+    window = max(2, int(raw["step"].max()) // 50)
+    smooth = raw.groupby("run")["loss"].transform(lambda loss: loss.rolling(window, min_periods=1).mean())
     panel = Panel("loss", "loss of the mini-batch", "step", "step")
-    return draw(
-        frame,
-        data,
-        [panel],
-        title,
-        f"Moving average over {window} steps. Line: mean over the seeds; band: lowest to highest.",
-    )
+    caption = f"{CAPTION} Moving averages over {window} steps; faint: the first seed's losses themselves."
+    return draw(frame, raw.assign(loss=smooth), [panel], title, caption, raw)

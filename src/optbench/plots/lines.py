@@ -1,6 +1,6 @@
 """Lines with bands over seeds, in a grid of panels: which there are, how each is drawn, what the axes show."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from numpy.typing import NDArray
 
 from optbench.plots import style
 from optbench.results.frame import labels
@@ -19,7 +20,7 @@ CAPTION = "Line: mean over the seeds; band: from the lowest of them to the highe
 RATIO = 20  # largest value by smallest from which on a log scale shows more
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Series:
     """The runs of one line, which differ in their seeds only.
 
@@ -42,12 +43,21 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """What one panel shows: two columns of the data, and what the axes call them."""
+    """What one panel shows: two columns of the data, and what the axes call them.
+
+    Attributes:
+        y: Column.
+        title: What it is called.
+        x: Column.
+        label: What it is called.
+        log: Whether x is on a log scale.
+    """
 
     y: str
     title: str
     x: str = "epoch"
     label: str = "epoch"
+    log: bool = False
 
     @property
     def scale(self) -> float:
@@ -67,7 +77,7 @@ def split(frame: pd.DataFrame, together: bool = False) -> list[Series]:
     if not keys[1:]:
         names, looks = frame["optimizer"], {name: style.line(name) for name in frame["optimizer"]}
     else:
-        names = frame[keys[1:]].astype(str).agg(", ".join, axis=1)
+        names = frame[keys[1:]].map(lambda v: f"{v:g}" if isinstance(v, float) else str(v)).agg(", ".join, axis=1)
         looks = _shades(frame, names)
     if keys[1:] and together:
         variants = {name: i for i, name in enumerate(names.unique())}
@@ -81,12 +91,17 @@ def split(frame: pd.DataFrame, together: bool = False) -> list[Series]:
 
 
 def draw(
-    frame: pd.DataFrame, data: pd.DataFrame, panels: Sequence[Panel], title: str, caption: str = CAPTION
+    frame: pd.DataFrame,
+    data: pd.DataFrame,
+    panels: Sequence[Panel],
+    title: str,
+    caption: str = CAPTION,
+    raw: pd.DataFrame | None = None,
 ) -> Figure:
     """Return a figure of panels, a line for each setting of the runs.
 
-    The panels are side by side, or two by two where there are four. Runs that differ in more than their optimizer
-    have a row of panels for each optimizer.
+    Runs that differ in more than their optimizer have a row of panels for each optimizer, or a column where there is
+    but one panel. Else the panels are side by side, or two by two where there are four.
 
     Args:
         frame: The runs.
@@ -94,32 +109,26 @@ def draw(
         panels: What to show.
         title: What stands above.
         caption: What stands below.
+        raw: Other values of the same columns, of which each setting's first run is drawn faintly.
     """
     series = split(frame)
-    optimizers = list(dict.fromkeys(s.optimizer for s in series))
-    faceted = len(optimizers) > 1 and len(labels(frame)) > 1
-    rows, columns = (len(optimizers), len(panels)) if faceted else (2, 2) if len(panels) == 4 else (1, len(panels))
-    size = (2.6 * columns + 2, 1.9 * rows + 1) if faceted else (3.9 * columns + 2, 3 * rows + 0.8)
-    figure = Figure(figsize=size)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    groups = [[s for s in series if s.optimizer == name] for name in optimizers] if faceted else [series]
+    groups: dict[str, list[Series]] = {"": series}
+    if len(labels(frame)) > 1 and frame["optimizer"].nunique() > 1:
+        groups = {name: [s for s in series if s.optimizer == name] for name in frame["optimizer"].unique()}
+    figure, grid = _layout(len(groups), len(panels))
     for i, panel in enumerate(panels):
-        curves = {id(s): _curve(s, data, panel) for s in series}
-        low, high, log = _window([curve for curve in curves.values() if len(curve)])
-        for j, group in enumerate(groups):
-            ax = axes[j, i] if faceted else axes.flat[i]
+        curves = {s: _curve(s.of(data, "done"), panel) for s in series}
+        low, high, log = _window(list(curves.values()))
+        for ax, (name, group) in zip(grid[:, i], groups.items(), strict=True):
             for s in group:
-                _line(ax, s, curves[id(s)])
+                if raw is not None:
+                    first = raw[raw["run"] == s.runs.index[0]]
+                    ax.plot(first[panel.x], first[panel.y], color=s.look["color"], alpha=0.2, lw=0.6, rasterized=True)
+                _line(ax, s, curves[s])
                 _crosses(ax, s, data, panel, high if panel.scale == 1 else low)
+            _leaving(ax, {s.name: curves[s] for s in group}, low, high)
             _axes(ax, panel, low, high, log)
-            _leaving(ax, group, [curves[id(s)] for s in group], low, high)
-            if j == 0:
-                ax.set_title(panel.title)
-            if j == len(groups) - 1:
-                ax.set_xlabel(panel.label)
-    if faceted:
-        for ax, name in zip(axes[:, 0], optimizers, strict=True):
-            ax.set_ylabel(name, fontweight="bold")
+            ax.set_title(f"{name}: {panel.title}" if name else panel.title)
     legend(figure, series, ", ".join(labels(frame)[1:]) or None)
     figure.suptitle(title, x=0.01, ha="left")
     figure.supxlabel(caption, x=0.01, ha="left", fontsize=8, color="0.35")
@@ -150,25 +159,41 @@ def _shades(frame: pd.DataFrame, names: "pd.Series[str]") -> dict[str, dict[str,
     }
 
 
-def _curve(series: Series, data: pd.DataFrame, panel: Panel) -> pd.DataFrame:
-    """Return x, mean, low and high by step over the finished runs, without the untrained model."""
-    own = series.of(data, "done")
-    steps = own[own["step"] > 0].groupby("step")
+def _layout(groups: int, panels: int) -> tuple[Figure, NDArray[Any]]:
+    """Return a figure and its axes, shape (groups, panels), however these are arranged."""
+    rows, columns = groups, panels
+    if groups == 1 and panels == 4:
+        rows, columns = 2, 2
+    elif panels == 1:
+        rows, columns = -(-groups // 4), min(groups, 4)
+    figure = Figure(figsize=(min(3.9 * columns + 2, 13), (3.0 if rows < 3 else 2.2) * rows + 0.8))
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in axes[groups * panels :]:
+        ax.remove()
+    return figure, axes[: groups * panels].reshape(groups, panels)
+
+
+def _curve(data: pd.DataFrame, panel: Panel) -> pd.DataFrame:
+    """Return x, mean, lowest and highest by step over the runs of a line, the untrained model left out."""
+    steps = data[data["step"] > 0].groupby("step")
     y, x = steps[panel.y], steps[panel.x].mean()
     return panel.scale * pd.DataFrame({"mean": y.mean(), "min": y.min(), "max": y.max()}).assign(x=x / panel.scale)
 
 
 def _window(curves: Sequence[pd.DataFrame]) -> tuple[float, float, bool]:
-    """Return the y-limits that show most of all lines, and whether on a log scale."""
-    values = np.concatenate([curve[["mean", "min", "max"]].to_numpy().ravel() for curve in curves] or [np.ones(1)])
+    """Return the y-limits that show all lines, or most where a few would squash the others, and whether to use logs."""
+    values = np.concatenate([curve[["mean", "min", "max"]].to_numpy().ravel() for curve in curves])
     values = values[np.isfinite(values)]
     if not len(values):
         return 0.0, 1.0, False
     log = values.min() > 0 and values.max() / values.min() > RATIO
     values = np.log10(values) if log else values
+    low, high = values.min(), values.max()
     first, third = np.quantile(values, [0.25, 0.75])
     reach = 3 * (third - first)
-    low, high = max(values.min(), first - reach), min(values.max(), third + reach)
+    most = max(low, first - reach), min(high, third + reach)
+    if high - low > 2 * (most[1] - most[0]) > 0:
+        low, high = most
     margin = 0.04 * (high - low) or 0.04 * abs(high) or 1.0
     low, high = low - margin, high + margin
     return (10**low, 10**high, True) if log else (low, high, False)
@@ -189,21 +214,25 @@ def _crosses(ax: Axes, series: Series, data: pd.DataFrame, panel: Panel, edge: f
 
 
 def _axes(ax: Axes, panel: Panel, low: float, high: float, log: bool) -> None:
+    plain = FuncFormatter(lambda value, _: f"{value:g}")
     if log:
         ax.set_yscale("log")
-        plain = FuncFormatter(lambda value, _: f"{value:g}")
         ax.yaxis.set_major_formatter(plain)
         ax.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
         ax.yaxis.set_minor_formatter(plain if high < 1000 * low else NullFormatter())
     ax.set_ylim(low, high)
-    if panel.x == "epoch":
+    ax.set_xlabel(panel.label)
+    if panel.log:
+        ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(plain)
+    elif panel.x == "epoch":
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _leaving(ax: Axes, group: Sequence[Series], curves: Sequence[pd.DataFrame], low: float, high: float) -> None:
+def _leaving(ax: Axes, curves: Mapping[str, pd.DataFrame], low: float, high: float) -> None:
     """Name the lines that leave the panel, with how far they go."""
-    below = [f"{s.name} {c['mean'].min():.3g}" for s, c in zip(group, curves, strict=True) if c["mean"].min() < low]
-    above = [f"{s.name} {c['mean'].max():.3g}" for s, c in zip(group, curves, strict=True) if c["mean"].max() > high]
+    below = [f"{name} {c['mean'].min():.3g}" for name, c in curves.items() if c["mean"].min() < low]
+    above = [f"{name} {c['mean'].max():.3g}" for name, c in curves.items() if c["mean"].max() > high]
     for names, y, va, word in ((below, 0.02, "bottom", "down to"), (above, 0.98, "top", "up to")):
         if names:
             text = f"outside, {word}: " + ", ".join(names)

@@ -69,7 +69,7 @@ def report(directory: Path, out: Path | None = None) -> None:
     records.write(out / "table.csv", table.to_csv(index=False))
     records.write(out / "table.md", markdown(frame))
     console = Console()
-    console.width = max(console.width, 0 if console.is_terminal else 120)
+    console.width = max(console.width, 0 if console.is_terminal else 140)
     console.print(terminal(frame, title))
     files, failures = [out / "table.csv", out / "table.md"], []
     for name in dict.fromkeys(name for run in runs for name in run.config["figures"]):

@@ -131,7 +131,7 @@ def terminal(frame: pd.DataFrame, title: str) -> Table:
     view = Table(title=title, caption=caption(frame).replace("`", ""), box=box.SIMPLE_HEAD, title_justify="left")
     left = list(shown.columns).index("runs") + 1
     for i, name in enumerate(shown.columns):
-        view.add_column(name, justify="left" if i < left else "right", no_wrap=i < left)
+        view.add_column(name.replace(" ", "\n", 1), justify="left" if i < left else "right", no_wrap=i < left)
     for row in shown.itertuples(index=False):
         view.add_row(*row)
     return view
