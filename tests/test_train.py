@@ -25,8 +25,9 @@ def run(optbench, tmp_path):
     return train
 
 
-def test_a_run_leaves_its_record(run):
+def test_a_run_leaves_its_record(run, capsys):
     result = run("optimizer=momentum", "data.val_fraction=0.1")
+    assert f"next: optbench report {result.directory}" in capsys.readouterr().out
     assert result.status["status"] == "done" and result.status["finished"]
     assert result.status["versions"]["torch"] == metadata.version("torch")
     assert result.status["command"].startswith("optbench train data.train_size=600")
@@ -113,9 +114,11 @@ def test_a_diverged_run_ends_as_such(run):
     assert result.status["status"] == "diverged" and "step" in result.status["reason"]
 
 
-def test_a_failed_run_ends_as_such(run, monkeypatch):
+def test_a_failed_run_ends_as_such(run, monkeypatch, tmp_path):
     monkeypatch.setattr("optbench.training.Training.measure", lambda *_: 1 / 0)
-    result = run()
+    with pytest.raises(SystemExit, match="the run failed: ZeroDivisionError"):
+        run()
+    result = records.read(tmp_path / "run")
     assert result.status["status"] == "failed" and result.status["reason"].startswith("ZeroDivisionError")
     assert "measure" in (result.directory / "error.txt").read_text()
 

@@ -30,6 +30,7 @@ def train(config: DictConfig) -> None:
 
     Raises:
         UserError: The directory holds another run, or cannot be written.
+        SystemExit: A single run failed.
     """
     hydra = HydraConfig.get()
     quiet()
@@ -42,7 +43,26 @@ def train(config: DictConfig) -> None:
         raise
     except Exception as error:  # any cell of a sweep may fail; the others go on
         record.finish("failed", f"{type(error).__name__}: {' '.join(str(error).split())}")
-        (record.directory / "error.txt").write_text(traceback.format_exc())
+        records.write(record.directory / "error.txt", traceback.format_exc())
+    if hydra.mode == RunMode.RUN:
+        announce(record)
+
+
+def announce(record: records.Record) -> None:
+    """Print how a single run ended, where it lies and what to type next.
+
+    Raises:
+        SystemExit: The run failed; Hydra would keep any other error to itself.
+    """
+    status, reason = record.status["status"], record.status["reason"]
+    if status == "failed":
+        raise SystemExit(f"optbench: the run failed: {reason}; see {record.directory / 'error.txt'}")
+    last = record.rows[-1]
+    names = [name for name in ("test_accuracy", "test_loss", "train_loss") if last[name] != ""]
+    values = ", ".join(f"{name.replace('_', ' ')} {last[name]:.4g}" for name in names)
+    why = f": {reason}" if reason else ""
+    print(f"{status}{why}; {values} after {last['epoch']} epochs, {last['train_seconds']:.1f} s of training")
+    print(f"{record.directory}\n\nnext: optbench report {record.directory}")
 
 
 def fit(config: DictConfig, record: records.Record) -> tuple[str, str]:
