@@ -15,6 +15,7 @@ from optbench.landscape.grid import Problem, losses, problem
 from optbench.landscape.plane import Array, Plane, nearest
 from optbench.plots import style
 from optbench.plots.lines import legend, split
+from optbench.results.frame import labels
 
 RESOLUTION = 41  # points of the grid along each side
 MARGIN = 0.1  # room around the paths, as a share of the longer side
@@ -70,7 +71,7 @@ def landscape(frame: pd.DataFrame, title: str) -> Figure:
         ax.plot(0, 0, "*", color="black", markersize=13, markeredgecolor="white", zorder=5)
         ax.set(xlim=sides[0], ylim=sides[1], aspect="equal", title=heading)
         ax.set(xlabel=f"first direction, {shares[0]:.0%}", ylabel=f"second direction, {shares[1]:.0%}")
-    legend(figure, series, "optimizer, share in the plane")
+    legend(figure, series, ", ".join([*labels(frame), "share in the plane"]))
     figure.suptitle(title, x=0.01, ha="left")
     figure.supxlabel(CAPTION.format(len(model.x), seed), x=0.01, ha="left", fontsize=8, color="0.35")
     return figure

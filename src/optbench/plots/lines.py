@@ -14,9 +14,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from numpy.typing import NDArray
 
 from optbench.plots import style
-from optbench.results.frame import labels
+from optbench.results.frame import labels, written
 
 CAPTION = "Line: mean over the seeds; band: from the lowest of them to the highest."
+PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
 RATIO = 20  # largest value by smallest from which on a log scale shows more
 
 
@@ -77,7 +78,7 @@ def split(frame: pd.DataFrame, together: bool = False) -> list[Series]:
     if not keys[1:]:
         names, looks = frame["optimizer"], {name: style.line(name) for name in frame["optimizer"]}
     else:
-        names = frame[keys[1:]].map(lambda v: f"{v:g}" if isinstance(v, float) else str(v)).agg(", ".join, axis=1)
+        names = frame[keys[1:]].map(written).agg(", ".join, axis=1)
         looks = _shades(frame, names)
     if keys[1:] and together:
         variants = {name: i for i, name in enumerate(names.unique())}
@@ -130,6 +131,8 @@ def draw(
             _axes(ax, panel, low, high, log)
             ax.set_title(f"{name}: {panel.title}" if name else panel.title)
     legend(figure, series, ", ".join(labels(frame)[1:]) or None)
+    if "diverged" in set(frame["status"]):
+        caption += " Cross: where a run was last seen before it diverged."
     figure.suptitle(title, x=0.01, ha="left")
     figure.supxlabel(caption, x=0.01, ha="left", fontsize=8, color="0.35")
     return figure
@@ -140,8 +143,8 @@ def legend(figure: Figure, series: Sequence[Series], title: str | None) -> None:
     handles = {}
     for name in dict.fromkeys(s.name for s in series):
         status = pd.concat([s.runs["status"] for s in series if s.name == name])
-        lacking = "" if (status == "done").all() else f"\n({(status == 'done').sum()} of {len(status)} runs done)"
-        handles[name + lacking] = Line2D([], [], **next(s.look for s in series if s.name == name))
+        lacking = [f"\n{n} of {len(status)} {what}" for what, n in status.value_counts().items() if what != "done"]
+        handles[name + "".join(lacking)] = Line2D([], [], **next(s.look for s in series if s.name == name))
     figure.legend(list(handles.values()), list(handles), title=title, loc="outside right upper", handlelength=3.2)
 
 
@@ -231,9 +234,9 @@ def _axes(ax: Axes, panel: Panel, low: float, high: float, log: bool) -> None:
 
 def _leaving(ax: Axes, curves: Mapping[str, pd.DataFrame], low: float, high: float) -> None:
     """Name the lines that leave the panel, with how far they go."""
-    below = [f"{name} {c['mean'].min():.3g}" for name, c in curves.items() if c["mean"].min() < low]
-    above = [f"{name} {c['mean'].max():.3g}" for name, c in curves.items() if c["mean"].max() > high]
-    for names, y, va, word in ((below, 0.02, "bottom", "down to"), (above, 0.98, "top", "up to")):
+    below = [f"{name} (to {c['mean'].min():.3g})" for name, c in curves.items() if c["mean"].min() < low]
+    above = [f"{name} (to {c['mean'].max():.3g})" for name, c in curves.items() if c["mean"].max() > high]
+    for names, y, va in ((below, 0.02, "bottom"), (above, 0.98, "top")):
         if names:
-            text = f"outside, {word}: " + ", ".join(names)
-            ax.text(0.98, y, text, transform=ax.transAxes, ha="right", va=va, fontsize=7.5, color="0.35")
+            text = "outside: " + ", ".join(names)
+            ax.text(0.98, y, text, transform=ax.transAxes, ha="right", va=va, fontsize=7.5, color="0.35", bbox=PAPER)

@@ -1,16 +1,15 @@
 """`optbench report DIR`: tables and figures of finished runs, from their records alone."""
 
-import argparse
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import matplotlib
 import pandas as pd
 from rich.console import Console
 
 from optbench import records
+from optbench.arguments import Parser
 from optbench.checks import UserError, nearest
 from optbench.plots import style
 from optbench.records import Run
@@ -26,14 +25,6 @@ FIGURES = {
     "landscape": "optbench.plots.landscape:landscape",
 }
 """What a config may list under `figures`; a figure is imported when it is drawn, since one of them needs torch."""
-
-
-class Parser(argparse.ArgumentParser):
-    """Refuses arguments as everything else here refuses: in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise a `UserError`."""
-        raise UserError(f"{message}; see {self.prog} --help")
 
 
 def main(arguments: list[str]) -> None:
@@ -78,8 +69,8 @@ def report(directory: Path, out: Path | None = None) -> None:
         except Exception as error:  # whatever is wrong with one figure, the others and the table stand
             failures.append(f"no figure {name}: {' '.join(str(error).split()) or type(error).__name__}")
     for path in files:
-        console.print(path, soft_wrap=True, highlight=False)
-    console.print(f"\nnext: tensorboard --logdir {directory}", soft_wrap=True, highlight=False)
+        print(path)
+    print(f"\nnext: tensorboard --logdir {directory}")
     if failures:
         raise UserError("; ".join(failures))
 

@@ -43,6 +43,11 @@ def labels(frame: pd.DataFrame) -> list[str]:
     return columns[: columns.index("seed")]
 
 
+def written(value: Any) -> str:
+    """Return a label's value for readers, such as `0.001`, `1e+09` or `full`."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def evaluations(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the evaluations of all runs, the columns of `records.METRICS` and `run`, a row's index in the frame."""
     return _long(frame, "metrics")

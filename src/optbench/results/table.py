@@ -7,9 +7,10 @@ from typing import Any
 import pandas as pd
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from optbench.records import STATUSES
-from optbench.results.frame import MEASURES, labels
+from optbench.results.frame import MEASURES, labels, written
 
 COLUMNS = {
     "final_test_accuracy": "test accuracy, %",
@@ -69,7 +70,7 @@ def command(runs: pd.DataFrame) -> str:
 def readable(table: pd.DataFrame) -> pd.DataFrame:
     """Return a comparison as text for readers: means with their spread, accuracies in per cent, and no commands."""
     keys = table.columns[: table.columns.get_loc("runs")]
-    shown = table[keys].astype(str)
+    shown = table[keys].map(written)
     shown["runs"] = [", ".join(f"{row[s]} {s}" for s in STATUSES if row[s]) for _, row in table.iterrows()]
     classes = "final_test_accuracy_mean" in table
     for name, heading in COLUMNS.items():
@@ -133,5 +134,5 @@ def terminal(frame: pd.DataFrame, title: str) -> Table:
     for i, name in enumerate(shown.columns):
         view.add_column(name.replace(" ", "\n", 1), justify="left" if i < left else "right", no_wrap=i < left)
     for row in shown.itertuples(index=False):
-        view.add_row(*row)
+        view.add_row(*map(Text, row))
     return view

@@ -1,0 +1,158 @@
+"""`optbench list`: what can be named on the command line, from the configs themselves."""
+
+import inspect
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.utils import get_object
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from optbench.arguments import Parser
+from optbench.checks import UserError, nearest
+from optbench.cli import CONF
+
+Row = dict[str, Any]
+"""What is known of one name: `name`, `description`, and more by kind."""
+
+
+def main(arguments: list[str]) -> None:
+    """Run `optbench list`.
+
+    Raises:
+        UserError: There is no such list, or a config names something that does not exist.
+    """
+    parser = Parser(prog="optbench list", description="Show what can be named on the command line.")
+    parser.add_argument("what", nargs="?", help=f"one of {', '.join(LISTS)}; all, counted, if not given")
+    parser.add_argument("--config-dir", type=Path, help="a folder with configs of your own, as for optbench train")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    given = parser.parse_args(arguments)
+    if given.config_dir and not given.config_dir.is_dir():
+        raise UserError(f"--config-dir={given.config_dir} is no directory; give one with folders such as optimizer/")
+    folders = [CONF, *([given.config_dir] if given.config_dir else [])]
+    if given.what is None:
+        rows = [{"list": what, "entries": len(rows(folders))} for what, rows in LISTS.items()]
+    elif given.what in LISTS:
+        rows = LISTS[given.what](folders)
+    else:
+        raise nearest("list", given.what, LISTS, ", ".join(LISTS))
+    if given.json:
+        print(json.dumps(rows, indent=2, default=str))
+    else:
+        console = Console()
+        console.width = max(console.width, 0 if console.is_terminal else 160)
+        console.print(view(rows))
+
+
+def view(rows: Sequence[Row]) -> Table:
+    """Return rows of the same keys as a table; settings are written as they are typed."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for i, name in enumerate(rows[0]):
+        table.add_column(name, no_wrap=i == 0)
+    for row in rows:
+        table.add_row(*(Text(typed(value)) for value in row.values()))
+    return table
+
+
+def typed(value: Any) -> str:
+    """Return a value as an override of Hydra's has it, settings with their names."""
+    match value:
+        case None | bool():
+            return "null" if value is None else str(value).lower()
+        case dict():
+            return ", ".join(f"{name}={typed(x)}" for name, x in value.items())
+        case list() | tuple():
+            return f"[{','.join(map(typed, value))}]"
+    return str(value)
+
+
+def optimizers(folders: Sequence[Path]) -> list[Row]:
+    """Return the optimizers: class, what it does, hyperparameters."""
+    return [
+        {
+            "name": name,
+            "class": cls.__name__,
+            "description": first_line(cls),
+            "hyperparameters": settings(cls.hyper, config),
+        }
+        for name, config, cls in targets(folders, "optimizer")
+    ]
+
+
+def described(group: str) -> Callable[[Sequence[Path]], list[Row]]:
+    """Return the list of a group of configs that name a class or a function."""
+
+    def rows(folders: Sequence[Path]) -> list[Row]:
+        found = []
+        for name, config, target in targets(folders, group):
+            parameters = inspect.signature(target).parameters.values()
+            defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+            found.append({"name": name, "description": first_line(target), "settings": settings(defaults, config)})
+        return found
+
+    return rows
+
+
+def studies(folders: Sequence[Path]) -> list[Row]:
+    """Return the studies: what each shows, as its file's first comment says, and the command that runs it."""
+    rows = []
+    for group, command in (("study", "optbench train -m"), ("surface/study", "optbench surface")):
+        for path in files(folders, group):
+            comments = [line.lstrip("# ") for line in path.read_text().splitlines() if line.startswith("#")]
+            said = next((line for line in comments if not line.startswith("@")), "")
+            rows.append({"name": path.stem, "description": said, "command": f"{command} study={path.stem}"})
+    return rows
+
+
+def surfaces(folders: Sequence[Path]) -> list[Row]:
+    """Return the surfaces: formula, parameters, starts."""
+    from optbench.surfaces import get, names
+
+    found = [get(name) for name in names()]
+    return [{"name": s.name, "formula": s.formula, "parameters": s.size, "starts": list(s.starts)} for s in found]
+
+
+LISTS: dict[str, Callable[[Sequence[Path]], list[Row]]] = {
+    "optimizers": optimizers,
+    "data": described("data"),
+    "models": described("model"),
+    "schedules": described("schedule"),
+    "studies": studies,
+    "surfaces": surfaces,
+}
+
+
+def files(folders: Sequence[Path], group: str) -> list[Path]:
+    """Return the configs of a group; of two with one name the later folder's, as Hydra has it."""
+    found = {path.stem: path for folder in folders for path in (folder / group).glob("*.yaml")}
+    return [found[name] for name in sorted(found)]
+
+
+def targets(folders: Sequence[Path], group: str) -> Iterator[tuple[str, Row, Any]]:
+    """Yield name, config and target of each config of a group.
+
+    Raises:
+        UserError: A config cannot be read, or its target does not exist.
+    """
+    for path in files(folders, group):
+        try:
+            config = yaml.safe_load(path.read_text())
+            yield path.stem, config, get_object(config["_target_"])
+        except Exception as error:  # a config of the user's may be wrong in any way
+            raise UserError(f"{path}: {' '.join(str(error).split())}") from None
+
+
+def first_line(target: Any) -> str:
+    """Return the first line of a docstring."""
+    return (inspect.getdoc(target) or "").split("\n")[0]
+
+
+def settings(defaults: Row, config: Row) -> Row:
+    """Return the values that a config starts from, with those that it sets itself; `required` where there is none."""
+    own = {k: v for k, v in config.items() if not k.startswith("_") and k != "search"}
+    return {k: "required" if v is inspect.Parameter.empty else v for k, v in {**defaults, **own}.items()}
