@@ -155,6 +155,7 @@ def test_a_schedule_drives_the_learning_rate(run, schedule, rates):
         ("model.hidden=[0]", "hidden"),
         ("trainer.max_epochs=0", "trainer: max_epochs=0 is outside [1, inf)"),
         ("trainer.max_epoch=3", "did you mean 'max_epochs'?"),
+        ("trainer.accelerator=abacus", "trainer: "),
         ("schedule.unit=day", "schedule: unit='day' is not one of step, epoch"),
         ("seed=one", "train: seed='one' is not a whole number"),
         ("sede=1", "no field 'sede'"),

@@ -71,7 +71,8 @@ def explain(error: Exception) -> UserError:
     missing = getattr(error, "missing_cfg_file", None)
     if missing and options is not None:
         group, _, name = missing.rpartition("/")
-        return nearest(group or "config", name, options, f"optbench list {group}" if group else ", ".join(options))
+        listed = {"data": "data", "study": "studies"}.get(group, f"{group}s")
+        return nearest(group or "config", name, options, f"optbench list {listed}" if group else ", ".join(options))
     unknown = re.search(r"Could not override '([^']+)'", str(error))
     if unknown:
         return UserError(f"no field '{unknown[1]}'; see the fields with optbench train --cfg job")

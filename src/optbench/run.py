@@ -22,6 +22,7 @@ from optbench import records
 from optbench.checks import Count, Index, Positive, UserError, check, check_call, nearest
 
 if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
     from torch import nn
 
 
@@ -84,16 +85,7 @@ def fit(config: DictConfig, record: records.Record) -> tuple[str, str]:
     logger = instantiate(config.logger) if config.logger else None
     if logger:
         logger.log_hyperparams(flatten(resolve(config)))
-    interactive = HydraConfig.get().mode == RunMode.RUN and os.isatty(1)
-    trainer = instantiate(
-        config.trainer,
-        logger=logger or False,
-        callbacks=[lightning.callbacks.RichProgressBar()] if interactive else [],
-        enable_progress_bar=interactive,
-        enable_model_summary=False,
-        enable_checkpointing=False,
-        num_sanity_val_steps=0,
-    )
+    trainer = make_trainer(config.trainer, logger, HydraConfig.get().mode == RunMode.RUN and os.isatty(1))
     schedule, unit = build_schedule(config.schedule, data.batches_per_epoch, config.trainer.max_epochs)
     module = Training(
         model,
@@ -127,16 +119,13 @@ def validate(config: DictConfig, directory: Path) -> None:
     Raises:
         UserError: A part does not exist or refuses its values, or the directory will not do.
     """
-    import lightning.pytorch as lightning
-
     records.vacant(directory)
     check("train", "seed", config.seed, Index)
     check("train", "threads", config.threads, Count)
     check("train", "divergence", config.divergence, Positive)
     check("trainer", "max_epochs", config.trainer.get("max_epochs"), Count)
-    names = inspect.signature(lightning.Trainer).parameters
-    for name in config.trainer.keys() - names - {"_target_"}:
-        raise nearest("keyword of trainer", str(name), names, "Lightning's Trainer")
+    quiet()
+    make_trainer(config.trainer)
     data = dataset(OmegaConf.to_yaml({**config.data, "seed": 0}, resolve=True))
     try:
         model = construct("model", config.model, ("features", "outputs"))(data.features, data.outputs)
@@ -184,7 +173,7 @@ class Guard(Callback):
         try:
             validate(config, Path(config.hydra.run.dir))
         except UserError as error:
-            raise SystemExit(str(error)) from None
+            raise SystemExit(f"optbench: {error}") from None
 
 
 def quiet() -> None:
@@ -193,6 +182,31 @@ def quiet() -> None:
 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning.*")
+
+
+def make_trainer(config: DictConfig, logger: Any = None, bar: bool = False) -> "Trainer":
+    """Return Lightning's Trainer without what our records replace.
+
+    Raises:
+        UserError: It does not know a keyword, or refuses a value.
+    """
+    import lightning.pytorch as lightning
+
+    names = inspect.signature(lightning.Trainer).parameters
+    for name in config.keys() - names - {"_target_"}:
+        raise nearest("keyword of trainer", str(name), names, "Lightning's Trainer")
+    try:
+        return instantiate(  # type: ignore[no-any-return]
+            config,
+            logger=logger or False,
+            callbacks=[lightning.callbacks.RichProgressBar()] if bar else [],
+            enable_progress_bar=bar,
+            enable_model_summary=False,
+            enable_checkpointing=False,
+            num_sanity_val_steps=0,
+        )
+    except InstantiationException as error:
+        raise UserError(f"trainer: {' '.join(str(error.__cause__ or error).split())}") from None
 
 
 def build_optimizer(config: DictConfig, model: "nn.Module", total_steps: int) -> Any:
