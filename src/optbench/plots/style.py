@@ -10,8 +10,9 @@ too. It depends on the optimizer's name alone: a new optimizer changes nobody's.
 
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,8 +72,9 @@ def look(optimizer: str, variant: int = 0) -> Look:
         own = Look(COLOURS[i], DASHES[j], MARKERS[rest % len(MARKERS)])
     if not variant:
         return own
-    share = min(0.22 * variant, 0.66)
-    red, green, blue = (c + (1 - c) * share for c in to_rgb(own.colour))
+    dark = sum(to_rgb(own.colour)) < 1
+    towards, share = 1.0 if dark or not variant % 2 else 0.0, (0.5, 0.3, 0.7, 0.4)[(variant - 1) % 4]
+    red, green, blue = (c + (towards - c) * share for c in to_rgb(own.colour))
     dashes = [own.dash, *(dash for dash in (SOLID, *DASHES) if dash != own.dash)]
     markers = [own.marker, *(marker for marker in MARKERS if marker != own.marker)]
     return Look(to_hex((red, green, blue)), dashes[variant % len(dashes)], markers[variant % len(markers)])
@@ -131,15 +133,24 @@ def save(figure: Figure, path: Path, formats: Sequence[str] = ("png", "svg")) ->
         path: Where, without an extension; its directory is made if it is missing.
         formats: Extensions that matplotlib can write.
     """
+    metadata = {"svg": {"Date": None}, "png": {"Software": None}}
+    return [write(path, kind, partial(figure.savefig, format=kind, metadata=metadata.get(kind))) for kind in formats]
+
+
+def write(path: Path, kind: str, make: Callable[[Path], Any]) -> Path:
+    """Let `make` write a file beside its place, rename it, and return it.
+
+    Args:
+        path: Where, without an extension; its directory is made if it is missing.
+        kind: The extension.
+        make: What writes to the path that it is given, which has the same extension.
+    """
+    final = path.with_name(f"{path.name}.{kind}")
+    partial_file = path.with_name(f".{path.name}.{os.getpid()}.{kind}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    files = []
-    for kind in formats:
-        final = path.with_name(f"{path.name}.{kind}")
-        partial = final.with_name(f".{final.name}.{os.getpid()}")
-        try:
-            figure.savefig(partial, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
-            partial.replace(final)
-        finally:
-            partial.unlink(missing_ok=True)
-        files.append(final)
-    return files
+    try:
+        make(partial_file)
+        partial_file.replace(final)
+    finally:
+        partial_file.unlink(missing_ok=True)
+    return final

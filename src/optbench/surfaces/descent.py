@@ -11,7 +11,7 @@ from torch import Tensor
 from optbench.checks import UserError
 from optbench.optimizers.base import Objective, Optimizer
 
-Factory = Callable[[list[Tensor]], Optimizer]
+Factory = Callable[..., Optimizer]
 Schedule = Callable[[int, float], float]
 
 

@@ -102,6 +102,7 @@ def square(low: float, high: float) -> tuple[tuple[float, float], ...]:
 
 CORNERS = ((6.0, 6.0), (-6.0, 6.0), (-6.0, -6.0), (6.0, -6.0))
 ORIGIN = ((0.0, 0.0),)
+WB = ("w", "b")
 TEXTBOOK = "textbook quadratic"
 SFU = "Surjanovic & Bingham, Virtual Library of Simulation Experiments, https://www.sfu.ca/~ssurjano/"
 D2L = "Zhang et al., Dive into Deep Learning, 2023, https://d2l.ai"
@@ -110,9 +111,11 @@ WEIGHT = (math.log(0.9 / 0.1) - math.log(0.2 / 0.8)) / 2  # the line through the
 BIAS = math.log(0.2 / 0.8) - 0.5 * WEIGHT
 
 SURFACES = (
-    Surface("bowl", "w² + b²", quadratic(1, 1), square(-7, 7), TEXTBOOK, ((-2, -2), (-4, 6)), ORIGIN),
-    Surface("mild_bowl", "0.3 w² + 0.2 b²", quadratic(0.3, 0.2), square(-7, 7), TEXTBOOK, CORNERS, ORIGIN),
-    Surface("elongated_bowl", "0.7 w² + 0.1 b²", quadratic(0.7, 0.1), square(-8, 8), TEXTBOOK, CORNERS, ORIGIN),
+    Surface("bowl", "w² + b²", quadratic(1, 1), square(-7, 7), TEXTBOOK, ((-2, -2), (-4, 6)), ORIGIN, labels=WB),
+    Surface("mild_bowl", "0.3 w² + 0.2 b²", quadratic(0.3, 0.2), square(-7, 7), TEXTBOOK, CORNERS, ORIGIN, labels=WB),
+    Surface(
+        "elongated_bowl", "0.7 w² + 0.1 b²", quadratic(0.7, 0.1), square(-8, 8), TEXTBOOK, CORNERS, ORIGIN, labels=WB
+    ),
     Surface("shallow_bowl", "0.1 x² + y²", quadratic(0.1, 1), square(-10, 10), TEXTBOOK, ((-8, 6),), ORIGIN),
     Surface("d2l_bowl", "x² + 2 y²", quadratic(1, 2), square(-6, 3), D2L, ((-5, -5),), ORIGIN),
     Surface("ravine", "x² + 10 y²", quadratic(1, 10), square(-6, 6), TEXTBOOK, ((-5, 1),), ORIGIN),
@@ -125,6 +128,7 @@ SURFACES = (
         "one sigmoid neuron, squared error; the minimum passes through both points",
         ((-2, -2), (-4, 6), (-3, -1)),
         ((WEIGHT, BIAS),),
+        labels=WB,
     ),
     Surface(
         "sigmoid_plateau",
@@ -134,6 +138,7 @@ SURFACES = (
         "one sigmoid neuron, squared error; all targets are ½",
         ((2, 4), (-2, -2), (-3, -1)),
         ORIGIN,
+        labels=WB,
     ),
     Surface(
         "wavy_bowl",

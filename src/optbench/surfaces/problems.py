@@ -20,6 +20,7 @@ def least_squares(
     window: tuple[Interval, ...],
     source: str,
     starts: tuple[Point, ...],
+    labels: tuple[str, ...],
 ) -> Surface:
     """Return J(w) = mean (features w - targets)² / 2, whose samples are the rows.
 
@@ -31,6 +32,7 @@ def least_squares(
         window: The surface's window.
         source: The surface's source.
         starts: The surface's starts.
+        labels: What the parameters are called.
     """
     minimum = torch.linalg.lstsq(features, targets[:, None]).solution[:, 0]
 
@@ -41,7 +43,7 @@ def least_squares(
         return (w @ features[index].mT - targets[index]).square().mean(-1) / 2
 
     minima = (tuple(minimum.tolist()),)
-    return Surface(name, formula, f, window, source, starts, minima, parts=parts, samples=len(features))
+    return Surface(name, formula, f, window, source, starts, minima, parts=parts, samples=len(features), labels=labels)
 
 
 def line(points: int = 5, noise: float = 0.0, seed: int = 0) -> Surface:
@@ -58,7 +60,14 @@ def line(points: int = 5, noise: float = 0.0, seed: int = 0) -> Surface:
     features = torch.stack([torch.ones_like(x), x], -1)
     formula = f"mean (b + w x - y)² / 2, y = 2x at {points} points"
     return least_squares(
-        "linear_regression", formula, features, y, ((-2, 4), (-1, 4)), "textbook regression of y = 2x", ((1, 1),)
+        "linear_regression",
+        formula,
+        features,
+        y,
+        ((-2, 4), (-1, 4)),
+        "textbook regression of y = 2x",
+        ((1, 1),),
+        ("b", "w"),
     )
 
 
@@ -81,7 +90,9 @@ def sparse_dense(samples: int = 400, every: int = 20, scale: float = 3.0, noise:
     source = (
         "after Duchi, Hazan & Singer, Adaptive Subgradient Methods, 2011, https://jmlr.org/papers/v12/duchi11a.html"
     )
-    return least_squares("sparse_dense", formula, features, targets, ((-1.5, 2.5), (-1, 5)), source, ((-1, 0),))
+    return least_squares(
+        "sparse_dense", formula, features, targets, ((-1.5, 2.5), (-1, 5)), source, ((-1, 0),), ("w₁", "w₂")
+    )
 
 
 def reddi(name: str, formula: str, slopes: Tensor, order: Tensor) -> Surface:

@@ -33,6 +33,7 @@ class Surface:
         order: The samples in the order in which an online problem shows them, over and over; None where they are
             shuffled in each epoch.
         samples: How many there are.
+        labels: What the parameters are called.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Surface:
     parts: Callable[[Tensor, Tensor], Tensor] | None = None
     order: Tensor | None = None
     samples: int = 0
+    labels: tuple[str, ...] = ("x", "y")
 
     @property
     def size(self) -> int:
