@@ -55,22 +55,21 @@ def losses(problem: Problem, plane: Plane, coordinates: Array) -> Array:
     """
     model = replace_all_batch_norm_modules_(problem.model.eval())
     corners = [_named(model, v) for v in (plane.origin, *plane.basis)]
-    inputs, rest = [problem.x, torch.zeros(()), torch.zeros(())], model
+    inputs, rest = None, model
     if isinstance(model, nn.Sequential) and isinstance(model[0], nn.Linear):
-        first = {f"0.{name}" for name, _ in model[0].named_parameters()}
-        inputs = [functional_call(model[0], {n[2:]: c[n] for n in first}, problem.x) for c in corners]
+        own = {f"0.{name}": name for name, _ in model[0].named_parameters()}
+        firsts = [{name: corner[full] for full, name in own.items()} for corner in corners]
+        inputs = torch.stack([functional_call(model[0], first, problem.x) for first in firsts])
         rest = model[1:]
-    names = [name for name, _ in rest.named_parameters()]
+    weights = {name: torch.stack([corner[name] for corner in corners]) for name, _ in rest.named_parameters()}
 
     def at(c: Tensor) -> Tensor:
-        def mix(o: Tensor, u: Tensor, v: Tensor) -> Tensor:
-            return o + c[0] * u + c[1] * v
-
-        weights = {name: mix(*(corner[name] for corner in corners)) for name in names}
-        return problem.loss(functional_call(rest, weights, mix(*inputs)), problem.y)
+        x = problem.x if inputs is None else torch.tensordot(c, inputs, 1)
+        output = functional_call(rest, {name: torch.tensordot(c, w, 1) for name, w in weights.items()}, x)
+        return problem.loss(output, problem.y)
 
     points = torch.as_tensor(coordinates, dtype=torch.float32)
-    return vmap(at, chunk_size=CHUNK)(points).numpy()
+    return vmap(at, chunk_size=CHUNK)(torch.cat([torch.ones(len(points), 1), points], 1)).numpy()
 
 
 def _named(model: nn.Module, weights: Array) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ from optbench.results.frame import labels, written
 
 CAPTION = "Line: mean over the seeds; band: from the lowest of them to the highest."
 PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+MANY = 8  # optimizers in one panel
 RATIO = 20  # largest value by smallest from which on a log scale shows more
 
 
@@ -74,20 +75,19 @@ def split(frame: pd.DataFrame, together: bool = False) -> list[Series]:
         together: Whether all lines share a panel, so that each has a look of its own. Else, where the runs differ in
             more than the optimizer, the look tells these settings, and each optimizer belongs in panels of its own.
     """
-    keys = labels(frame)
+    optimizers, keys = frame["optimizer"], labels(frame)
+    names = frame[keys[1:]].map(written).agg(", ".join, axis=1) if keys[1:] else optimizers
     if not keys[1:]:
-        names, looks = frame["optimizer"], {name: style.line(name) for name in frame["optimizer"]}
+        # markers too where colour and dash alone would no longer tell all of them apart
+        looks = {name: style.line(name, points=1 if names.nunique() > MANY else None) for name in names}
+    elif together:
+        variants, names = pd.factorize(names)[0].tolist(), optimizers + ", " + names
+        looks = {name: style.line(o, v) for name, o, v in zip(names, optimizers, variants, strict=True)}
     else:
-        names = frame[keys[1:]].map(written).agg(", ".join, axis=1)
         looks = _shades(frame, names)
-    if keys[1:] and together:
-        variants = {name: i for i, name in enumerate(names.unique())}
-        variant = names.map(variants)
-        names = frame["optimizer"] + ", " + names
-        looks = {n: style.line(o, v) for n, o, v in zip(names, frame["optimizer"], variant, strict=True)}
     return [
-        Series(frame["optimizer"][at[0]], names[at[0]], looks[names[at[0]]], frame.loc[at])
-        for at in frame.groupby(keys, sort=False, dropna=False).groups.values()
+        Series(optimizers[runs.index[0]], names[runs.index[0]], looks[names[runs.index[0]]], runs)
+        for _, runs in frame.groupby(keys, sort=False, dropna=False)
     ]
 
 
@@ -203,8 +203,8 @@ def _window(curves: Sequence[pd.DataFrame]) -> tuple[float, float, bool]:
 
 
 def _line(ax: Axes, series: Series, curve: pd.DataFrame) -> None:
-    marks: dict[str, Any] = {"marker": "o", "markersize": 3.5} if len(curve) == 1 else {}
-    ax.plot(curve["x"], curve["mean"], **series.look, **marks)
+    alone: dict[str, Any] = {"marker": "o", "markersize": 3.5} if len(curve) == 1 else {}
+    ax.plot(curve["x"], curve["mean"], **alone | series.look | {"markevery": max(1, len(curve) // 8)})
     if (series.runs["status"] == "done").sum() > 1:
         ax.fill_between(curve["x"], curve["min"], curve["max"], color=series.look["color"], alpha=0.15, linewidth=0)
 
@@ -212,6 +212,7 @@ def _line(ax: Axes, series: Series, curve: pd.DataFrame) -> None:
 def _crosses(ax: Axes, series: Series, data: pd.DataFrame, panel: Panel, edge: float) -> None:
     """Mark where each diverged run was last seen, at the edge towards which it left."""
     last = series.of(data, "diverged").groupby("run")[panel.x].max()
+    last = last[last > 0] if panel.log else last
     if len(last):
         ax.plot(last, np.full(len(last), edge), "x", color=series.look["color"], markersize=7, clip_on=False)
 
@@ -228,6 +229,7 @@ def _axes(ax: Axes, panel: Panel, low: float, high: float, log: bool) -> None:
     if panel.log:
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter(plain)
+        ax.xaxis.set_minor_formatter(NullFormatter())
     elif panel.x == "epoch":
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 

@@ -4,7 +4,6 @@ import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 import pandas as pd
 from rich.console import Console
 
@@ -50,20 +49,22 @@ def report(directory: Path, out: Path | None = None) -> None:
     Raises:
         UserError: There is no run, a record is damaged, or a figure cannot be drawn, which spares everything else.
     """
-    matplotlib.use("agg")
     out = out or directory / "report"
     frame = load(directory)
     runs = records.find(directory)
     title = heading(runs)
     table = compare(frame)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{out} cannot be written: {error.strerror}; give another folder with --out") from None
     records.write(out / "table.csv", table.to_csv(index=False))
     records.write(out / "table.md", markdown(frame))
     console = Console()
     console.width = max(console.width, 0 if console.is_terminal else 140)
     console.print(terminal(frame, title))
     files, failures = [out / "table.csv", out / "table.md"], []
-    for name in dict.fromkeys(name for run in runs for name in run.config["figures"]):
+    for name in dict.fromkeys(name for run in runs for name in run.config.get("figures", [])):
         try:
             files += draw(name, frame, title, out)
         except Exception as error:  # whatever is wrong with one figure, the others and the table stand

@@ -1,0 +1,99 @@
+"""Which lines there are, how they look, and what the axes show of them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from optbench.plots import style
+from optbench.plots.landscape import window
+from optbench.plots.lines import Panel, draw, split
+
+
+def sweep(epochs=5, seeds=2, **settings):
+    """Return a frame of all combinations, and evaluations whose loss is 1 / epoch times the setting's number."""
+    cells = pd.MultiIndex.from_product([*settings.values(), range(seeds)], names=[*settings, "seed"]).to_frame(
+        index=False
+    )
+    frame = cells.assign(status="done", directory="")
+    rows = [
+        {"run": run, "step": epoch, "epoch": epoch, "loss": (1 + run) / (1 + epoch), "test_accuracy": 0.9 + 0.001 * run}
+        for run in frame.index
+        for epoch in range(epochs + 1)
+    ]
+    return frame, pd.DataFrame(rows)
+
+
+def test_optimizers_alone_have_their_own_looks():
+    frame, _ = sweep(optimizer=["Adam", "SGD", "Lion"])
+    assert [(s.name, s.look["color"]) for s in split(frame)] == [
+        (name, style.look(name).colour) for name in ("Adam", "SGD", "Lion")
+    ]
+
+
+def test_other_settings_are_told_by_the_look_and_optimizers_by_the_panel():
+    frame, data = sweep(optimizer=["Adam", "SGD"], schedule=["constant", "cosine"], lr=[0.1, 1e-5])
+    series = split(frame)
+    assert len({(s.name, str(s.look)) for s in series}) == 4 and len(series) == 8
+    assert series[1].name == "constant, 1e-05"
+    figure = draw(frame, data, [Panel("loss", "loss")], "")
+    assert [ax.get_title() for ax in figure.axes] == ["Adam: loss", "SGD: loss"]
+    assert all(len(ax.lines) == 4 for ax in figure.axes)
+
+
+def test_in_one_panel_every_line_has_a_look_of_its_own():
+    frame, _ = sweep(optimizer=["Adam", "SGD"], lr=[0.1, 0.2, 0.3])
+    assert len({(s.name, str(s.look)) for s in split(frame, together=True)}) == 6
+
+
+@pytest.mark.parametrize(("panels", "shape"), [(1, (1, 1)), (2, (1, 2)), (3, (1, 3)), (4, (2, 2))])
+def test_panels_are_arranged_to_be_read(panels, shape):
+    frame, data = sweep(optimizer=["Adam"])
+    figure = draw(frame, data, [Panel("loss", str(i)) for i in range(panels)], "")
+    assert figure.axes[0].get_gridspec().get_geometry() == shape
+
+
+def test_the_worst_line_does_not_squash_the_others_and_is_named():
+    frame, data = sweep(optimizer=["Adam", "SGD", "NAG", "Lion", "Bad"], epochs=10)
+    bad = data["run"].isin([8, 9])
+    data.loc[bad, "test_accuracy"] = 0.1
+    (ax,) = draw(frame, data, [Panel("test_accuracy", "")], "").axes
+    low, high = ax.get_ylim()
+    assert 80 < low < 90 and 90.7 <= high < 95
+    assert [text.get_text() for text in ax.texts] == ["outside: Bad (to 10)"]
+
+
+def test_lines_that_fit_are_shown_whole():
+    frame, data = sweep(optimizer=["Adam", "SGD", "NAG"])
+    (ax,) = draw(frame, data, [Panel("test_accuracy", "")], "").axes
+    low, high = ax.get_ylim()
+    assert low <= 90 and high >= 90.5 and not ax.texts
+
+
+def test_a_wide_range_of_losses_is_on_a_log_scale():
+    frame, data = sweep(optimizer=["Adam", "SGD"])
+    assert draw(frame, data, [Panel("loss", "")], "").axes[0].get_yscale() == "linear"
+    data["loss"] **= 6
+    assert draw(frame, data, [Panel("loss", "")], "").axes[0].get_yscale() == "log"
+
+
+def test_values_that_are_not_finite_leave_a_figure(tmp_path):
+    frame, data = sweep(optimizer=["Adam", "SGD"])
+    data.loc[data["run"] == 0, "loss"] = np.inf
+    data.loc[data["run"] == 2, "loss"] = np.nan
+    figure = draw(frame, data, [Panel("loss", "")], "")
+    assert isinstance(figure, Figure) and np.isfinite(figure.axes[0].get_ylim()).all()
+    style.save(figure, tmp_path / "figure")
+
+
+def test_a_single_evaluation_is_seen():
+    frame, data = sweep(optimizer=["Adam"], epochs=1)
+    assert draw(frame, data, [Panel("loss", "")], "").axes[0].lines[0].get_marker() == "o"
+
+
+def test_a_window_holds_all_points_with_room_around_them():
+    points = np.array([[0.0, 0.0], [10.0, 1.0], [4.0, -1.0]])
+    (left, right), (low, high) = window(points)
+    assert left < 0 and right > 10 and low < -1 and high > 1
+    assert (high - low) / (right - left) > 0.5
+    assert (np.diff(window(np.zeros((3, 2)))) > 0).all()

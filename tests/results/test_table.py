@@ -1,0 +1,111 @@
+"""The comparison: honest means, nobody dropped, and a command that makes each row again."""
+
+import io
+import math
+import shlex
+
+import pandas as pd
+import pytest
+
+from optbench.results.frame import load
+from optbench.results.table import compare, markdown, readable, significant
+
+
+def accuracies(*values):
+    return [{"test_accuracy": value, "test_loss": 1 - value, "train_loss": 0.5} for value in values]
+
+
+@pytest.fixture
+def frame(write, tmp_path):
+    """Three seeds each of SGD, all done, of Adam, one diverged, and of another that never ran."""
+    for seed, value in enumerate((0.90, 0.92, 0.94)):
+        write(f"sgd{seed}", ["optimizer=sgd", f"seed={seed}"], accuracies(0.95, value))
+    for seed, value in enumerate((0.98, 0.99)):
+        write(f"adam{seed}", ["optimizer=adam", f"seed={seed}"], accuracies(value))
+    write("adam2", ["optimizer=adam", "seed=2"], accuracies(0.1), status="diverged")
+    for seed in range(3):
+        write(f"lion{seed}", ["optimizer=lion", f"seed={seed}"], [], status="failed")
+    return load(tmp_path)
+
+
+def test_means_and_spreads_are_over_the_runs_that_are_done(frame):
+    table = compare(frame).set_index("optimizer")
+    assert table.loc["SGD", "final_test_accuracy_mean"] == pytest.approx(0.92)
+    assert table.loc["SGD", "final_test_accuracy_std"] == pytest.approx(0.02)
+    assert table.loc["SGD", "best_test_accuracy_mean"] == pytest.approx(0.95)
+    assert table.loc["Adam", "final_test_accuracy_mean"] == pytest.approx(0.985)
+
+
+def test_unfinished_runs_rank_last_and_are_counted(frame):
+    table = compare(frame)
+    assert table["optimizer"].tolist() == ["SGD", "Adam", "lion"]
+    assert table[["runs", "done", "diverged", "failed"]].values.tolist() == [[3, 3, 0, 0], [3, 2, 1, 0], [3, 0, 0, 3]]
+    assert readable(table)["runs"].tolist() == ["3 done", "2 done, 1 diverged", "3 failed"]
+
+
+def test_the_text_shows_per_cent_with_its_spread(frame):
+    shown = readable(compare(frame))
+    assert shown["test accuracy, %"].tolist() == ["92.00 ± 2.00", "98.50 ± 0.71", "–"]
+
+
+def test_the_csv_is_numbers(frame):
+    table = compare(frame)
+    again = pd.read_csv(io.StringIO(table.to_csv(index=False)))
+    assert again["final_test_accuracy_mean"].tolist()[:2] == pytest.approx([0.92, 0.985])
+    assert again.select_dtypes("number").shape[1] == again.shape[1] - 2
+
+
+def test_markdown_is_a_table_with_its_commands(frame):
+    text = markdown(frame)
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) == 5 and len({row.count("|") for row in rows}) == 1
+    assert "optbench train -m optimizer=sgd seed=0,1,2" in text
+
+
+def test_one_seed_has_no_spread(write, tmp_path):
+    write("a", ["optimizer=sgd", "seed=4"], accuracies(0.5))
+    table = compare(load(tmp_path))
+    assert math.isnan(table["final_test_accuracy_std"][0])
+    assert readable(table)["test accuracy, %"].tolist() == ["50.00"]
+    assert table["command"].tolist() == ["optbench train optimizer=sgd seed=4"]
+
+
+def test_regression_ranks_by_test_loss(write, tmp_path):
+    for name, loss in (("sgd", 3.0), ("adam", 0.5)):
+        write(name, [f"optimizer={name}", "seed=0"], [{"test_loss": loss, "train_loss": 1.0}])
+    shown = readable(compare(load(tmp_path)))
+    assert shown["optimizer"].tolist() == ["Adam", "SGD"]
+    assert not any("accuracy" in name for name in shown.columns)
+
+
+def test_if_every_run_failed_they_are_all_there(write, tmp_path):
+    for name in ("sgd", "adam"):
+        write(name, [f"optimizer={name}", "seed=0"], [], status="failed")
+    assert readable(compare(load(tmp_path)))["runs"].tolist() == ["1 failed", "1 failed"]
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "text"),
+    [
+        (0.30612, 0.00345, "0.306 ± 0.003"),
+        (0.0123, 0.00041, "0.0123 ± 0.0004"),
+        (12.34, 3.2, "12 ± 3"),
+        (0.5, 1e-7, "0.5000 ± 1e-07"),
+        (0.5, 0.7, "0.50 ± 0.70"),
+        (2e-7, 1e-8, "2.0e-07 ± 1e-08"),
+        (0.0, 0.0, "0"),
+        (1.2345, math.nan, "1.23"),
+        (math.nan, math.nan, "–"),
+    ],
+)
+def test_a_number_has_the_digits_that_its_spread_leaves(mean, std, text):
+    assert significant(mean, std) == text
+
+
+def test_a_command_makes_its_row_again(swept, optbench, tmp_path):
+    row = compare(load(swept)).iloc[0]
+    command = row["command"]
+    assert command.count("seed=") == 1 and command.endswith("seed=0,1")
+    optbench(*shlex.split(command)[1:], "hydra.launcher.n_jobs=1", "hydra.sweep.dir=again", "figures=[]")
+    again = compare(load(tmp_path / "again")).iloc[0]
+    assert again["final_test_loss_mean"] == row["final_test_loss_mean"]
