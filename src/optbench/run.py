@@ -6,10 +6,11 @@ import logging
 import os
 import traceback
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from lightning.pytorch import Trainer
     from torch import nn
 
+    from optbench.training import Training
+
+    M = TypeVar("M", bound=Training)
+
 
 def train(config: DictConfig) -> None:
     """Train one composed config in Hydra's output directory; how it ended is in the record, and nothing is raised.
@@ -33,20 +38,38 @@ def train(config: DictConfig) -> None:
         UserError: The directory holds another run, or cannot be written.
         SystemExit: A single run failed.
     """
-    hydra = HydraConfig.get()
     quiet()
-    typed = [override.removeprefix("++") for override in hydra.overrides.task]
-    record = records.Record(Path(hydra.runtime.output_dir), resolve(config), typed)
-    try:
+    record = open_record(config)
+    with failing([record]):
         record.finish(*fit(config, record))
-    except KeyboardInterrupt:
-        record.finish("failed", "interrupted")
-        raise
-    except Exception as error:  # any cell of a sweep may fail; the others go on
-        record.finish("failed", f"{type(error).__name__}: {' '.join(str(error).split())}")
-        records.write(record.directory / "error.txt", traceback.format_exc())
-    if hydra.mode == RunMode.RUN:
+    if HydraConfig.get().mode == RunMode.RUN:
         announce(record)
+
+
+def open_record(config: DictConfig) -> records.Record:
+    """Return the record of a run that begins, in Hydra's output directory.
+
+    Raises:
+        UserError: The directory holds another run, or cannot be written.
+    """
+    hydra = HydraConfig.get()
+    typed = [override.removeprefix("++") for override in hydra.overrides.task]
+    return records.Record(Path(hydra.runtime.output_dir), resolve(config), typed)
+
+
+@contextmanager
+def failing(unfinished: Sequence[records.Record]) -> Iterator[None]:
+    """Close the records that are unfinished as failed where an error ends their run, and let other runs go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for record in unfinished:
+            record.finish("failed", "interrupted")
+        raise
+    except Exception as error:
+        for record in unfinished:
+            record.finish("failed", f"{type(error).__name__}: {' '.join(str(error).split())}")
+            records.write(record.directory / "error.txt", traceback.format_exc())
 
 
 def announce(record: records.Record) -> None:
@@ -67,46 +90,53 @@ def announce(record: records.Record) -> None:
 
 
 def fit(config: DictConfig, record: records.Record) -> tuple[str, str]:
-    """Build everything that a config names and train it; return the status and the reason.
-
-    The seed is set before the model is built and the mini-batches draw from a generator of their own, so every
-    optimizer of the same seed starts from the same weights and sees the same batches.
-    """
-    import lightning.pytorch as lightning
+    """Build everything that a config names and train it; return the status and the reason."""
     import torch
 
     from optbench.training import Diverged, Training
 
     torch.set_num_threads(config.threads)
-    lightning.seed_everything(config.seed, verbose=False)
     data = instantiate(config.data)
     data.setup()
-    model = instantiate(config.model)(data.features, data.outputs)
-    logger = instantiate(config.logger) if config.logger else None
-    if logger:
-        logger.log_hyperparams(flatten(resolve(config)))
-    trainer = make_trainer(config.trainer, logger, HydraConfig.get().mode == RunMode.RUN and os.isatty(1))
-    schedule, unit = build_schedule(config.schedule, data.batches_per_epoch, config.trainer.max_epochs)
-    module = Training(
-        model,
-        data,
-        build_optimizer(config.optimizer, model, data.batches_per_epoch * config.trainer.max_epochs),
-        schedule,
-        unit,
-        record,
-        config.divergence,
-        config.trajectory,
-    )
+    module = build(Training, config, data, record)
+    trainer = make_trainer(config.trainer, make_logger(config), HydraConfig.get().mode == RunMode.RUN and os.isatty(1))
     status, reason = "done", ""
     try:
         trainer.fit(module, data)
     except Diverged as error:
         status, reason = "diverged", str(error)
-    if module.snapshots:
-        steps, weights = zip(*module.snapshots, strict=True)
-        record.trajectory(steps, torch.stack(weights).numpy())
+    module.keep_path()
     trainer.save_checkpoint(record.directory / "checkpoint.ckpt")
     return status, reason
+
+
+def build(kind: "type[M]", config: DictConfig, data: Any, record: records.Record) -> "M":
+    """Return the module of a run.
+
+    The seed is set before the model is built and the mini-batches draw from a generator of their own, so every
+    optimizer of the same seed starts from the same weights and sees the same batches.
+
+    Args:
+        kind: `Training`, or what builds on it.
+        config: The composed config.
+        data: The data module that it names, set up.
+        record: Where the module is to write.
+    """
+    import lightning.pytorch as lightning
+
+    lightning.seed_everything(config.seed, verbose=False)
+    model = instantiate(config.model)(data.features, data.outputs)
+    optimizer = build_optimizer(config.optimizer, model, data.batches_per_epoch * config.trainer.max_epochs)
+    schedule, unit = build_schedule(config.schedule, data.batches_per_epoch, config.trainer.max_epochs)
+    return kind(model, data, optimizer, schedule, unit, record, config.divergence, config.trajectory)
+
+
+def make_logger(config: DictConfig) -> Any:
+    """Return the configured logger, which knows the hyperparameters, or None."""
+    logger = instantiate(config.logger) if config.logger else None
+    if logger:
+        logger.log_hyperparams(flatten(resolve(config)))
+    return logger
 
 
 def validate(config: DictConfig, directory: Path) -> None:

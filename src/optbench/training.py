@@ -74,24 +74,35 @@ class Training(lightning.LightningModule):
         x, y = self.batch
         return self.data.loss(self.model(x), y)  # type: ignore[no-any-return]
 
+    def rates(self, steps: int) -> list[float]:
+        """Return the learning rates of the next steps; not a number where the rule has none."""
+        group = self.optimizer.param_groups[0]
+        eta0 = group.setdefault("initial_lr", group["lr"]) if "lr" in group else math.nan
+        times = range(self.steps, self.steps + steps) if self.unit == "step" else [self.current_epoch] * steps
+        return [self.schedule(t, eta0) for t in times]
+
     def training_step(self, chunk: tuple[Tensor, Tensor], index: int) -> None:
         """Take one step for each mini-batch of a chunk: x (n, batch, features) and y (n, batch, ...)."""
-        optimizer, first = self.optimizer, self.steps + 1
-        losses, lrs = [], []
-        for self.batch in zip(*chunk, strict=True):
-            t = self.steps if self.unit == "step" else self.current_epoch
+        optimizer, losses, lrs = self.optimizer, [], self.rates(len(chunk[0]))
+        for self.batch, lr in zip(zip(*chunk, strict=True), lrs, strict=True):
             for group in optimizer.param_groups:
                 if "lr" in group:
-                    group["lr"] = self.schedule(t, group.setdefault("initial_lr", group["lr"]))
+                    group["lr"] = lr
             losses.append(optimizer.step(self.objective).detach())
-            lrs.append(optimizer.param_groups[0].get("lr", math.nan))
-            self.steps += 1
-        self.lr = lrs[-1]
+        self.end_chunk(index, lrs, torch.stack(losses).tolist())
+
+    def end_chunk(self, index: int, lrs: list[float], losses: list[float]) -> None:
+        """Record the steps of a chunk, and keep the weights after it if it lies within the first epoch.
+
+        Raises:
+            Diverged: One of the losses is too large, or none.
+        """
+        first = self.steps + 1
+        self.steps, self.lr = self.steps + len(losses), lrs[-1]
         # Lightning counts the steps of its own wrapper only; checkpoints and loggers read this.
         self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.total.completed = self.steps
-        values = torch.stack(losses).tolist()
-        self.record.steps(first, self.current_epoch + 1, lrs, values)
-        for i, loss in enumerate(values):
+        self.record.steps(first, self.current_epoch + 1, lrs, losses)
+        for i, loss in enumerate(losses):
             if not loss <= self.divergence:
                 raise Diverged(f"the loss is {loss:.4g} at step {first + i}")
         if self.current_epoch == 0 and index + 1 < self.trainer.num_training_batches:
@@ -164,3 +175,9 @@ class Training(lightning.LightningModule):
         if self.keep_trajectory:
             self.snapshots.append((self.steps, weights.float().cpu()))
         return weights
+
+    def keep_path(self) -> None:
+        """Write the trajectory, if there is one."""
+        if self.snapshots:
+            steps, weights = zip(*self.snapshots, strict=True)
+            self.record.trajectory(steps, torch.stack(weights).numpy())
