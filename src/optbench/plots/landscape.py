@@ -31,26 +31,29 @@ the start that lies along a direction, or in the plane; outside it a path's own 
 def landscape(frame: pd.DataFrame, title: str) -> Figure:
     """Return the loss on the plane nearest to the paths of one seed's runs, as far as these share their start.
 
-    Where a few paths lead much further than the others, a second panel shows the others from close.
+    The seed is the first of those of which most runs were done. Where a few paths lead much further than the others, a
+    second panel shows the others from close.
 
     Raises:
-        UserError: No run kept its trajectory, or none came to its end.
+        UserError: No run of the seed kept its trajectory, or none came to its end.
     """
-    seed = frame["seed"].iloc[0]
+    finished = frame[frame["status"] == "done"]
+    if finished.empty:
+        raise UserError("no run came to its end, so there is no plane to show")
+    seed = finished.groupby("seed").size().idxmax()
     runs = {i: records.read(Path(at)) for i, at in enumerate(frame["directory"]) if at and frame["seed"][i] == seed}
     paths = {i: run.trajectory[1] for i, run in runs.items() if run.trajectory is not None}
-    if not paths:
+    starts = [paths[i][0] for i in paths if i in finished.index]
+    if not starts:
         raise UserError(f"no run of seed {seed} kept its trajectory; train with trajectory=true")
-    start = next(iter(paths.values()))[0]
-    paths = {i: path for i, path in paths.items() if np.array_equal(path[0], start)}
-    done = {i: path for i, path in paths.items() if frame["status"][i] == "done"}
-    if not done:
-        raise UserError(f"no run of seed {seed} came to its end, so there is no plane to show")
+    others = [i for i in paths if not np.array_equal(paths[i][0], starts[0])]
+    paths = {i: path for i, path in paths.items() if i not in others}
+    done = {i: path for i, path in paths.items() if i in finished.index}
     plane, shares = nearest(list(done.values()))
     coordinates = {i: plane.coordinates(path) for i, path in paths.items()}
     reach = {i: float(np.linalg.norm(coordinates[i], axis=1).max()) for i in done}
     near = [i for i in done if reach[i] <= FAR * np.median(list(reach.values()))]
-    model = problem(runs[next(iter(paths))].config)
+    model = problem(runs[next(iter(done))].config)
     series = [
         replace(
             s,
@@ -62,7 +65,7 @@ def landscape(frame: pd.DataFrame, title: str) -> Figure:
     views = [list(done), near] if len(near) < len(done) else [list(done)]
     windows = [window(np.concatenate([coordinates[i] for i in view])) for view in views]
     ratios = [float(width / height) for width, height in (sides @ [-1, 1] for sides in windows)]
-    figure = Figure(figsize=(min(4.6 * sum(ratios), 11) + 3, min(4.6, 11 / sum(ratios)) + 1.4))
+    figure = Figure(figsize=(min(4.6 * sum(ratios), 11) + 3.4, min(4.6, 11 / sum(ratios)) + 1.4), layout="compressed")
     panels = figure.subplots(1, len(views), squeeze=False, width_ratios=ratios).flat
     for ax, sides, heading in zip(panels, windows, ["all paths" if len(views) > 1 else "", "closer"], strict=False):
         surface(ax, model, plane, sides)
@@ -73,7 +76,8 @@ def landscape(frame: pd.DataFrame, title: str) -> Figure:
         ax.set(xlabel=f"first direction, {shares[0]:.0%}", ylabel=f"second direction, {shares[1]:.0%}")
     legend(figure, series, ", ".join([*labels(frame), "share in the plane"]))
     figure.suptitle(title, x=0.01, ha="left")
-    figure.supxlabel(CAPTION.format(len(model.x), seed), x=0.01, ha="left", fontsize=8, color="0.35")
+    caption = CAPTION.format(len(model.x), seed) + f" Not shown: {len(others)} runs from another start." * bool(others)
+    figure.supxlabel(caption, x=0.01, ha="left", fontsize=8, color="0.35")
     return figure
 
 
