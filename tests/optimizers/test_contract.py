@@ -15,7 +15,7 @@ from tasks import CONFIGS, ELEMENTWISE, Task, quadratic, run, with_rate
 
 from optbench import optimizers
 from optbench.checks import Interval, UserError
-from optbench.optimizers import CLASSES, base
+from optbench.optimizers import CLASSES, Objective, base
 
 every = pytest.mark.parametrize("name", CLASSES)
 elementwise = pytest.mark.parametrize("name", ELEMENTWISE)
@@ -238,18 +238,20 @@ def test_keeps_no_hold_of_the_gradient(name):
     task, other = Task(), Task()
     optimizer, reusing = task.make(name), other.make(name)
 
-    def reuse():
-        for p in other.params:
-            p.grad = torch.zeros_like(p) if p.grad is None else p.grad.zero_()
-        loss = other.loss()
-        for p, g in zip(other.params, torch.autograd.grad(loss, other.params), strict=True):
-            p.grad.add_(g)
-        return loss
+    class Reusing(Objective):
+        """Adds into the gradients' memory, as `zero_grad(set_to_none=False)` and `backward` do."""
 
-    reuse.loss, reuse.expand = other.objective.loss, other.objective.expand
+        def __call__(self):
+            loss = self.loss()
+            for p, g in zip(self.params, torch.autograd.grad(loss, self.params), strict=True):
+                p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+                p.grad.zero_().add_(g)
+            return loss
+
+    objective = Reusing(other.loss, other.params)
     for _ in range(4):
         optimizer.step(task.objective)
-        reusing.step(reuse)
+        reusing.step(objective)
     assert_bits(task.weights(), other.weights())
 
 
@@ -349,7 +351,11 @@ def test_takes_tensors_for_numbers(name):
     rest = {k: hyper[k] for k in CLASSES[name].kinds if k not in numbers}
     gradients = torch.randn(4, 3, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     start = torch.linspace(-1, 1, 6, dtype=torch.float64)
-    rule = CLASSES[name].update
+
+    def rule(*arguments):
+        change, state = CLASSES[name].update(*arguments)
+        return base.to_tensor(change), state
+
     stacked = torch.func.vmap(lambda g, p, s, t, h: rule(g, p, s, t, rest | h), in_dims=(0, 0, 0, None, 0))
     p, one_by_one = start.expand(3, 6), [start] * 3
     states = [CLASSES[name].init(start) for _ in range(3)]

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Decay, Positive, Rate
-from optbench.optimizers.base import Hyper, Optimizer, State
+from optbench.optimizers.base import Hyper, Optimizer, Quotient, State
 
 
 class AdaBelief(Optimizer):
@@ -25,10 +25,10 @@ class AdaBelief(Optimizer):
         return {"m": torch.zeros_like(p), "s": torch.zeros_like(p)}
 
     @staticmethod
-    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
+    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Quotient, State]:
         m = s["m"].lerp(g, 1 - h["beta1"])
         surprise = g - m
         variance = s["s"].lerp(surprise.mul_(surprise), 1 - h["beta2"]).add_(h["eps"])
         c1, c2 = 1 - h["beta1"] ** t, 1 - h["beta2"] ** t
         root = variance.sqrt().add_(h["eps"] * c2**0.5)
-        return m / root.mul_(c1 / c2**0.5), {"m": m, "s": variance}
+        return Quotient(m, root, c2**0.5 / c1), {"m": m, "s": variance}

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Decay, Positive, Rate
-from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled
+from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled, mean_square
 
 
 class Adadelta(Optimizer):
@@ -26,7 +26,7 @@ class Adadelta(Optimizer):
     @staticmethod
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
         g = add_scaled(g, h["weight_decay"], p)
-        E = s["E"].lerp(g * g, 1 - h["rho"])
+        E = mean_square(s["E"], g, h["rho"])
         d = (s["D"] + h["eps"]).div_(E + h["eps"]).sqrt_().mul_(g)
-        D = s["D"].lerp(d * d, 1 - h["rho"])
+        D = mean_square(s["D"], d, h["rho"])
         return d, {"E": E, "D": D}

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Positive, Rate
-from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled
+from optbench.optimizers.base import Hyper, Optimizer, Quotient, State, add_scaled
 
 
 class Adagrad(Optimizer):
@@ -25,8 +25,8 @@ class Adagrad(Optimizer):
         return {"G": torch.zeros_like(p)}
 
     @staticmethod
-    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
+    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Quotient, State]:
         g = add_scaled(g, h["weight_decay"], p)
         G = s["G"].addcmul(g, g)
         root = (G + h["eps"]).sqrt_() if h["eps_inside"] else G.sqrt().add_(h["eps"])
-        return g / root, {"G": G}
+        return Quotient(g, root), {"G": G}

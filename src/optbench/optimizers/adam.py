@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Decay, Positive, Rate
-from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled
+from optbench.optimizers.base import Direction, Hyper, Optimizer, Quotient, State, add_scaled, mean_square
 
 
 class Adam(Optimizer):
@@ -31,10 +31,9 @@ class Adam(Optimizer):
         return {"m": torch.zeros_like(p), "v": torch.zeros_like(p)}
 
     @staticmethod
-    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
+    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Direction, State]:
         g = add_scaled(g, h["weight_decay"], p)
-        m = s["m"].lerp(g, 1 - h["beta1"])
-        v = s["v"].lerp(g * g, 1 - h["beta2"])
+        v = mean_square(s["v"], g, h["beta2"])
         c1, c2 = 1 - h["beta1"] ** t, 1 - h["beta2"] ** t
         match h["eps_form"]:
             case "outside":
@@ -43,4 +42,5 @@ class Adam(Optimizer):
                 root = (v + h["eps"] * c2).sqrt_()
             case "hat":
                 root = v.sqrt().add_(h["eps"])
-        return m / root.mul_(c1 / c2**0.5), {"m": m, "v": v}
+        m = s["m"].lerp(g, 1 - h["beta1"])
+        return Quotient(m, root, c2**0.5 / c1), {"m": m, "v": v}

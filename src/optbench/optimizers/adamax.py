@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Decay, Rate
-from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled
+from optbench.optimizers.base import Hyper, Optimizer, Quotient, State, add_scaled
 
 
 class Adamax(Optimizer):
@@ -27,9 +27,9 @@ class Adamax(Optimizer):
         return {"m": torch.zeros_like(p), "u": torch.zeros_like(p)}
 
     @staticmethod
-    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
+    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Quotient, State]:
         g = add_scaled(g, h["weight_decay"], p)
-        m = s["m"].lerp(g, 1 - h["beta1"])
         eps = h["eps"] + torch.finfo(p.dtype).tiny  # a coordinate without any gradient yet would be 0 / 0
         u = torch.maximum(h["beta2"] * s["u"], g.abs().add_(eps))
-        return (m / u).div_(1 - h["beta1"] ** t), {"m": m, "u": u}
+        m = s["m"].lerp(g, 1 - h["beta1"])
+        return Quotient(m, u, 1 / (1 - h["beta1"] ** t)), {"m": m, "u": u}

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from optbench.checks import Rate
 from optbench.optimizers.adam import Adam
-from optbench.optimizers.base import Hyper, State, add_scaled
+from optbench.optimizers.base import Direction, Hyper, State, add_scaled
 
 
 class AdamW(Adam):
@@ -24,7 +24,7 @@ class AdamW(Adam):
     decay: Literal["lr", "paper"] = "lr"
 
     @staticmethod
-    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
+    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Direction, State]:
         direction, s = Adam.update(g, p, s, t, {**h, "weight_decay": 0})
         rate = h["weight_decay"] * (h["lr"] if h["decay"] == "lr" else 1)
-        return add_scaled(direction.mul_(h["lr"]), rate, p), s
+        return add_scaled(h["lr"] * direction, rate, p), s

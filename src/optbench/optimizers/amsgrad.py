@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Decay, Positive, Rate
-from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled
+from optbench.optimizers.base import Hyper, Optimizer, Quotient, State, add_scaled, mean_square
 
 
 class AMSGrad(Optimizer):
@@ -31,17 +31,17 @@ class AMSGrad(Optimizer):
         return {name: torch.zeros_like(p) for name in ("m", "v", "v_max")}
 
     @staticmethod
-    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
+    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Quotient, State]:
         g = add_scaled(g, h["weight_decay"], p)
         m = s["m"].lerp(g, 1 - h["beta1"])
-        v = s["v"].lerp(g * g, 1 - h["beta2"])
+        v = mean_square(s["v"], g, h["beta2"])
         c1, c2 = 1 - h["beta1"] ** t, 1 - h["beta2"] ** t
         v_max = torch.maximum(s["v_max"], v / c2 if h["form"] == "corrected" else v)
         state = {"m": m, "v": v, "v_max": v_max}
         match h["form"]:
             case "paper":
-                return m / v_max.sqrt().add_(h["eps"]), state
+                return Quotient(m, v_max.sqrt().add_(h["eps"])), state
             case "torch":
-                return m / v_max.sqrt().add_(h["eps"] * c2**0.5).mul_(c1 / c2**0.5), state
+                return Quotient(m, v_max.sqrt().add_(h["eps"] * c2**0.5), c2**0.5 / c1), state
             case _:
-                return m / v_max.sqrt().add_(h["eps"]).mul_(c1), state
+                return Quotient(m, v_max.sqrt().add_(h["eps"]), 1 / c1), state

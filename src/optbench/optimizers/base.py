@@ -7,9 +7,9 @@ else that torch, Lightning and a user expect of a `torch.optim.Optimizer` is her
 import inspect
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, get_origin, get_type_hints
+from typing import Any, ClassVar, get_origin, get_type_hints, overload
 
 import torch
 from torch import Tensor
@@ -25,11 +25,71 @@ PACK = 2**14  # parameters of up to this many elements share one vector: a kerne
 SLICE = 2**17  # larger ones are cut to this on a CPU: an update's temporaries then never leave the cache
 
 
-def add_scaled(x: Tensor, a: Any, y: Tensor) -> Tensor:
-    """Return `x + a y`, in one kernel where `a` is a number, and `x` itself where that number is 0."""
+@dataclass(slots=True)
+class Quotient:
+    """A direction `scale top / bottom` that is yet to be divided: to move along it takes one kernel instead of three.
+
+    Attributes:
+        top: Numerator.
+        bottom: Denominator.
+        scale: A number, or a tensor that broadcasts.
+    """
+
+    top: Tensor
+    bottom: Tensor
+    scale: Any = 1.0
+
+    def __rmul__(self, factor: Any) -> "Quotient":
+        return Quotient(self.top, self.bottom, factor * self.scale)
+
+
+Direction = Tensor | Quotient
+
+
+def to_tensor(x: Direction) -> Tensor:
+    """Return a direction as a tensor, divided."""
+    return x if isinstance(x, Tensor) else (x.top / x.bottom).mul_(x.scale)
+
+
+@overload
+def add_scaled(x: Tensor, a: Any, y: Tensor) -> Tensor: ...
+@overload
+def add_scaled(x: Quotient, a: Any, y: Tensor) -> Direction: ...
+def add_scaled(x: Direction, a: Any, y: Tensor) -> Direction:
+    """Return `x + a y`, in one kernel where the factors are numbers, and `x` itself where `a` is the number 0."""
     if isinstance(a, Tensor):
-        return x + a * y
-    return torch.add(x, y, alpha=a) if a else x
+        return to_tensor(x) + a * y
+    if not a:
+        return x
+    if isinstance(x, Tensor):
+        return torch.add(x, y, alpha=a)
+    if isinstance(x.scale, Tensor) or not isinstance(y, Tensor):
+        return to_tensor(x).add_(y, alpha=a)
+    step: Tensor = a * y
+    return step.addcdiv_(x.top, x.bottom, value=x.scale)
+
+
+def add_scaled_(x: Tensor, a: Any, y: Tensor) -> Tensor:
+    """Return `x + a y` in the memory of x, which has to be the caller's own temporary."""
+    return x.add_(a * y) if isinstance(a, Tensor) else x.add_(y, alpha=a)
+
+
+def subtract_(p: Tensor, rate: Any, x: Direction) -> None:
+    """Move p in place to `p - rate x`."""
+    if isinstance(x, Tensor):
+        add_scaled_(p, -rate, x)
+    elif isinstance(rate, Tensor) or isinstance(x.scale, Tensor):
+        p.sub_(rate * to_tensor(x))
+    else:
+        p.addcdiv_(x.top, x.bottom, value=-rate * x.scale)
+
+
+def mean_square(v: Tensor, g: Tensor, beta: Any) -> Tensor:
+    """Return the running mean `beta v + (1 - beta) g g`, with one temporary fewer where beta is a number."""
+    if isinstance(beta, Tensor):
+        return v.lerp(g * g, 1 - beta)
+    mean: Tensor = beta * v
+    return mean.addcmul_(g, g, value=1 - beta)
 
 
 class Objective:
@@ -88,39 +148,72 @@ class Objective:
         return loss.detach(), [g.detach() for g in gradients], product
 
 
-@dataclass(slots=True)
 class Block:
-    """Parameters, or a slice of one, that a single call of `update` moves together.
+    """A parameter, or a slice of one, that a single call of `update` moves.
+
+    Args:
+        params: The parameter, in a list.
+        t: Steps taken.
+        span: The elements of the flat parameter, or None for all of it.
 
     Attributes:
-        params: The parameters; several only where the rule is element-wise.
-        span: The elements of the one flat parameter, or None for all of it.
-        t: Steps taken.
         state: What `init` and `update` return: tensors in the shape that `gather` gives, or numbers.
     """
 
-    params: list[Tensor]
-    span: slice | None
-    t: int
-    state: State
+    def __init__(self, params: list[Tensor], t: int, span: slice | None = None) -> None:
+        self.params, self.t, self.span = params, t, span
+        self.state: State = {}
 
     def gather(self, tensors: list[Tensor]) -> Tensor:
         """Return tensors in the parameters' shapes as the one tensor that `update` sees."""
-        if len(tensors) > 1:
-            return torch.cat([x.reshape(-1) for x in tensors])
         return tensors[0] if self.span is None else tensors[0].reshape(-1)[self.span]
 
-    def gradient(self) -> Tensor:
-        """Return the gradients as `update` sees them."""
-        return self.gather([p.grad for p in self.params if p.grad is not None])
+    def scatter(self, tensor: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return each parameter, or its slice, with its share of a tensor that `gather` could have returned."""
+        return [(self.gather(self.params), tensor)]
 
-    def scatter(self, tensor: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield each parameter, or its slice, with its share of a tensor that `gather` could have returned."""
-        if len(self.params) > 1:
-            parts = torch.split(tensor, [p.numel() for p in self.params])
-            yield from ((p, part.view(p.shape)) for p, part in zip(self.params, parts, strict=True))
-        else:
-            yield self.gather(self.params), tensor
+    def gradient(self) -> Tensor:
+        """Return the gradients as `update` sees them, until the next call."""
+        return self.gather([self.params[0].grad])  # type: ignore[list-item]
+
+    def point(self) -> Tensor:
+        """Return the parameters as `update` sees them, until the next call."""
+        return self.gather(self.params)
+
+    def store(self) -> None:
+        """Put the parameters where `point` was moved to in place."""
+
+
+class Pack(Block):
+    """Several parameters that one call of an element-wise `update` moves, as one flat vector.
+
+    Its memory is kept: to concatenate anew at each step would cost more than all arithmetic.
+    """
+
+    def __init__(self, params: list[Tensor], t: int) -> None:
+        super().__init__(params, t)
+        self.flat = self.gather(params), self.gather(params)
+        self.views = [[part for _, part in self.scatter(flat)] for flat in self.flat]
+
+    def gather(self, tensors: list[Tensor]) -> Tensor:
+        return torch.cat([x.flatten() for x in tensors])
+
+    def scatter(self, tensor: Tensor) -> list[tuple[Tensor, Tensor]]:
+        parts = torch.split(tensor, [p.numel() for p in self.params])
+        return [(p, part.view(p.shape)) for p, part in zip(self.params, parts, strict=True)]
+
+    def gradient(self) -> Tensor:
+        return self._load(0, [p.grad for p in self.params])  # type: ignore[misc]
+
+    def point(self) -> Tensor:
+        return self._load(1, self.params)
+
+    def store(self) -> None:
+        torch._foreach_copy_(self.params, self.views[1])
+
+    def _load(self, i: int, tensors: list[Tensor]) -> Tensor:
+        torch._foreach_copy_(self.views[i], tensors)
+        return self.flat[i]
 
 
 class Optimizer(torch.optim.Optimizer):
@@ -178,7 +271,7 @@ class Optimizer(torch.optim.Optimizer):
         for name in hyper.keys() - self.hyper.keys():
             raise nearest(f"hyperparameter of {type(self).__name__}", name, self.hyper, ", ".join(self.hyper))
         self._blocks: list[tuple[Block, int]] = []
-        self._packed: list[list[int]] = []
+        self._packed: list[int] = []
         self._state: defaultdict[Tensor, State] = defaultdict(dict)
         values = {**self.hyper, **hyper}
         for part in self.parts:
@@ -193,8 +286,8 @@ class Optimizer(torch.optim.Optimizer):
         return {}
 
     @staticmethod
-    def update(g: Tensor, p: Tensor, s: State, t: Any, h: Hyper) -> tuple[Tensor, State]:
-        """Return the direction to descend along, and the next state.
+    def update(g: Tensor, p: Tensor, s: State, t: Any, h: Hyper) -> tuple[Direction, State]:
+        """Return the direction to descend along, a tensor or a `Quotient`, and the next state.
 
         Args:
             g: Gradient.
@@ -257,27 +350,27 @@ class Optimizer(torch.optim.Optimizer):
             self._advance(block, group)
 
     def _advance(self, block: Block, group: Hyper) -> None:
-        g, p = block.gradient(), block.gather(block.params)
+        p, rate = block.point(), 1.0 if self.whole_step else group["lr"]
         block.t += 1
-        change, block.state = self.update(g, p, block.state, block.t, group)
-        if not self.whole_step and isinstance(group["lr"], Tensor):
-            change = group["lr"] * change
-        scale = 1.0 if self.whole_step or isinstance(group["lr"], Tensor) else group["lr"]
-        for target, part in block.scatter(change):
-            target.sub_(part, alpha=scale)
+        change, block.state = self.update(block.gradient(), p, block.state, block.t, group)
+        subtract_(p, rate, change)
+        block.store()
 
     def _active(self) -> list[tuple[Block, Hyper]]:
         """Return the blocks of the parameters that have a gradient, packed anew only where that set has changed."""
-        params = [[p for p in group["params"] if p.grad is not None and p.numel()] for group in self.param_groups]
-        key = [list(map(id, group)) for group in params]
+        key = [id(p) for group in self.param_groups for p in group["params"] if p.grad is not None]
         if key != self._packed:
-            for p in itertools.chain(*params):
-                if p.grad.layout is not torch.strided:
-                    raise UserError(f"{type(self).__name__}: a gradient is {p.grad.layout}; use a dense one")
+            params = [[p for p in group["params"] if p.grad is not None and p.numel()] for group in self.param_groups]
+            self._refuse_sparse(itertools.chain(*params))
             self._settle()
             self._blocks = [(block, i) for i, group in enumerate(params) for block in self._pack(group)]
             self._packed = key
         return [(block, self.param_groups[i]) for block, i in self._blocks]
+
+    def _refuse_sparse(self, params: Iterable[Tensor]) -> None:
+        for p in params:
+            if p.grad is not None and p.grad.layout is not torch.strided:
+                raise UserError(f"{type(self).__name__}: a gradient is {p.grad.layout}; use a dense one")
 
     def _pack(self, params: list[Tensor]) -> list[Block]:
         blocks, packs = [], defaultdict(list)
@@ -287,10 +380,10 @@ class Optimizer(torch.optim.Optimizer):
                 raise UserError(f"{type(self).__name__}: the parameters are at the iterate; call train() before step()")
             t, numbers = s.get("step", 0), tuple(v for v in s.values() if not isinstance(v, Tensor))
             if self.whole_tensor or p.numel() > PACK:
-                blocks += [Block([p], span, t, {}) for span in self._spans(p)]
+                blocks += [Block([p], t, span) for span in self._spans(p)]
             else:
                 packs[p.dtype, p.device, t, numbers].append(p)
-        blocks += [Block(pack, None, t, {}) for (_, _, t, _), pack in packs.items()]
+        blocks += [Pack(pack, t) if len(pack) > 1 else Block(pack, t) for (_, _, t, _), pack in packs.items()]
         for block in blocks:
             states = [self._state[p] or self.init(p) for p in block.params]
             for k in states[0].keys() - {"step"}:

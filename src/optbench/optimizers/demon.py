@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Count, Decay, Positive, Rate
-from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled
+from optbench.optimizers.base import Hyper, Optimizer, Quotient, State, add_scaled_, mean_square
 
 
 def demon(beta: Any, t: Any, total: Any) -> Any:
@@ -36,7 +36,7 @@ class DemonSGD(Optimizer):
 
     @staticmethod
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
-        v = add_scaled(demon(h["beta"], t, h["total_steps"]) * s["v"], h["lr"], g)
+        v = add_scaled_(demon(h["beta"], t, h["total_steps"]) * s["v"], h["lr"], g)
         return v, {"v": v}
 
 
@@ -62,14 +62,14 @@ class DemonAdam(Optimizer):
         return {"m": torch.zeros_like(p), "v": torch.zeros_like(p), "product": 1.0}
 
     @staticmethod
-    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
+    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Quotient, State]:
         beta = demon(h["beta1"], t, h["total_steps"])
-        v = s["v"].lerp(g * g, 1 - h["beta2"])
+        v = mean_square(s["v"], g, h["beta2"])
         c = (1 - h["beta2"] ** t) ** 0.5
         root = v.sqrt().add_(h["eps"] * c)
         product = s["product"] * beta
         if h["form"] == "ema":
             m = s["m"].lerp(g, 1 - beta)
-            return m / root.mul_((1 - product) / c), {"m": m, "v": v, "product": product}
+            return Quotient(m, root, c / (1 - product)), {"m": m, "v": v, "product": product}
         m = beta * s["m"] + g
-        return m / root.div_(c), {"m": m, "v": v, "product": product}
+        return Quotient(m, root, c), {"m": m, "v": v, "product": product}

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from optbench.checks import Positive, Rate
 from optbench.optimizers.adam import Adam
-from optbench.optimizers.base import Hyper, State, add_scaled
+from optbench.optimizers.base import Hyper, State, add_scaled, to_tensor
 
 
 class LAMB(Adam):
@@ -26,6 +26,6 @@ class LAMB(Adam):
     @staticmethod
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
         r, s = Adam.update(g, p, s, t, {**h, "weight_decay": 0})
-        r = add_scaled(r, h["weight_decay"], p)
+        r = add_scaled(to_tensor(r), h["weight_decay"], p)
         w, length = torch.linalg.vector_norm(p), torch.linalg.vector_norm(r)
         return torch.where((w > 0) & (length > 0), w / length, 1) * r, s

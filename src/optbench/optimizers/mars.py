@@ -7,7 +7,7 @@ from torch import Tensor
 
 from optbench.checks import Decay, Rate
 from optbench.optimizers.adam import Adam
-from optbench.optimizers.base import Hyper, State, add_scaled
+from optbench.optimizers.base import Direction, Hyper, State, add_scaled
 
 
 class MARS(Adam):
@@ -33,7 +33,7 @@ class MARS(Adam):
         return {**Adam.init(p), "g": torch.zeros_like(p)}
 
     @staticmethod
-    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
+    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Direction, State]:
         known = 1 if h["first_step"] == "authors" else t > 1
         c = add_scaled(g, h["gamma"] * h["beta1"] / (1 - h["beta1"]) * known, g - s["g"])
         c = c / torch.linalg.vector_norm(c).clamp(min=1)

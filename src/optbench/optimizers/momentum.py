@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Decay, Rate
-from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled
+from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled, add_scaled_
 
 
 class Momentum(Optimizer):
@@ -35,8 +35,8 @@ class Momentum(Optimizer):
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
         g = add_scaled(g, h["weight_decay"], p)
         if h["form"] == "sum":
-            v = add_scaled(h["beta"] * s["v"], h["lr"], g)
+            v = add_scaled_(h["beta"] * s["v"], h["lr"], g)
             return v, {"v": v}
         gain = 1 - h["beta"] if h["form"] == "ema" else 1 - h["dampening"] * (t > 1)
-        v = add_scaled(h["beta"] * s["v"], gain, g)
+        v = add_scaled_(h["beta"] * s["v"], gain, g)
         return h["lr"] * v, {"v": v}

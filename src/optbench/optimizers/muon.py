@@ -7,7 +7,7 @@ from torch import Tensor
 
 from optbench.checks import Count, Decay, Rate
 from optbench.optimizers.adam import Adam
-from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled
+from optbench.optimizers.base import Direction, Hyper, Optimizer, State, add_scaled
 
 
 class Muon(Optimizer):
@@ -37,7 +37,7 @@ class Muon(Optimizer):
         return Adam.init(p) if p.dim() < 2 else {"m": torch.zeros_like(p)}
 
     @staticmethod
-    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
+    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Direction, State]:
         if p.dim() < 2:
             direction, s = Adam.update(g, p, s, t, Adam.hyper)
             return h["vector_scale"] * add_scaled(direction, h["weight_decay"], p), s

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Decay, Positive, Rate
-from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled
+from optbench.optimizers.base import Hyper, Optimizer, Quotient, State, add_scaled, add_scaled_, mean_square
 
 
 class NAdam(Optimizer):
@@ -32,15 +32,15 @@ class NAdam(Optimizer):
         return {"m": torch.zeros_like(p), "v": torch.zeros_like(p), "product": 1.0}
 
     @staticmethod
-    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
+    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Quotient, State]:
         g = add_scaled(g, h["weight_decay"], p)
         m = s["m"].lerp(g, 1 - h["beta1"])
-        v = s["v"].lerp(g * g, 1 - h["beta2"])
+        v = mean_square(s["v"], g, h["beta2"])
         mu = mu_next = h["beta1"]
         if h["form"] == "dozat":
             mu, mu_next = (h["beta1"] * (1 - 0.5 * 0.96 ** (k * h["momentum_decay"])) for k in (t, t + 1))
         product = s["product"] * mu
         product_next = product if h["form"] == "simple" else product * mu_next
         c = (1 - h["beta2"] ** t) ** 0.5
-        ahead = add_scaled((c * (1 - mu) / (1 - product)) * g, c * mu_next / (1 - product_next), m)
-        return ahead / v.sqrt().add_(h["eps"] * c), {"m": m, "v": v, "product": product}
+        ahead = add_scaled_((c * (1 - mu) / (1 - product)) * g, c * mu_next / (1 - product_next), m)
+        return Quotient(ahead, v.sqrt().add_(h["eps"] * c)), {"m": m, "v": v, "product": product}

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Decay, Rate
-from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled
+from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled, add_scaled_
 
 
 class NAG(Optimizer):
@@ -32,20 +32,18 @@ class NAG(Optimizer):
 
     @staticmethod
     def init(p: Tensor) -> State:
-        return {"v": torch.zeros_like(p), "c": 0.0, "a": 1.0}
+        return {"ahead": torch.zeros_like(p), "a": 1.0}
 
     @staticmethod
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
         g = add_scaled(g, h["weight_decay"], p)
-        if h["form"] == "torch":
-            v = h["beta"] * s["v"] + g
-            return h["lr"] * add_scaled(g, h["beta"], v), s | {"v": v}
         a = (1 + (1 + 4 * s["a"] ** 2) ** 0.5) / 2
-        c = (s["a"] - 1) / a if h["form"] == "fista" else h["beta"]
-        past = s["c"] * s["v"]
-        v = add_scaled(past, h["lr"], g)
-        return (1 + c) * v - past, {"v": v, "c": c, "a": a}
+        beta = (s["a"] - 1) / a if h["form"] == "fista" else h["beta"]
+        rate = 1.0 if h["form"] == "torch" else h["lr"]
+        ahead = add_scaled_(beta * s["ahead"], beta * rate, g)
+        step = add_scaled(ahead, rate, g)
+        return h["lr"] * step if h["form"] == "torch" else step, {"ahead": ahead, "a": a}
 
     @staticmethod
     def iterate(p: Tensor, s: State, h: Hyper) -> Tensor:
-        return add_scaled(p, s["c"], s["v"])
+        return p if h["form"] == "torch" else p + s["ahead"]

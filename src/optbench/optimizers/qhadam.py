@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Decay, Fraction, Positive, Rate
-from optbench.optimizers.base import Hyper, Optimizer, State
+from optbench.optimizers.base import Hyper, Optimizer, Quotient, State
 
 
 class QHAdam(Optimizer):
@@ -26,10 +26,10 @@ class QHAdam(Optimizer):
         return {"m": torch.zeros_like(p), "v": torch.zeros_like(p)}
 
     @staticmethod
-    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
+    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Quotient, State]:
         square = g * g
         m = s["m"].lerp(g, 1 - h["beta1"])
         v = s["v"].lerp(square, 1 - h["beta2"])
         c1, c2 = 1 - h["beta1"] ** t, 1 - h["beta2"] ** t
         root = square.lerp(v / c2, h["nu2"]).sqrt_().add_(h["eps"])
-        return g.lerp(m / c1, h["nu1"]).div_(root), {"m": m, "v": v}
+        return Quotient(g.lerp(m / c1, h["nu1"]), root), {"m": m, "v": v}

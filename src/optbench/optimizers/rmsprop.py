@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Decay, Positive, Rate
-from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled
+from optbench.optimizers.base import Direction, Hyper, Optimizer, Quotient, State, add_scaled, mean_square
 
 
 class RMSprop(Optimizer):
@@ -32,14 +32,13 @@ class RMSprop(Optimizer):
         return {"v": torch.zeros_like(p), "m": 0.0, "b": 0.0}
 
     @staticmethod
-    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
+    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Direction, State]:
         g = add_scaled(g, h["weight_decay"], p)
-        v = s["v"].lerp(g * g, 1 - h["alpha"])
+        v = mean_square(s["v"], g, h["alpha"])
         m, variance = s["m"], v
         if h["centered"]:
             m = (1 - h["alpha"]) * g + h["alpha"] * m
             variance = (v - m * m).clamp_min_(0)  # rounding may leave it just below
         root = (variance + h["eps"]).sqrt_() if h["eps_inside"] else variance.sqrt().add_(h["eps"])
-        scaled = g / root
-        b = add_scaled(scaled, h["momentum"], s["b"])
-        return b, {"v": v, "m": m, "b": s["b"] if b is scaled else b}
+        b = add_scaled(Quotient(g, root), h["momentum"], s["b"])
+        return b, {"v": v, "m": m, "b": b if isinstance(b, Tensor) else s["b"]}

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from optbench.checks import Count, Positive, Rate
 from optbench.optimizers.adam import Adam
-from optbench.optimizers.base import Hyper, Optimizer, State
+from optbench.optimizers.base import Direction, Hyper, Optimizer, State
 
 
 class Shampoo(Optimizer):
@@ -35,7 +35,7 @@ class Shampoo(Optimizer):
         return {"L": left, "R": right, "L_root": left, "R_root": right}
 
     @staticmethod
-    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
+    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Direction, State]:
         if p.dim() < 2:
             direction, s = Adam.update(g, p, s, t, Adam.hyper)
             return h["vector_scale"] * direction, s

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from optbench.checks import Count, Decay, Positive, Rate
 from optbench.optimizers.adam import Adam
-from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled
+from optbench.optimizers.base import Direction, Hyper, Optimizer, State, add_scaled, to_tensor
 from optbench.optimizers.shampoo import eigh
 
 
@@ -39,7 +39,7 @@ class SOAP(Optimizer):
         return {**Adam.init(p.flatten(1)), **sides}
 
     @staticmethod
-    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
+    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Direction, State]:
         adam = {**h, "eps_form": "outside", "weight_decay": 0}
         if p.dim() < 2:
             direction, s = Adam.update(g, p, s, t, adam)
@@ -50,7 +50,7 @@ class SOAP(Optimizer):
             QL, QR = (eigh(x)[1].to(x.dtype) for x in (L, R))
             return torch.zeros_like(p), {**s, "L": L, "R": R, "QL": QL, "QR": QR}
         rotated, moments = Adam.update(QL.mT @ G @ QR, p, s, t - 1, adam)
-        direction = add_scaled((QL @ rotated @ QR.mT).view_as(p), h["weight_decay"], p)
+        direction = add_scaled((QL @ to_tensor(rotated) @ QR.mT).view_as(p), h["weight_decay"], p)
         if (t - 1) % h["interval"] == 0:
             m, (QL, QR) = QL @ moments["m"] @ QR.mT, (turn(L, QL), turn(R, QR))
             moments["m"] = QL.mT @ m @ QR
