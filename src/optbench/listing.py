@@ -101,7 +101,7 @@ def described(group: str) -> Callable[[Sequence[Path]], list[Row]]:
 def studies(folders: Sequence[Path]) -> list[Row]:
     """Return the studies: what each shows, as its file's first comment says, and the command that runs it."""
     rows = []
-    for group, command in (("study", "optbench train -m"), ("surface/study", "optbench surface")):
+    for group, command in (("study", "optbench train -m"), ("surface_study", "optbench surface")):
         for path in files(folders, group):
             comments = [line.lstrip("# ") for line in path.read_text().splitlines() if line.startswith("#")]
             said = next((line for line in comments if not line.startswith("@")), "")

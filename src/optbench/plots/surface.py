@@ -132,7 +132,7 @@ def space(axes: Any, scene: Scene) -> None:
         rasterized=True,
     )
     for track in scene.tracks:
-        cut = inside(track.points, surface)
+        cut, _ = inside(track.points, surface)
         height = raised(surface.f(cut)).numpy()
         px, py = cut.numpy().T
         look = style.line(track.optimizer, track.variant)
@@ -340,8 +340,11 @@ def relief(values: Tensor) -> tuple[Callable[[Tensor], Tensor], str]:
     return (lambda z: torch.log10(1 + (z - low).clamp(min=0))), "log₁₀(1 + f - min f)"
 
 
-def inside(points: Tensor, surface: Surface) -> Tensor:
-    """Return a path (k, n) cut at the edges of the window: with the crossings, and NaN where it is outside."""
+def inside(points: Tensor, surface: Surface) -> tuple[Tensor, Tensor]:
+    """Return a path (k, n) cut at the edges of the window, and the step at each of its points.
+
+    The crossings are added, with steps between two whole ones; where the path is outside there is one NaN.
+    """
     low, high = torch.tensor(surface.window, dtype=points.dtype).unbind(-1)
     a, step = points[:-1], points.diff(dim=0)
     crossings = torch.stack([(low - a) / step, (high - a) / step])  # 0 / 0 where a step runs along an edge
@@ -350,9 +353,10 @@ def inside(points: Tensor, surface: Surface) -> Tensor:
     seen = (enter <= leave) & points[1:].isfinite().all(-1)
     goes_on = torch.zeros_like(seen)
     goes_on[:-1] = seen[:-1] & (leave[:-1] == 1) & seen[1:] & (enter[1:] == 0)
+    kept = torch.stack([seen & ~goes_on.roll(1), seen, seen & ~goes_on], dim=1)
     ends = torch.stack([a + enter[:, None] * step, a + leave[:, None] * step, torch.full_like(a, math.nan)], dim=1)
-    begins = seen & ~goes_on.roll(1)
-    return ends[torch.stack([begins, seen, seen & ~goes_on], dim=1)]
+    times = torch.arange(len(a))[:, None] + torch.stack([enter, leave, leave], dim=1)
+    return ends[kept], times[kept]
 
 
 # Animation -------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from optbench.surfaces.setting import Setting
 
 USAGE = """usage: optbench surface study=<name> | surface=<name> [optimizers=[adam,lion]] [field=value ...]
 
-A study (conf/surface/study) is one or several scenes; study=gallery makes them all. Without a study the fields are the
+A study (conf/surface_study) is one or several scenes; study=gallery makes them all. Without a study the fields are the
 scene: surface, optimizers, starts, steps, lr, noise, seed, batch, schedule, window, panels, title, caption. Others:
   out=DIR           where to write (results/surfaces/<name>)
   formats=[png]     of the figures (png and svg)
@@ -66,7 +66,7 @@ class Request:
     @property
     def studies(self) -> list[str]:
         """Names of all surface studies."""
-        return sorted({path.stem for folder in self.folders for path in folder.glob("surface/study/*.yaml")})
+        return sorted({path.stem for folder in self.folders for path in folder.glob("surface_study/*.yaml")})
 
     def config(self) -> dict[str, Any]:
         """Return the composed config.
@@ -84,7 +84,7 @@ class Request:
             if field.lstrip("+~").partition(".")[0] not in fields:
                 raise nearest("field", field, map(str, fields), "optbench surface --help")
         search = [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in self.folders[:-1])}]"]
-        overrides = [f"surface/{text}" if text.startswith("study=") else text for text in self.overrides]
+        overrides = [f"surface_{text}" if text.startswith("study=") else text for text in self.overrides]
         try:
             with initialize_config_dir(str(CONF), version_base="1.3"):
                 config = compose("surface", [*search, *overrides])

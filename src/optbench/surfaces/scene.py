@@ -15,6 +15,7 @@ from torch import Tensor
 from optbench import surfaces
 from optbench.checks import Count, Rate, UserError, check, nearest
 from optbench.optimizers.base import Optimizer
+from optbench.optimizers.flat import Flat
 from optbench.run import build_optimizer, build_schedule
 from optbench.surfaces.descent import Factory, Schedule, descend, elementwise
 from optbench.surfaces.population import migrate
@@ -87,6 +88,8 @@ class Scene:
         for track in self.tracks:
             if track.diverged is not None:
                 notes.append(f"{track.label} diverged at step {track.diverged}.")
+            if any(bool(c(track.points[-1]) > 1e-6) for c in self.surface.constraints):
+                notes.append(f"{track.label} ends where the constraints are broken.")
             if self.surface.size <= 2 and (step := track.leaves(self.surface.window)) is not None:
                 notes.append(f"{track.label} leaves the window at step {step}; its path is cut there.")
         return notes
@@ -139,7 +142,8 @@ def run(
         online=batch is not None,
     )
     lr, sweep = rate(setting.lr, name), None
-    if "lr" in kind.hyper and "lr" not in entry and lr != "default":
+    own_scale = issubclass(kind, Flat)  # second-order rules know how long a step is
+    if "lr" in kind.hyper and "lr" not in entry and lr != "default" and not (own_scale and lr == "best"):
         if lr == "best":
             losses = sweep_rates(factory, go, surface, x[0])
             sweep, lr = (RATES, losses), RATES[losses.index(min(losses))]
@@ -204,13 +208,22 @@ def optimizer(
     """
     merged = cast(DictConfig, OmegaConf.merge(base, hyper))
     kind = cast(type[Optimizer], get_class(merged._target_))
-    known = {"bounds": surface.domain, "constraints": surface.constraints or None}
-    given = {k: v for k, v in known.items() if k in kind.hyper and k not in merged and v}
+    given = {k: v for k, v in limits(surface).items() if k in kind.hyper and k not in hyper}
     if "model" in kind.hyper:
         raise UserError(f"{kind.__name__} needs a network, and {surface.name} is none; use it with optbench train")
     factory = partial(build_optimizer(merged, torch.nn.Identity(), steps), **given)
     factory([torch.nn.Parameter(torch.zeros(surface.size, dtype=torch.float64))])  # refuses what is wrong
     return kind, factory
+
+
+def limits(surface: Surface) -> dict[str, Any]:
+    """Return a surface's domain and constraints as the optimizers that heed them take them."""
+    known: dict[str, Any] = {}
+    if surface.domain is not None:
+        known["bounds"] = tuple(zip(*surface.domain, strict=True))
+    if surface.constraints:
+        known["constraints"] = lambda p: -torch.stack([constraint(p) for constraint in surface.constraints])
+    return known
 
 
 def step_variance(factory: Factory, steps: int = 300, size: int = 2000) -> tuple[float, float]:

@@ -12,9 +12,9 @@ from optbench.surfaces.surface import Surface
 F = Callable[[Tensor], Tensor]
 
 FLAT = 1e-6  # an eigenvalue counts as zero below this share of the usual curvature in the window
-PLATEAU = 0.02  # the ground is a plateau where slope and curvature are below this share of the usual in the window
+PLATEAU = 0.02  # where neither slope nor bend would change f by this share of its usual range over the whole window
 RAVINE = 10.0  # a valley is a ravine from this condition number on: that of x² + 10 y², the textbook's
-CANAL = 1.0  # a path is in a canal where the steepest axis would turn by this many radians over the window's width
+CANAL = torch.pi  # a path is in a canal where the steepest axis would turn by this much over the window's width
 
 
 @dataclass(frozen=True)
@@ -131,9 +131,7 @@ def name_point(eigenvalues: Tensor, curvature: float = 1.0) -> str:
 
 def along(surface: Surface, path: Tensor) -> Terrain:
     """Return the terrain at every point of a path (k, n)."""
-    points, _ = surface.grid(31)
-    usual_slope = float(gradients(surface.f, points.reshape(-1, surface.size)).norm(dim=-1).nanmean())
-    curvature = usual_curvature(surface)
+    low, high = surface.grid(31)[1].reshape(-1).quantile(torch.tensor([0.1, 0.9], dtype=torch.float64)).tolist()
     width = float(torch.tensor(surface.window, dtype=torch.float64).diff(dim=-1).norm())
     slope = gradients(surface.f, path).norm(dim=-1)
     H = hessians(surface.f, path)
@@ -145,8 +143,8 @@ def along(surface: Surface, path: Tensor) -> Terrain:
     turn, moved = torch.zeros_like(slope), torch.zeros_like(slope)
     turn[1:] = (steepest[1:] * steepest[:-1]).sum(-1).abs().clamp(max=1).acos()
     moved[1:] = path.diff(dim=0).norm(dim=-1)
-    turning = (turn * width > CANAL * moved) & (condition > 2)  # on a round bowl the axes are any
-    level = (slope < PLATEAU * usual_slope) & (size.amax(-1) < PLATEAU * curvature)
+    turning = (turn * width > CANAL * moved) & (moved > 1e-6 * width) & (condition > 2)  # a round bowl has any axes
+    level = torch.maximum(slope * width, size.amax(-1) * width**2 / 8) < PLATEAU * (high - low)
     names = ["canal" if winding else name_ground(*rest) for winding, *rest in zip(turning, eigenvalues, strict=True)]
     names = ["plateau" if flat else name for flat, name in zip(level, names, strict=True)]
     names = [name if here else "lost" for here, name in zip(known, names, strict=True)]

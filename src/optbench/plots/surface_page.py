@@ -1,0 +1,112 @@
+"""Scenes as one interactive page that needs no network: turn the surface, hide an optimizer, move through the steps."""
+
+import base64
+import gzip
+import html
+import json
+import math
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from optbench.plots import style
+from optbench.plots.surface import inside, relief
+from optbench.surfaces.scene import Scene, Track
+from optbench.surfaces.surface import Surface
+from optbench.surfaces.terrain import along, critical_points
+
+STEPS = 300  # of a path are in the page at most, the first ones all
+SYMBOLS = {"o": "circle", "s": "square", "D": "diamond", "X": "x", "P": "cross"}
+
+
+def page(scenes: Sequence[dict[str, Any]], title: str) -> str:
+    """Return the page of described scenes, as HTML with everything in it."""
+    template = files("optbench.plots").joinpath("surface_page.html").read_text()
+    script = files("plotly").joinpath("package_data", "plotly.min.js").read_bytes()
+    data = json.dumps(list(scenes), separators=(",", ":"), allow_nan=False).encode()
+    for mark, value in {"TITLE": html.escape(title), "PLOTLY": packed(script), "DATA": packed(data)}.items():
+        template = template.replace("{{" + mark + "}}", value)
+    return template
+
+
+def packed(data: bytes) -> str:
+    """Return bytes compressed and as text, a third of their size here; the same for the same bytes."""
+    return base64.b64encode(gzip.compress(data, mtime=0)).decode()
+
+
+def describe(scene: Scene, study: str) -> dict[str, Any]:
+    """Return what the page has to know of a scene over one or two parameters."""
+    surface = scene.surface
+    points, values = surface.grid(61 if surface.size == 2 else 401)
+    raised, height = scale(surface)
+    axes = [points[0, :, 0], points[:, 0, 1]] if surface.size == 2 else [points[:, 0]]
+    return {
+        "study": study,
+        "name": scene.name,
+        "title": scene.title,
+        "notes": scene.notes,
+        "labels": surface.labels[: surface.size],
+        "window": surface.window,
+        "axes": [rounded(axis) for axis in axes],
+        "values": rounded(raised(values)),
+        "height": height,
+        "floor": surface.floor,
+        "minima": [[*low, *rounded(raised(surface.f(torch.tensor([low]).double())))] for low in surface.minima],
+        "critical": [
+            {"kind": c.kind, "point": rounded(c.point), "value": digits(c.value), "eigenvalues": rounded(c.eigenvalues)}
+            for c in critical_points(surface)[:60]
+        ],
+        "tracks": [describe_track(scene, track) for track in scene.tracks],
+    }
+
+
+def describe_track(scene: Scene, track: Track) -> dict[str, Any]:
+    """Return what the page has to know of a track: what is at its steps, and the line to draw."""
+    surface, last = scene.surface, len(track.points) - 1
+    spread = torch.logspace(0, math.log10(last + 1), STEPS, dtype=torch.float64).round().long() - 1
+    steps = torch.arange(last + 1) if last < STEPS else torch.unique(spread)
+    points = track.points[steps]
+    terrain = along(surface, points)
+    line, times = inside(points, surface)
+    raised, _ = scale(surface)
+    low = times.floor().long().clamp(max=max(0, len(steps) - 2))
+    look = style.look(track.optimizer, track.variant)
+    solid = look.dash == style.SOLID
+    return {
+        "label": track.label,
+        "colour": look.colour,
+        "dash": "solid" if solid else ",".join(f"{2 * x:g}px" for x in look.dash[1]),
+        "dash3d": "solid" if solid else "dash",
+        "symbol": SYMBOLS.get(look.marker, "triangle-up"),
+        "steps": steps.tolist(),
+        "points": rounded(points),
+        "values": rounded(track.values[steps]),
+        "above": rounded((track.values[steps] - (surface.floor or 0.0)).abs().clamp(min=1e-16)),
+        "slope": rounded(terrain.gradient_norm),
+        "condition": rounded(terrain.condition),
+        "ground": terrain.names,
+        "line": [*(rounded(x) for x in line.unbind(-1)), rounded(raised(surface.f(line)))],
+        "times": rounded(steps[low] + (times - low) * (steps[low + 1] - steps[low])),
+    }
+
+
+def scale(surface: Surface) -> tuple[Callable[[Tensor], Tensor], str]:
+    """Return how heights are drawn, and what their axis is called; a curve is drawn as it is."""
+    return relief(surface.grid(61)[1]) if surface.size == 2 else ((lambda z: z), "f")
+
+
+def rounded(values: Tensor) -> Any:
+    """Return a tensor as lists of numbers with five digits, None for what is not finite."""
+    flat = [digits(x) for x in values.reshape(-1).tolist()]
+    if values.dim() < 2:
+        return flat
+    width = values.shape[-1]
+    return [flat[i : i + width] for i in range(0, len(flat), width)]
+
+
+def digits(x: float) -> float | None:
+    """Return a number with five digits, or None where it is not finite."""
+    return float(f"{x:.5g}") if math.isfinite(x) else None
