@@ -37,6 +37,8 @@ def main() -> None:
         sys.exit(f"optbench: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def train(arguments: list[str]) -> None:

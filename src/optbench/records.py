@@ -20,6 +20,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -79,13 +80,14 @@ class Record:
         from omegaconf import OmegaConf
 
         vacant(directory)
+        directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.rows: list[dict[str, Any]] = []
         self.status: dict[str, Any] = {
             "status": "running",
             "reason": "",
             "seed": config["seed"],
-            "command": " ".join(["optbench train", *overrides]),
+            "command": f"optbench train {shlex.join(overrides)}".strip(),
             "overrides": list(overrides),
             "started": _now(),
             "finished": None,
