@@ -11,6 +11,8 @@ from optbench.checks import UserError, nearest
 COMMANDS = {
     "train": ("optbench.cli:train", "train one run, or a sweep: optbench train -m optimizer=sgd,adam seed=0,1,2"),
     "report": ("optbench.report.command:main", "make tables and figures of finished runs: optbench report DIR"),
+    "surface": ("optbench.surfaces.command:main", "draw paths on a surface: optbench surface study=gd_vs_momentum"),
+    "terrain": ("optbench.surfaces.terrain_command:main", "name a surface's critical points and a path's terrain"),
     "list": ("optbench.listing:main", "show what can be named: optbench list optimizers"),
 }
 
