@@ -20,6 +20,7 @@ class SAM(Wrapper):
         Kwon et al., ASAM: Adaptive Sharpness-Aware Minimization, 2021, https://arxiv.org/abs/2102.11600
     """
 
+    extends = {"SGD": "gradient from uphill"}
     parts = ("base", "rho", "adaptive")
 
     base: Factory
@@ -35,6 +36,7 @@ class SAM(Wrapper):
         loss = closure()
         with torch.no_grad():
             params = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
+            self._refuse_sparse(params)
             scaled = [p.abs() * p.grad if self.adaptive else p.grad for p in params]
             length = torch.stack([torch.linalg.vector_norm(x) for x in scaled] or [torch.zeros(())])
             rho = self.rho / (torch.linalg.vector_norm(length) + 1e-12)
