@@ -4,14 +4,6 @@ import pytest
 
 from optbench import cli
 
-SMALL = [
-    "data.train_size=600",
-    "data.test_size=200",
-    "data.subset=balanced",
-    "trainer.max_epochs=2",
-    "model.hidden=[16]",
-]
-
 
 @pytest.fixture
 def optbench(monkeypatch, tmp_path):

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import SMALL
+from small import SMALL
 
 from optbench import records
 
@@ -25,9 +25,7 @@ def test_every_cell_leaves_a_finished_run(swept):
     assert len(runs) == 14
     assert {run.status["status"] for run in runs} == {"done"}
     assert {(run.config["optimizer"]["_target_"].split(".")[-1], run.config["seed"]) for run in runs} == {
-        (name, seed)
-        for name in ("SGD", "Momentum", "NAG", "Adagrad", "RMSprop", "Adadelta", "Adam")
-        for seed in (0, 1)
+        (name, seed) for name in ("SGD", "Momentum", "NAG", "Adagrad", "RMSprop", "Adadelta", "Adam") for seed in (0, 1)
     }
 
 

@@ -7,7 +7,7 @@ from importlib import metadata
 import pytest
 import torch
 import yaml
-from conftest import SMALL
+from small import SMALL
 from torch import nn
 
 from optbench import records
