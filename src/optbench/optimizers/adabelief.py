@@ -15,6 +15,8 @@ class AdaBelief(Optimizer):
         https://arxiv.org/abs/2010.07468
     """
 
+    extends = {"Adam": "divides by surprise"}
+
     lr: Rate = 0.001
     beta1: Decay = 0.9
     beta2: Decay = 0.999

@@ -14,6 +14,8 @@ class Adadelta(Optimizer):
         Zeiler, ADADELTA: An Adaptive Learning Rate Method, 2012, https://arxiv.org/abs/1212.5701
     """
 
+    extends = {"Adagrad": "forgets, and keeps units"}
+
     lr: Rate = 1.0
     rho: Decay = 0.9
     eps: Positive = 1e-6

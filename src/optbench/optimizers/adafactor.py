@@ -19,6 +19,7 @@ class Adafactor(Optimizer):
         https://arxiv.org/abs/1804.04235
     """
 
+    extends = {"Adam": "rows and columns"}
     whole_tensor = True
     whole_step = True
 

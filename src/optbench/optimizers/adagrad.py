@@ -15,6 +15,8 @@ class Adagrad(Optimizer):
         https://jmlr.org/papers/v12/duchi11a.html
     """
 
+    extends = {"SGD": "divides by past squares"}
+
     lr: Rate = 0.01
     eps: Positive = 1e-10
     weight_decay: Rate = 0.0

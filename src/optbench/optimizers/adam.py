@@ -19,6 +19,8 @@ class Adam(Optimizer):
         Kingma & Ba, Adam: A Method for Stochastic Optimization, 2015, https://arxiv.org/abs/1412.6980
     """
 
+    extends = {"RMSprop": "corrects for the start", "Momentum": "of scaled gradients"}
+
     lr: Rate = 0.001
     beta1: Decay = 0.9
     beta2: Decay = 0.999

@@ -16,6 +16,8 @@ class Adamax(Optimizer):
         Kingma & Ba, Adam: A Method for Stochastic Optimization, 2015, https://arxiv.org/abs/1412.6980
     """
 
+    extends = {"Adam": "largest gradient"}
+
     lr: Rate = 0.002
     beta1: Decay = 0.9
     beta2: Decay = 0.999

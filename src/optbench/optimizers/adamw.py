@@ -18,6 +18,7 @@ class AdamW(Adam):
         Loshchilov & Hutter, Decoupled Weight Decay Regularization, 2019, https://arxiv.org/abs/1711.05101
     """
 
+    extends = {"Adam": "decay apart from moments"}
     whole_step = True
 
     weight_decay: Rate = 0.01

@@ -17,6 +17,7 @@ class Adan(Optimizer):
         https://arxiv.org/abs/2208.06677
     """
 
+    extends = {"NAdam": "gradient differences"}
     whole_step = True
 
     lr: Rate = 0.001

@@ -17,6 +17,8 @@ class ADOPT(Optimizer):
         https://arxiv.org/abs/2411.02853
     """
 
+    extends = {"Adam": "divides before averaging"}
+
     lr: Rate = 0.001
     beta1: Decay = 0.9
     beta2: Decay = 0.9999

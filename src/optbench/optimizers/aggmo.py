@@ -15,6 +15,8 @@ class AggMo(Optimizer):
         Lucas et al., Aggregated Momentum: Stability Through Passive Damping, 2019, https://arxiv.org/abs/1804.00325
     """
 
+    extends = {"Momentum": "several velocities"}
+
     lr: Rate = 0.1
     betas: tuple[Decay, ...] = (0.0, 0.9, 0.99)
 

@@ -19,6 +19,8 @@ class AMSGrad(Optimizer):
         Reddi, Kale & Kumar, On the Convergence of Adam and Beyond, 2018, https://arxiv.org/abs/1904.09237
     """
 
+    extends = {"Adam": "largest second moment"}
+
     lr: Rate = 0.001
     beta1: Decay = 0.9
     beta2: Decay = 0.999

@@ -236,6 +236,10 @@ class Optimizer(torch.optim.Optimizer):
     """Defaults by name; `inspect.Parameter.empty` where a value has to be given."""
     kinds: ClassVar[dict[str, Any]] = {}
     """Annotation by hyperparameter."""
+    extends: ClassVar[dict[str, str]] = {}
+    """The classes that the rule builds on, each with the idea that it adds."""
+    order: ClassVar[float] = 1
+    """1 for gradients alone, 1.5 for curvature that is estimated from gradients, 2 for curvature that is evaluated."""
     whole_tensor: ClassVar[bool] = False
     """Whether the rule needs each tensor in its own shape, rather than any part of a flat vector."""
     whole_step: ClassVar[bool] = False

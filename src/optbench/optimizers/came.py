@@ -18,6 +18,7 @@ class CAME(Optimizer):
         https://arxiv.org/abs/2307.02047
     """
 
+    extends = {"Adafactor": "confidence"}
     whole_tensor = True
 
     lr: Rate = 2e-4

@@ -24,6 +24,7 @@ class DemonSGD(Optimizer):
         https://arxiv.org/abs/1910.04952
     """
 
+    extends = {"Momentum": "momentum decays"}
     whole_step = True
 
     lr: Rate = 0.01
@@ -49,6 +50,8 @@ class DemonAdam(Optimizer):
         Chen, Wolfe, Li & Kyrillidis, Demon: Improved Neural Network Training with Momentum Decay, 2019,
         https://arxiv.org/abs/1910.04952
     """
+
+    extends = {"Adam": "momentum decays", "DemonSGD": "of scaled gradients"}
 
     lr: Rate = 0.001
     beta1: Decay = 0.9

@@ -16,6 +16,7 @@ class FTRL(Optimizer):
         McMahan et al., Ad Click Prediction: a View from the Trenches, 2013, https://doi.org/10.1145/2487575.2488200
     """
 
+    extends = {"Adagrad": "closed form, sparse weights"}
     whole_step = True
 
     lr: Positive = 0.1

@@ -18,6 +18,7 @@ class LAMB(Adam):
         https://arxiv.org/abs/1904.00962
     """
 
+    extends = {"AdamW": "a rate per layer", "LARS": "of scaled gradients"}
     whole_tensor = True
 
     eps: Positive = 1e-6

@@ -15,6 +15,7 @@ class LARC(Optimizer):
         NVIDIA, apex.parallel.LARC, https://github.com/NVIDIA/apex
     """
 
+    extends = {"LARS": "clipped"}
     whole_tensor = True
 
     lr: Rate = 0.1

@@ -14,6 +14,7 @@ class LARS(Optimizer):
         You et al., Large Batch Training of Convolutional Networks, 2017, https://arxiv.org/abs/1708.03888
     """
 
+    extends = {"Momentum": "a rate per layer"}
     whole_tensor = True
     whole_step = True
 

@@ -14,6 +14,8 @@ class Lion(Optimizer):
         Chen et al., Symbolic Discovery of Optimization Algorithms, 2023, https://arxiv.org/abs/2302.06675
     """
 
+    extends = {"Signum": "two averages"}
+
     lr: Rate = 1e-4
     beta1: Decay = 0.9
     beta2: Decay = 0.99

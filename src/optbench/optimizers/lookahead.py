@@ -21,6 +21,7 @@ class Lookahead(Wrapper):
         Zhang et al., Lookahead Optimizer: k steps forward, 1 step back, 2019, https://arxiv.org/abs/1907.08610
     """
 
+    extends = {"SGD": "slow weights"}
     parts = ("base", "k", "alpha")
 
     base: Factory

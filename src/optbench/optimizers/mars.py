@@ -20,6 +20,7 @@ class MARS(Adam):
         https://arxiv.org/abs/2411.10438
     """
 
+    extends = {"AdamW": "variance reduction"}
     whole_tensor = True
 
     lr: Rate = 0.003

@@ -19,6 +19,7 @@ class Momentum(Optimizer):
         https://doi.org/10.1016/0041-5553(64)90137-5
     """
 
+    extends = {"SGD": "velocity"}
     whole_step = True
 
     lr: Rate = 0.01

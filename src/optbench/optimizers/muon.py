@@ -22,6 +22,7 @@ class Muon(Optimizer):
         Liu et al., Muon is Scalable for LLM Training, 2025, https://arxiv.org/abs/2502.16982
     """
 
+    extends = {"Momentum": "orthogonal steps"}
     whole_tensor = True
 
     lr: Rate = 0.02

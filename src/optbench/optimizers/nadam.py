@@ -19,6 +19,8 @@ class NAdam(Optimizer):
         Dozat, Incorporating Nesterov Momentum into Adam, 2016, https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ
     """
 
+    extends = {"Adam": "gradient from ahead", "NAG": "of scaled gradients"}
+
     lr: Rate = 0.002
     beta1: Decay = 0.9
     beta2: Decay = 0.999

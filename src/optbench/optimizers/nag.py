@@ -23,6 +23,7 @@ class NAG(Optimizer):
         https://proceedings.mlr.press/v28/sutskever13.html
     """
 
+    extends = {"Momentum": "gradient from ahead"}
     whole_step = True
 
     lr: Rate = 0.01

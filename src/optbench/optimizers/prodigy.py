@@ -18,6 +18,8 @@ class Prodigy(Optimizer):
         https://arxiv.org/abs/2306.06101
     """
 
+    extends = {"Adam": "estimates the distance"}
+
     lr: Rate = 1.0
     beta1: Decay = 0.9
     beta2: Decay = 0.999

@@ -14,6 +14,8 @@ class QHAdam(Optimizer):
         Ma & Yarats, Quasi-hyperbolic momentum and Adam for deep learning, 2019, https://arxiv.org/abs/1810.06801
     """
 
+    extends = {"Adam": "shares of plain moments", "QHM": "of scaled gradients"}
+
     lr: Rate = 0.001
     beta1: Decay = 0.995
     beta2: Decay = 0.999

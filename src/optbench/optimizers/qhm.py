@@ -14,6 +14,8 @@ class QHM(Optimizer):
         Ma & Yarats, Quasi-hyperbolic momentum and Adam for deep learning, 2019, https://arxiv.org/abs/1810.06801
     """
 
+    extends = {"Momentum": "share of plain gradient"}
+
     lr: Rate = 0.1
     beta: Decay = 0.999
     nu: Fraction = 0.7

@@ -18,6 +18,8 @@ class RAdam(Optimizer):
         Liu et al., On the Variance of the Adaptive Learning Rate and Beyond, 2020, https://arxiv.org/abs/1908.03265
     """
 
+    extends = {"Adam": "rectifies the start"}
+
     lr: Rate = 0.001
     beta1: Decay = 0.9
     beta2: Annotated[float, Interval("(0.6, 1)")] = 0.999

@@ -19,6 +19,8 @@ class RMSprop(Optimizer):
         Graves, Generating Sequences With Recurrent Neural Networks, 2013, https://arxiv.org/abs/1308.0850
     """
 
+    extends = {"Adagrad": "forgets old squares", "Rprop": "for mini-batches"}
+
     lr: Rate = 0.01
     alpha: Decay = 0.99
     eps: Positive = 1e-8

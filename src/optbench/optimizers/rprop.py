@@ -23,6 +23,7 @@ class Rprop(Optimizer):
         https://christian-igel.github.io/paper/ItRLA.pdf
     """
 
+    extends = {"SGD": "step sizes from signs"}
     whole_step = True
 
     lr: Rate = 0.01

@@ -18,6 +18,7 @@ class ScheduleFreeAdamW(Optimizer):
         Defazio et al., The Road Less Scheduled, 2024, https://arxiv.org/abs/2405.15682
     """
 
+    extends = {"ScheduleFreeSGD": "of scaled gradients", "AdamW": "averages the path"}
     whole_step = True
 
     lr: Rate = 0.0025

@@ -19,6 +19,7 @@ class ScheduleFreeSGD(Optimizer):
         Defazio et al., The Road Less Scheduled, 2024, https://arxiv.org/abs/2405.15682
     """
 
+    extends = {"SGD": "averages the path"}
     whole_step = True
 
     lr: Rate = 1.0

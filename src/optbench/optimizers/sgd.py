@@ -13,6 +13,8 @@ class SGD(Optimizer):
         Robbins & Monro, A Stochastic Approximation Method, 1951, https://doi.org/10.1214/aoms/1177729586
     """
 
+    extends = {}
+
     lr: Rate = 0.01
     weight_decay: Rate = 0.0
 

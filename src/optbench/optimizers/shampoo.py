@@ -19,6 +19,8 @@ class Shampoo(Optimizer):
         Gupta et al., Shampoo: Preconditioned Stochastic Tensor Optimization, 2018, https://arxiv.org/abs/1802.09568
     """
 
+    extends = {"Adagrad": "matrices of squares"}
+    order = 1.5
     whole_tensor = True
 
     lr: Rate = 0.1

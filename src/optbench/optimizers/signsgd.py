@@ -14,6 +14,8 @@ class SignSGD(Optimizer):
         https://arxiv.org/abs/1802.04434
     """
 
+    extends = {"SGD": "signs only"}
+
     lr: Rate = 0.001
 
     @staticmethod

@@ -15,6 +15,8 @@ class Signum(Optimizer):
         https://arxiv.org/abs/1802.04434
     """
 
+    extends = {"SignSGD": "of an average", "Momentum": "signs only"}
+
     lr: Rate = 0.001
     beta: Decay = 0.9
 

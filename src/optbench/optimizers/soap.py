@@ -20,6 +20,8 @@ class SOAP(Optimizer):
         Vyas et al., SOAP: Improving and Stabilizing Shampoo using Adam, 2024, https://arxiv.org/abs/2409.11321
     """
 
+    extends = {"Shampoo": "in its eigenbasis", "Adam": "in its eigenbasis"}
+    order = 1.5
     whole_tensor = True
 
     lr: Rate = 0.003

@@ -20,6 +20,9 @@ class Sophia(Optimizer):
         https://arxiv.org/abs/2305.14342
     """
 
+    extends = {"Newton": "diagonal, clipped", "Signum": "where the clip binds"}
+    order = 2
+
     lr: Rate = 1e-3
     beta1: Decay = 0.96
     beta2: Decay = 0.99

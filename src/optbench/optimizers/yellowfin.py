@@ -19,6 +19,8 @@ class YellowFin(Optimizer):
         Zhang & Mitliagkas, YellowFin and the Art of Momentum Tuning, 2017, https://arxiv.org/abs/1706.03471
     """
 
+    extends = {"Momentum": "tunes itself"}
+
     lr: Rate = 0.1
     beta_init: Decay = 0.0
     beta: Decay = 0.999

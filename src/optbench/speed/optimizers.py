@@ -8,18 +8,18 @@ from functools import partial
 import torch
 
 from optbench.optimizers import CLASSES, Optimizer
+from optbench.optimizers.base import Hyper
 from optbench.speed.race import race
 from optbench.speed.training import Row, row
 
 SHAPES = (128, 784), (128,), (10, 128), (10,)
+NAMESAKES = ("Adagrad", "RMSprop", "Adadelta", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "Rprop")
 SAME: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "SGD": partial(torch.optim.SGD, lr=0.01),
     "Momentum": partial(torch.optim.SGD, lr=0.01, momentum=0.9),
     "NAG": partial(torch.optim.SGD, lr=0.01, momentum=0.9, nesterov=True),
     "AMSGrad": partial(torch.optim.Adam, amsgrad=True),
-} | {
-    name: getattr(torch.optim, name)
-    for name in ("Adagrad", "RMSprop", "Adadelta", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "Rprop")
+    **{name: getattr(torch.optim, name) for name in NAMESAKES},
 }
 """Torch's name for a rule of ours."""
 
@@ -37,7 +37,7 @@ def steps(rounds: int = 7, count: int = 100) -> Iterator[Row]:
         if CLASSES[name].whole_tensor or inspect.unwrap(CLASSES[name].step) is not inspect.unwrap(Optimizer.step):
             continue
         same = SAME.get(name, torch.optim.Adam)
-        hyper = {"total_steps": 10**6} if "total_steps" in CLASSES[name].hyper else {}
+        hyper: Hyper = {"total_steps": 10**6} if "total_steps" in CLASSES[name].hyper else {}
         contenders = {"ours": CLASSES[name](parameters(), **hyper), "loop": same(parameters(), foreach=False)}
         if name in SAME:
             contenders["foreach"] = same(parameters(), foreach=True)
