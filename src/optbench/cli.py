@@ -13,6 +13,7 @@ COMMANDS = {
     "report": ("optbench.report.command:main", "make tables and figures of finished runs: optbench report DIR"),
     "surface": ("optbench.surfaces.command:main", "draw paths on a surface: optbench surface study=gd_vs_momentum"),
     "terrain": ("optbench.surfaces.terrain_command:main", "name a surface's critical points and a path's terrain"),
+    "certify": ("optbench.certificates.command:main", "step optimizers beside independent references"),
     "list": ("optbench.listing:main", "show what can be named: optbench list optimizers"),
 }
 

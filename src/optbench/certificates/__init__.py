@@ -1,0 +1,1 @@
+"""Every optimizer stepped beside independent references: what `optbench certify` and the tests both run."""

@@ -1,0 +1,46 @@
+"""A class's own `update`, tensor by tensor, without the shell: for what nobody has certified yet, such as your own."""
+
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils import parameters_to_vector as vector
+
+from optbench.certificates.case import Case, Hyper, Path, Rate
+from optbench.certificates.problems import ANY, Problem
+from optbench.optimizers import Optimizer
+from optbench.optimizers.base import to_tensor
+
+STEPS = 40
+
+
+def case(cls: type[Optimizer], config: Hyper) -> Case:
+    """Return the comparison of a class, with the hyperparameters that its config gives, with its own update.
+
+    On no problem if the class moves all parameters at once, since there is no update of one tensor then.
+    """
+    known: Hyper = {"total_steps": STEPS} if "total_steps" in cls.hyper else {}
+    hyper = known | config
+    whole = inspect.unwrap(cls.step) is not inspect.unwrap(Optimizer.step) or cls._move is not Optimizer._move
+    problems, reference = ((), "none") if whole else (ANY, "its own update alone")
+    return Case(cls, hyper, reference, path(cls, cls.hyper | hyper), problems, STEPS, independent=False)
+
+
+def path(cls: type[Optimizer], hyper: Hyper) -> Path:
+    """Return the path of a rule by itself."""
+
+    def walk(problem: Problem, steps: int, rate: Rate) -> Tensor:
+        points = [p.detach().clone() for p in problem.params]
+        states, walked = [cls.init(p) for p in points], [vector(points)]
+        for t in range(steps):
+            h = hyper | {"lr": hyper["lr"] * rate(t)}
+            gradients = torch.autograd.grad(problem.at(vector(points), t), problem.params)
+            for i, (p, g) in enumerate(zip(points, gradients, strict=True)):
+                direction, states[i] = cls.update(g, p, states[i], t + 1, h)
+                points[i] = p - (1 if cls.whole_step else h["lr"]) * to_tensor(direction)
+            iterates: list[Any] = [cls.iterate(p, s, h) for p, s in zip(points, states, strict=True)]
+            walked.append(vector(iterates))
+        return torch.stack(walked)
+
+    return walk

@@ -1,0 +1,136 @@
+"""`optbench certify`: every optimizer beside independent references."""
+
+import csv
+import io
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from rich import box
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from optbench import records
+from optbench.arguments import Parser
+from optbench.certificates import bare, packages, recurrences, solvers, torch_optim, traces
+from optbench.certificates.case import Case, Certificate
+from optbench.checks import UserError, nearest
+from optbench.cli import CONF
+from optbench.listing import targets
+
+COLUMNS = ("optimizer", "form", "reference", "problems", "largest difference", "verdict")
+COLOURS = {"certified": "green", "paper recurrence only": "yellow", "differs": "bold red", "not installed": "dim"}
+
+
+def main(arguments: list[str]) -> None:
+    """Run `optbench certify`.
+
+    Raises:
+        UserError: There is no such optimizer, or a directory will not do.
+        SystemExit: An optimizer differs from a reference.
+    """
+    parser = Parser(prog="optbench certify", description="Step every optimizer beside independent references.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="such as adam lion; all if not given")
+    parser.add_argument("--config-dir", type=Path, help="a folder with configs of your own, as for optbench train")
+    parser.add_argument("--out", type=Path, help="where certificates.csv and .md go; results/reference if all are made")
+    given = parser.parse_args(arguments)
+    if given.config_dir and not given.config_dir.is_dir():
+        raise UserError(f"--config-dir={given.config_dir} is no directory; give one with folders such as optimizer/")
+    cases = chosen([CONF, *([given.config_dir] if given.config_dir else [])], given.names)
+    out = given.out or (None if given.names else Path("results/reference"))
+    if out:
+        prepare(out)
+    torch.set_num_threads(1)
+    console = Console()
+    console.width = max(console.width, 0 if console.is_terminal else 160)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # those of the packages
+        certificates = merged(case.run() for case in track(cases, "certifying", console=console, transient=True))
+    console.print(view(certificates))
+    for path in write(certificates, out) if out else ():
+        print(path)
+    wrong = {c.optimizer for c in certificates if c.verdict == "differs"}
+    if wrong:
+        raise SystemExit(f"optbench: {', '.join(sorted(wrong))}: not what the reference says")
+
+
+def chosen(folders: list[Path], names: list[str]) -> list[Case]:
+    """Return the comparisons of the optimizers of these names, or of all, in the order of their names.
+
+    Raises:
+        UserError: There is no optimizer of such a name.
+    """
+    catalogue = {name: (cls, config) for name, config, cls in targets(folders, "optimizer")}
+    for name in names:
+        if name not in catalogue:
+            raise nearest("optimizer", name, catalogue, "optbench list optimizers")
+    sources = (traces, torch_optim, packages, solvers, recurrences)
+    known = [case for source in sources for case in source.cases()]
+    cases = []
+    for name, (cls, config) in catalogue.items():
+        if name in names or not names:
+            own = [case for case in known if case.optimizer is cls]
+            cases += own or [bare.case(cls, {k: v for k, v in instantiate(config).keywords.items() if k != "search"})]
+    return cases
+
+
+def merged(certificates: Iterable[Certificate]) -> list[Certificate]:
+    """Return one certificate for each optimizer, form and reference: the worst difference on all problems."""
+    found: dict[tuple[str, str, str], Certificate] = {}
+    for new in certificates:
+        key = new.optimizer, new.form, new.reference
+        found[key] = found[key].joined(new) if key in found else new
+    return list(found.values())
+
+
+def rows(certificates: Iterable[Certificate]) -> list[tuple[str, ...]]:
+    """Return what a reader sees of certificates, in the order of `COLUMNS`."""
+    return [
+        (
+            *(c.optimizer, c.form, c.reference, ", ".join(c.problems)),
+            *("" if c.difference is None else f"{c.difference:.1e}", c.verdict),
+        )
+        for c in certificates
+    ]
+
+
+def view(certificates: list[Certificate]) -> Table:
+    """Return certificates for a rich console, and in the caption how many optimizers have which."""
+    best = {c.optimizer: "paper recurrence only" for c in certificates}
+    best |= {c.optimizer: "certified" for c in certificates if c.verdict == "certified"}
+    best |= {c.optimizer: "differs" for c in certificates if c.verdict == "differs"}
+    counts = {verdict: list(best.values()).count(verdict) for verdict in COLOURS}
+    said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    table = Table(box=box.SIMPLE_HEAD, caption=f"optimizers: {said}", caption_justify="left")
+    for name in COLUMNS:
+        justify: Any = "right" if name == "largest difference" else "left"
+        table.add_column(name.replace(" ", "\n"), justify=justify, no_wrap=True, overflow="ellipsis")
+    for row in rows(certificates):
+        table.add_row(*row[:-1], f"[{COLOURS[row[-1]]}]{row[-1]}")
+    return table
+
+
+def prepare(out: Path) -> None:
+    """Make a directory, before anything that takes time.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{out} cannot be written: {error.strerror}; give another folder with --out") from None
+
+
+def write(certificates: list[Certificate], out: Path) -> list[Path]:
+    """Write certificates as CSV and as Markdown and return the files."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows(certificates)])
+    lines = ["| " + " | ".join(row) + " |" for row in (COLUMNS, ["---"] * len(COLUMNS), *rows(certificates))]
+    records.write(out / "certificates.csv", text.getvalue())
+    records.write(out / "certificates.md", "\n".join([*lines, ""]))
+    return [out / "certificates.csv", out / "certificates.md"]

@@ -1,0 +1,174 @@
+"""Well-kept packages, each with what it is known to do otherwise switched off; one that is missing is passed over."""
+
+import contextlib
+import io
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+import torch
+
+from optbench import optimizers as ours
+from optbench.certificates.case import Case, Hyper, Rate, changing, constant, stepped, version
+from optbench.certificates.problems import ANY
+
+MODULES = {
+    "pytorch_optimizer": "pytorch-optimizer",
+    "timm.optim": "timm",
+    "schedulefree": "schedulefree",
+    "prodigyopt": "prodigyopt",
+    "qhoptim.pyt": "qhoptim",
+    "came_pytorch": "came-pytorch",
+}
+"""What is installed for a module."""
+
+ADAM: Hyper = dict(beta1=0.8, beta2=0.7)
+BETAS: Hyper = dict(betas=(0.8, 0.7))
+SCALED: Hyper = dict(lr=0.05, eps=0.03)
+DECAYED: Hyper = dict(**SCALED, weight_decay=0.1)
+MATRICES = ("matrices",)
+
+
+def cases() -> list[Case]:
+    """Return a comparison with each rule of theirs that can be made to follow its paper."""
+    return [*kozistr(), lookahead(), *timm(), *authors()]
+
+
+def kozistr() -> list[Case]:
+    """Return the comparisons with pytorch-optimizer."""
+    pair = partial(compare, "pytorch_optimizer")
+    adan = dict(beta1=0.8, beta2=0.7, beta3=0.6), dict(betas=(0.8, 0.7, 0.6))
+    came = dict(lr=0.02, weight_decay=0.1, eps1=0.01, eps2=0.02)
+    return [
+        pair(ours.AdaBelief, "AdaBelief", SCALED, ADAM, dict(rectify=False, **BETAS)),
+        pair(ours.Adan, "Adan", DECAYED, *adan),
+        pair(ours.ADOPT, "ADOPT", SCALED, ADAM, dict(clip_lambda=lambda t: (t - 1) ** 0.25, **BETAS)),  # not t
+        pair(ours.AggMo, "AggMo", dict(lr=0.1, betas=(0.0, 0.7, 0.9))),
+        pair(
+            *(ours.CAME, "CAME", came, dict(beta1=0.8, beta2=0.6, beta3=0.7, d=0.5)),
+            dict(betas=(0.8, 0.6, 0.7), clip_threshold=0.5),
+        ),
+        pair(
+            *(ours.FTRL, "FTRL", dict(lr=0.2, beta=0.5)),
+            *(dict(l1=0.1, l2=0.3, warm_start=False), dict(lambda_1=0.1, lambda_2=0.3)),
+        ),
+        pair(  # it keeps the learning rate outside the velocity, and adapts it for matrices only
+            *(ours.LARS, "LARS", dict(lr=0.1, weight_decay=0.1), dict(beta=0.8, trust=0.3)),
+            *(dict(momentum=0.8, trust_coefficient=0.3), MATRICES, constant),
+        ),
+        pair(ours.Lion, "Lion", dict(lr=0.02, weight_decay=0.1), ADAM, BETAS),
+        pair(
+            *(ours.MARS, "MARS", dict(gamma=0.1, **DECAYED), dict(eps_form="hat", **ADAM)),
+            dict(optimize_1d=True, **BETAS),
+        ),
+        pair(ours.Prodigy, "Prodigy", dict(d0=1e-3, **DECAYED), ADAM, BETAS),
+        pair(ours.QHM, "QHM", dict(lr=0.1, nu=0.6), dict(beta=0.8), dict(momentum=0.8)),
+        pair(
+            *(ours.RAdam, "RAdam", SCALED, dict(beta1=0.8, beta2=0.9, threshold=4.0)),
+            dict(betas=(0.8, 0.9), n_sma_threshold=4, degenerated_to_sgd=True),
+        ),
+        pair(
+            *(ours.ScheduleFreeSGD, "ScheduleFreeSGD", dict(lr=0.1, weight_decay=0.1), dict(beta=0.8)),
+            dict(momentum=0.8, weight_lr_power=0),  # or x would be weighted by the learning rate
+        ),
+        pair(ours.ScheduleFreeAdamW, "ScheduleFreeAdamW", DECAYED, ADAM, dict(weight_lr_power=0, **BETAS)),
+        pair(ours.Shampoo, "Shampoo", dict(lr=0.1), dict(eps=0.1), dict(matrix_eps=0.1), MATRICES),
+        pair(ours.SignSGD, "SignSGD", dict(lr=0.02), {}, dict(momentum=0.0)),
+        pair(ours.Signum, "SignSGD", dict(lr=0.02), dict(beta=0.8), dict(momentum=0.8)),
+        pair(  # its bases turn in float32, sorted, which is not in the paper; its eps is not corrected
+            *(ours.SOAP, "SOAP", dict(lr=0.05, eps=1e-30, weight_decay=0, shampoo_beta=0.7)),
+            *(dict(interval=1000, **ADAM), dict(precondition_frequency=1000, **BETAS), MATRICES),
+        ),
+    ]
+
+
+def lookahead() -> Case:
+    """Return the comparison with pytorch-optimizer's Lookahead, around torch's Adam."""
+
+    def factory(params: Any) -> Any:
+        wrap = import_module("pytorch_optimizer").Lookahead
+        return wrap(torch.optim.Adam(params, **SCALED, **BETAS), k=3, alpha=0.3)
+
+    base = partial(ours.Adam, **SCALED, **ADAM)
+    reference = f"{version('pytorch-optimizer')} Lookahead"
+    return Case(ours.Lookahead, dict(base=base, k=3, alpha=0.3), reference, stepped(factory))
+
+
+def timm() -> list[Case]:
+    """Return the comparisons with timm."""
+    pair = partial(compare, "timm.optim")
+    lars = dict(lr=0.1, weight_decay=0.1, eps=0.01), dict(beta=0.8, trust=0.3), dict(momentum=0.8, trust_coeff=0.3)
+    return [
+        pair(ours.AdaBelief, "AdaBelief", SCALED, ADAM, dict(rectify=False, **BETAS)),
+        pair(
+            *(ours.Adan, "Adan", DECAYED),
+            *(dict(beta1=0.8, beta2=0.7, beta3=0.6), dict(betas=(0.8, 0.7, 0.6))),
+        ),
+        pair(ours.ADOPT, "Adopt", SCALED, ADAM, dict(clip_exp=0.25, **BETAS)),
+        pair(ours.ADOPT, "Adopt", SCALED, dict(clip=False, **ADAM), dict(clip_exp=None, **BETAS)),
+        pair(ours.LAMB, "Lamb", DECAYED, ADAM, dict(max_grad_norm=None, **BETAS)),  # or the global norm is clipped
+        pair(ours.LARS, "Lars", *lars, ANY, constant),  # it keeps the learning rate outside the velocity
+        pair(ours.LARC, "Lars", *lars[:2], dict(trust_clip=True, **lars[2])),
+        pair(ours.Lion, "Lion", dict(lr=0.02, weight_decay=0.1), ADAM, BETAS),
+        pair(
+            *(ours.MARS, "Mars", dict(gamma=0.1, **DECAYED)),
+            *(dict(first_step="paper", **ADAM), dict(optimize_1d=True, **BETAS)),
+        ),
+        pair(ours.NAdam, "NAdamW", SCALED, dict(form="simple", **ADAM), dict(weight_decay=0, **BETAS)),
+    ]
+
+
+def authors() -> list[Case]:
+    """Return the comparisons with the authors' own packages."""
+    return [
+        compare(
+            *("schedulefree", ours.ScheduleFreeSGD, "SGDScheduleFree", dict(lr=0.1, weight_decay=0.1)),
+            *(dict(beta=0.8), dict(momentum=0.8, weight_lr_power=0)),
+        ),
+        compare(
+            *("schedulefree", ours.ScheduleFreeAdamW, "AdamWScheduleFree", DECAYED),
+            *(ADAM, dict(weight_lr_power=0, **BETAS)),
+        ),
+        compare("prodigyopt", ours.Prodigy, "Prodigy", dict(d0=1e-3, **DECAYED), ADAM, BETAS),
+        compare("qhoptim.pyt", ours.QHM, "QHM", dict(lr=0.1, nu=0.6), dict(beta=0.8), dict(momentum=0.8)),
+        compare(
+            *("qhoptim.pyt", ours.QHAdam, "QHAdam", SCALED),
+            *(dict(nu1=0.6, nu2=0.5, **ADAM), dict(nus=(0.6, 0.5), **BETAS)),
+        ),
+        compare(
+            *("came_pytorch", ours.CAME, "CAME", dict(lr=0.02, weight_decay=0.1)),
+            dict(beta1=0.8, beta2=0.6, beta3=0.7, eps1=0.01, eps2=0.02, d=0.5),
+            dict(betas=(0.8, 0.6, 0.7), eps=(0.01, 0.02), clip_threshold=0.5),
+        ),
+    ]
+
+
+def compare(
+    module: str,
+    mine: type[ours.Optimizer],
+    theirs: str,
+    both: Hyper,
+    only_mine: Hyper | None = None,
+    only_theirs: Hyper | None = None,
+    problems: tuple[str, ...] = ANY,
+    rate: Rate = changing,
+) -> Case:
+    """Return the comparison of two classes by what both are given and what only one is.
+
+    Args:
+        module: Where their class is.
+        mine: Our class.
+        theirs: Name of theirs.
+        both: What both are given.
+        only_mine: What only ours is given.
+        only_theirs: What only theirs is given.
+        problems: Where they agree.
+        rate: How the learning rate changes.
+    """
+
+    def factory(params: Any) -> Any:
+        with contextlib.redirect_stdout(io.StringIO()):  # one of them announces its decay
+            return getattr(import_module(module), theirs)(params, **both, **(only_theirs or {}))
+
+    reference = f"{version(MODULES[module])} {theirs}"
+    return Case(mine, both | (only_mine or {}), reference, stepped(factory), problems, rate=rate)

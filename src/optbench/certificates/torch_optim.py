@@ -1,0 +1,103 @@
+"""torch.optim, at large eps, with fast averages and decay: default settings hardly tell close variants apart."""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+
+from optbench import optimizers as ours
+from optbench.certificates.case import Case, Hyper, stepped, version
+from optbench.certificates.problems import SMOOTH
+
+SCALED: Hyper = dict(eps=0.03, weight_decay=0.1)
+RMSPROP: Hyper = dict(lr=0.02, alpha=0.7, **SCALED)
+ADAM: Hyper = dict(beta1=0.8, beta2=0.7)
+BETAS: Hyper = dict(betas=(0.8, 0.7))
+ADAFACTOR: Hyper = dict(lr=0.3, beta2_decay=-0.5, d=1.0)
+
+
+def cases() -> list[Case]:
+    """Return a comparison with each rule that torch has too, and on which we agree about what it is."""
+    theirs = torch.optim
+    return [
+        pair(ours.SGD, theirs.SGD, dict(lr=0.1, weight_decay=0.1)),
+        pair(
+            *(ours.Momentum, theirs.SGD, dict(lr=0.1, weight_decay=0.1, dampening=0.3)),
+            *(dict(beta=0.8, form="torch"), dict(momentum=0.8)),
+        ),
+        pair(
+            *(ours.NAG, theirs.SGD, dict(lr=0.1, weight_decay=0.1)),
+            *(dict(beta=0.8, form="torch"), dict(momentum=0.8, nesterov=True)),
+        ),
+        pair(ours.Adagrad, theirs.Adagrad, dict(lr=0.1, **SCALED)),
+        pair(ours.Adadelta, theirs.Adadelta, dict(lr=1.0, rho=0.7, **SCALED)),
+        pair(ours.RMSprop, theirs.RMSprop, RMSPROP),
+        pair(ours.RMSprop, theirs.RMSprop, dict(centered=True, **RMSPROP)),
+        pair(ours.RMSprop, theirs.RMSprop, dict(centered=True, momentum=0.5, **RMSPROP)),
+        pair(ours.Adam, theirs.Adam, dict(lr=0.05, **SCALED), ADAM, BETAS),
+        pair(ours.AdamW, theirs.AdamW, dict(lr=0.05, **SCALED), ADAM, BETAS),
+        pair(ours.Adamax, theirs.Adamax, dict(lr=0.05, **SCALED), ADAM, BETAS),
+        pair(ours.NAdam, theirs.NAdam, dict(lr=0.05, momentum_decay=0.1, **SCALED), ADAM, BETAS),
+        pair(
+            *(ours.AMSGrad, theirs.Adam, dict(lr=0.05, **SCALED)),
+            *(dict(form="torch", **ADAM), dict(amsgrad=True, **BETAS)),
+        ),
+        pair(
+            *(ours.RAdam, theirs.RAdam, dict(lr=0.05, **SCALED)),
+            *(dict(beta1=0.8, beta2=0.9), dict(betas=(0.8, 0.9))),
+        ),
+        pair(
+            *(ours.Rprop, theirs.Rprop, dict(lr=0.02)),
+            *(
+                dict(eta_minus=0.4, eta_plus=1.3, step_min=1e-3, step_max=0.3),
+                dict(etas=(0.4, 1.3), step_sizes=(1e-3, 0.3)),
+            ),
+        ),
+        pair(
+            *(ours.Adafactor, theirs.Adafactor, ADAFACTOR),
+            *(dict(eps1=1e-30, eps2=0.1), dict(eps=(1e-15, 0.1), weight_decay=0)),
+        ),
+        pair(ours.LBFGS, theirs.LBFGS, dict(lr=0.5, history_size=4, max_iter=3), dict(tolerance=0.0), QUIET, **BATCH),
+        pair(
+            *(ours.LBFGS, theirs.LBFGS, dict(history_size=4, max_iter=3)),
+            *(dict(line_search="strong_wolfe", tolerance=0.0), dict(line_search_fn="strong_wolfe", **QUIET)),
+            **BATCH,
+        ),
+        *(muon(mine, name) for mine, name in MUON.items() if hasattr(theirs, "Muon")),
+    ]
+
+
+MUON = {"spectral": "original", "rms": "match_rms_adamw"}
+
+
+BATCH: Hyper = dict(problems=SMOOTH, steps=20)
+QUIET: Hyper = dict(tolerance_grad=0, tolerance_change=0, max_eval=10**6)
+
+
+def pair(
+    mine: type[ours.Optimizer],
+    theirs: type[torch.optim.Optimizer],
+    both: Hyper,
+    only_mine: Hyper | None = None,
+    only_theirs: Hyper | None = None,
+    **more: Any,
+) -> Case:
+    """Return the comparison of two classes by what both are given and what only one is."""
+    factory = partial(theirs, **both, **(only_theirs or {}))
+    return Case(mine, both | (only_mine or {}), f"{version('torch')} {theirs.__name__}", stepped(factory), **more)
+
+
+def muon(scale: str, adjust_lr_fn: str) -> Case:
+    """Return the comparison with torch's Muon, kept from bfloat16, on gradients that dwarf what it adds to norms."""
+    both: Hyper = dict(lr=0.03, weight_decay=0.1, nesterov=True)
+    only = dict(beta=0.8, scale=scale), dict(momentum=0.8, adjust_lr_fn=adjust_lr_fn)
+    case = pair(ours.Muon, torch.optim.Muon, both, *only)
+
+    def path(*arguments: Any) -> Tensor:
+        with patch.object(Tensor, "bfloat16", Tensor.double):
+            return case.path(*arguments)
+
+    return replace(case, path=path, problems=("steep_matrices",))

@@ -1,0 +1,106 @@
+"""Every optimizer agrees with every reference that it has: the comparisons are those of `optbench certify`."""
+
+import itertools
+from dataclasses import replace
+from typing import Literal, get_args, get_origin
+
+import pytest
+import torch
+
+from optbench.certificates import bare, packages, recurrences, solvers, torch_optim, traces
+from optbench.certificates.case import Case, changing, walk
+from optbench.certificates.problems import ANY, PROBLEMS
+from optbench.checks import UserError
+from optbench.optimizers import CLASSES, SGD, Adam, AdamW
+
+CASES = [case for source in (traces, torch_optim, packages, solvers, recurrences) for case in source.cases()]
+FORMS = [
+    (name, key)
+    for name, cls in CLASSES.items()
+    for key, kind in cls.kinds.items()
+    if get_origin(kind) is Literal and len(get_args(kind)) > 1
+]
+
+
+def differ(a, b):
+    """Whether two paths, or the errors in place of them, are not the same."""
+    if isinstance(a, str) or isinstance(b, str):
+        return a != b
+    return not torch.allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+def label(case):
+    return "-".join(filter(None, [case.optimizer.__name__, case.form, case.reference]))
+
+
+@pytest.mark.filterwarnings("ignore")  # the packages' own
+@pytest.mark.parametrize("case", CASES, ids=label)
+def test_agrees(case):
+    certificate = case.run()
+    passed_over = "timm" in case.reference and certificate.verdict == "not installed"  # large, and not a test's need
+    assert passed_over or certificate.verdict == ("certified" if case.independent else "paper recurrence only")
+    assert passed_over or certificate.difference <= 1e-9
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_has_an_independent_reference(name):
+    assert any(case.independent for case in CASES if case.optimizer is CLASSES[name])
+
+
+@pytest.mark.parametrize(("name", "key"), FORMS)
+def test_forms_give_different_answers(name, key):
+    def ends(form):
+        known = {"total_steps": 20, "base": SGD, "seed": 0, "constraints": None}
+        hyper = {k: v for k, v in known.items() if k in CLASSES[name].hyper} | {key: form}
+        for problem in map(PROBLEMS.get, ("sigmoid_pair", "network")):
+            made = problem()
+            more = {"model": made.model} if "model" in CLASSES[name].hyper else {}
+            try:
+                yield walk(made, CLASSES[name](made.params, **hyper, **more), 8, changing)
+            except UserError as error:
+                yield str(error)
+
+    paths = [list(ends(form)) for form in get_args(CLASSES[name].kinds[key])]
+    for one, other in itertools.combinations(paths, 2):
+        assert any(differ(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("key, value", [("beta2", 0.700001), ("eps", 0.030001), ("weight_decay", 0.100001)])
+def test_sees_a_small_error(key, value):
+    case = next(case for case in torch_optim.cases() if case.optimizer is Adam)
+    assert replace(case, hyper=case.hyper | {key: value}).run().verdict == "differs"
+
+
+def test_what_is_not_finite_differs():
+    case = next(case for case in torch_optim.cases() if case.optimizer is SGD)
+    assert replace(case, hyper={"lr": 1e200}).run().verdict == "differs"
+
+
+def test_what_is_not_installed_is_said_to_be():
+    case = packages.compare("came_pytorch", Adam, "CAME", {})
+    missing = replace(case, path=lambda *_: __import__("no_such_package"))
+    certificate = missing.run()
+    assert (certificate.difference, certificate.verdict) == (None, "not installed")
+
+
+def test_certificates_join_to_the_worse():
+    good = Case(Adam, {}, "torch", lambda *_: torch.zeros(1), ("coupled",)).certificate(1e-16, "certified")
+    bad = replace(good, problems=("network",), difference=1e-3, verdict="differs")
+    for joined in good.joined(bad), bad.joined(good):
+        assert (set(joined.problems), joined.difference, joined.verdict) == ({"coupled", "network"}, 1e-3, "differs")
+
+
+@pytest.mark.parametrize("cls", [Adam, AdamW, CLASSES["NAG"], CLASSES["DemonSGD"]])
+def test_a_class_without_a_reference_is_held_to_its_own_update(cls):
+    certificate = bare.case(cls, {}).run()
+    assert (certificate.verdict, certificate.problems) == ("paper recurrence only", ANY)
+    assert certificate.difference <= 1e-9
+
+
+def test_a_class_that_moves_all_parameters_at_once_has_no_update_of_its_own():
+    certificate = bare.case(CLASSES["LBFGS"], {}).run()
+    assert (certificate.verdict, certificate.reference, certificate.difference) == (
+        "paper recurrence only",
+        "none",
+        None,
+    )
