@@ -45,11 +45,11 @@ def test_config_declares_where_to_search(name):
         assert search.high / search.low >= 100
 
 
-@every
+@pytest.mark.parametrize("name", [name for name, cls in CLASSES.items() if "model" not in cls.hyper])
 def test_solves_a_bowl_at_some_learning_rate_of_its_search_space(name):
     search = next(value for key, value in CONFIGS[name].search.items() if key.endswith("lr"))
-    rates = [search.low * (search.high / search.low) ** (i / 6) for i in range(7)]
-    losses = [quadratic(with_rate(name, lr), 150) for lr in rates]
+    rates = [search.low * (search.high / search.low) ** (i / 4) for i in range(5)]
+    losses = [quadratic(with_rate(name, lr), 120) for lr in rates]
     assert min(last / first for first, last in losses if math.isfinite(last)) < 0.02
 
 
