@@ -6,7 +6,7 @@ import logging
 import os
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -58,7 +58,7 @@ def open_record(config: DictConfig) -> records.Record:
 
 
 @contextmanager
-def failing(unfinished: Sequence[records.Record]) -> Iterator[None]:
+def failing(unfinished: Iterable[records.Record]) -> Iterator[None]:
     """Close the records that are unfinished as failed where an error ends their run, and let other runs go on."""
     try:
         yield

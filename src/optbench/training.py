@@ -148,12 +148,16 @@ class Training(lightning.LightningModule):
         self.previous = weights
         counts = {name: getattr(self.objective, name) for name in ("grad_evals", "loss_evals", "hvp_evals")}
         self.record.evaluation({"epoch": epoch, "step": self.steps, **counts, **row})
-        self.log_dict({**row, "step": float(self.steps)})
+        self.log_row({**row, "step": float(self.steps)})
         if epoch == 0 and isinstance(self.logger, TensorBoardLogger):
             # The HPARAMS page compares runs only if all name the same metrics; their values follow as scalars.
             self.logger.log_hyperparams(dict(self.logger.hparams), {k: row.get(k, math.nan) for k in HPARAM_METRICS})
         if not math.isfinite(row["train_loss"]):
             raise Diverged(f"the training loss is {row['train_loss']} after epoch {epoch}")
+
+    def log_row(self, row: dict[str, float]) -> None:
+        """Hand a row to Lightning, and so to the logger."""
+        self.log_dict(row)
 
     def measure(self, x: Tensor, y: Tensor) -> dict[str, float]:
         """Return the mean loss over a split and, for classes, the accuracy."""
