@@ -9,7 +9,7 @@ from optbench import surfaces
 from optbench.cli import CONF
 from optbench.listing import LISTS
 
-GROUPS = {"optimizers": "optimizer", "data": "data", "models": "model", "schedules": "schedule"}
+GROUPS = {"hyperparameters": "optimizer", "data": "data", "models": "model", "schedules": "schedule"}
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_every_config_is_listed_with_a_description_and_its_values(listed, what):
 
 
 def test_hyperparameters_are_those_of_the_class_and_the_config(listed):
-    adam = next(row for row in listed("optimizers") if row["name"] == "adam")
+    adam = next(row for row in listed("hyperparameters") if row["name"] == "adam")
     assert adam["class"] == "Adam"
     assert list(adam["hyperparameters"].items())[:3] == [("lr", 0.001), ("beta1", 0.9), ("beta2", 0.999)]
 
@@ -55,7 +55,7 @@ def test_without_a_word_the_lists_are_counted(listed):
 def test_a_config_of_the_user_is_listed_too(listed, tmp_path):
     (tmp_path / "mine" / "optimizer").mkdir(parents=True)
     (tmp_path / "mine" / "optimizer" / "brisk.yaml").write_text("_target_: optbench.optimizers.SGD\nlr: 0.5\n")
-    brisk = next(row for row in listed("optimizers", "--config-dir", "mine") if row["name"] == "brisk")
+    brisk = next(row for row in listed("hyperparameters", "--config-dir", "mine") if row["name"] == "brisk")
     assert brisk["class"] == "SGD" and brisk["hyperparameters"]["lr"] == 0.5
 
 
@@ -80,3 +80,16 @@ def test_bad_input_is_refused_in_one_line(optbench, arguments, said):
     with pytest.raises(SystemExit) as refusal:
         optbench("list", *arguments)
     assert said in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_the_readme_carries_the_property_table(optbench, capsys, tmp_path):
+    optbench("list", "optimizers", "--out", "here")
+    assert "state bytes" in capsys.readouterr().out
+    readme = (CONF.parent / "README.md").read_text().splitlines()
+    for line in (tmp_path / "here" / "optimizers.md").read_text().splitlines():
+        name, order = line.split(" | ")[:2]
+        if order == "1":
+            assert line in readme
+        else:  # a line search may take one evaluation more or less on another processor
+            assert any(other.startswith(f"{name} | {order} |") for other in readme)
+    assert (tmp_path / "here" / "family.png").stat().st_size > 10_000

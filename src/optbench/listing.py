@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import yaml
 from hydra.utils import get_object
 from rich import box
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
@@ -31,22 +33,60 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("what", nargs="?", help=f"one of {', '.join(LISTS)}; all, counted, if not given")
     parser.add_argument("--config-dir", type=Path, help="a folder with configs of your own, as for optbench train")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--out", type=Path, help="also write the table here, as CSV and Markdown; and the family tree")
     given = parser.parse_args(arguments)
     if given.config_dir and not given.config_dir.is_dir():
         raise UserError(f"--config-dir={given.config_dir} is no directory; give one with folders such as optimizer/")
     folders = [CONF, *([given.config_dir] if given.config_dir else [])]
     if given.what is None:
-        rows = [{"list": what, "entries": len(rows(folders))} for what, rows in LISTS.items()]
+        quick = LISTS | {"optimizers": hyperparameters}  # what is only counted need not be measured
+        rows = [{"list": what, "entries": len(rows(folders))} for what, rows in quick.items()]
     elif given.what in LISTS:
         rows = LISTS[given.what](folders)
     else:
         raise nearest("list", given.what, LISTS, ", ".join(LISTS))
+    if given.out:
+        write(rows, given.what, given.out)
     if given.json:
         print(json.dumps(rows, indent=2, default=str))
     else:
         console = Console()
         console.width = max(console.width, 0 if console.is_terminal else 160)
-        console.print(view(rows))
+        console.print(view([brief(row) for row in rows]))
+
+
+def write(rows: Sequence[Row], what: str | None, folder: Path) -> None:
+    """Write rows as `<what>.csv` and `<what>.md`; of optimizers with their properties also `family.png` and `.svg`."""
+    import pandas as pd
+
+    from optbench import records
+    from optbench.plots import style
+    from optbench.plots.family import family
+
+    name = what or "lists"
+    folder.mkdir(parents=True, exist_ok=True)
+    records.write(folder / f"{name}.csv", pd.DataFrame(rows).to_csv(index=False))
+    records.write(folder / f"{name}.md", markdown(rows))
+    if "extends" in rows[0]:
+        with style.context():
+            style.save(family(pd.DataFrame(rows)), folder / "family")
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """Return rows as a Markdown table."""
+    short = [brief(row) for row in rows]
+    lines = [list(short[0]), ["---"] * len(short[0]), *([typed(value) for value in row.values()] for row in short)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def brief(row: Row) -> Row:
+    """Return a row without what only JSON has room for: of an optimizer's properties, the words and the links."""
+    if "order" not in row:
+        return row
+    left_out = ("class", "description", "hyperparameters", "link", "extends")
+    short = {k.replace("_", " "): v for k, v in row.items() if k not in left_out}
+    short["paper"] = re.match(r"[^&,]*(,[^&,]*)* & [^,]*|[^,]*", row["paper"] or "")[0]  # type: ignore[index]
+    return {k: f"{v:.3g}" if isinstance(v, float) else v for k, v in short.items()}
 
 
 def view(rows: Sequence[Row]) -> Table:
@@ -72,6 +112,15 @@ def typed(value: Any) -> str:
 
 
 def optimizers(folders: Sequence[Path]) -> list[Row]:
+    """Return the optimizers with all that is known of each: what `hyperparameters` has, and measured properties."""
+    from optbench.results.properties import properties
+
+    configs = {name: config for name, config, _ in targets(folders, "optimizer")}
+    rows = track(hyperparameters(folders), "measuring", console=Console(stderr=True), transient=True)
+    return [row | properties(configs[row["name"]]) for row in rows]
+
+
+def hyperparameters(folders: Sequence[Path]) -> list[Row]:
     """Return the optimizers: class, what it does, hyperparameters."""
     return [
         {
@@ -119,6 +168,7 @@ def surfaces(folders: Sequence[Path]) -> list[Row]:
 
 LISTS: dict[str, Callable[[Sequence[Path]], list[Row]]] = {
     "optimizers": optimizers,
+    "hyperparameters": hyperparameters,
     "data": described("data"),
     "models": described("model"),
     "schedules": described("schedule"),
