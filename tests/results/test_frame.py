@@ -63,6 +63,14 @@ def test_labels_take_the_shortest_name_that_is_unique(write, tmp_path):
     assert frame["batch_size"].tolist() == [8, "full"]
 
 
+def test_sizes_that_a_study_sets_by_optimizer_are_labels(write, tmp_path):
+    for optimizer, size in ("sgd", 10000), ("adam", 1000):
+        data = {"_target_": "optbench.data.MNIST", "train_size": size, "batch_size": 64}
+        write(optimizer, [f"optimizer={optimizer}", "seed=0"], [{}], data=data)
+    frame = load(tmp_path)
+    assert labels(frame) == ["optimizer", "train_size"] and sorted(frame["train_size"]) == [1000, 10000]
+
+
 def test_a_config_of_the_user_keeps_its_name(write, tmp_path):
     write("a", ["optimizer=adam", "seed=0"], [{}])
     write("b", ["optimizer=adam_for_me", "seed=0"], [{}])

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from optbench.results.frame import load
-from optbench.results.table import compare, markdown, readable, significant
+from optbench.results.table import compare, markdown, readable, significant, terminal
 
 
 def accuracies(*values):
@@ -60,6 +60,15 @@ def test_markdown_is_a_table_with_its_commands(frame):
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len(rows) == 5 and len({row.count("|") for row in rows}) == 1
     assert "optbench train -m optimizer=sgd seed=0,1,2" in text
+
+
+def test_runs_on_fewer_examples_are_a_block_below(write, tmp_path):
+    for optimizer, size, value in ("sgd", 1000, 0.9), ("adam", 10000, 0.8), ("lion", 1000, 0.95):
+        data = {"_target_": "optbench.data.MNIST", "train_size": size}
+        write(optimizer, [f"optimizer={optimizer}", "seed=0"], accuracies(value), data=data)
+    frame = load(tmp_path)
+    assert compare(frame)["optimizer"].tolist() == ["Adam", "lion", "SGD"]
+    assert [row.end_section for row in terminal(frame, "").rows] == [True, False, False]
 
 
 def test_one_seed_has_no_spread(write, tmp_path):

@@ -12,15 +12,17 @@ from optbench.records import Run
 
 MEASURES = [f"{split}_{what}" for split in ("train", "val", "test") for what in ("loss", "accuracy")]
 COUNTS = ["epoch", "step", "grad_evals", "loss_evals", "hvp_evals", "train_seconds"]
+SIZES = ["data.train_size", "data.batch_size", "trainer.max_epochs"]
+"""How much a run is given; a study may set it by the optimizer, where nobody types it."""
 
 
 def load(root: Path) -> pd.DataFrame:
     """Return the runs at and below a directory, one row each.
 
-    The columns are, in this order: what tells the runs apart but for their seeds (the optimizer, and each override that
-    differs between them, by its shortest name: see `labels`); `seed`, `status`, `reason`; each of `MEASURES` as
-    `final_*`, at the last evaluation, and as `best_*`, the best at any; each of `COUNTS` at the end; `directory` and
-    `command`. A run that its sweep lacks has a row too, `missing` and without a directory.
+    The columns are, in this order: what tells the runs apart but for their seeds (the optimizer, and each override and
+    each of `SIZES` that differs between them, by its shortest name: see `labels`); `seed`, `status`, `reason`; each of
+    `MEASURES` as `final_*`, at the last evaluation, and as `best_*`, the best at any; each of `COUNTS` at the end;
+    `directory` and `command`. A run that its sweep lacks has a row too, `missing` and without a directory.
 
     Raises:
         UserError: There is no run, or one cannot be read.
@@ -29,6 +31,9 @@ def load(root: Path) -> pd.DataFrame:
     typed = [dict(_split(override) for override in run.status["overrides"]) for run in runs]
     keys = {k: None for overrides in typed for k in overrides if k not in ("optimizer", "seed")}
     varying = [k for k in keys if len({overrides.get(k) for overrides in typed}) > 1]
+    for key in SIZES:
+        if key not in varying and len({_value(run, {}, key) for run in runs}) > 1:
+            varying.append(key)
     names = _short(varying)
     rows = []
     for run, overrides in zip(runs, typed, strict=True):

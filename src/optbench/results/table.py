@@ -27,6 +27,8 @@ COLUMNS = {
 def compare(frame: pd.DataFrame) -> pd.DataFrame:
     """Return one row for each setting of a frame of runs, the best first and those with unfinished runs last.
 
+    Runs on fewer examples are a block of their own, below: their ends are no measure of the optimizer. See `blocks`.
+
     After the labels come `runs` and how many of them are done, diverged, failed and missing; then `*_mean` and `*_std`
     (the sample standard deviation, none for a single run) over the runs that are done, of every measure and of the
     time; then the command that makes the row again.
@@ -45,9 +47,17 @@ def compare(frame: pd.DataFrame) -> pd.DataFrame:
     rank, rising = ("final_test_accuracy_mean", False) if is_classification(frame) else ("final_test_loss_mean", True)
     if rank not in table:
         return table
-    table["share"] = table["done"] / table["runs"]
-    ranked = table.sort_values(["share", rank], ascending=[False, rising], kind="stable", ignore_index=True)
-    return ranked.drop(columns="share")
+    table["share"], table["examples"] = table["done"] / table["runs"], blocks(table)
+    order = {"examples": False, "share": False, rank: rising}
+    ranked = table.sort_values([*order], ascending=[*order.values()], kind="stable", ignore_index=True)
+    return ranked.drop(columns=["share", "examples"])
+
+
+def blocks(table: pd.DataFrame) -> pd.Series:
+    """Return the number of training examples of each row, where it differs between rows; infinite where it is all."""
+    name = next((str(name) for name in table.columns if str(name).endswith("train_size")), None)
+    sizes = pd.Series(math.inf, table.index) if name is None else pd.to_numeric(table[name], errors="coerce")
+    return sizes.fillna(math.inf)
 
 
 def is_classification(frame: pd.DataFrame) -> bool:
@@ -105,7 +115,7 @@ def significant(mean: float, std: float) -> str:
 def caption(frame: pd.DataFrame) -> str:
     """Return in one sentence what the numbers of a comparison are."""
     seeds, epochs = frame["seed"].nunique(), frame["epoch"].dropna().unique()
-    after = f"after {epochs.max():.0f} epochs" if len(epochs) else "at the end"
+    after = f"after {epochs[0]:.0f} epochs" if len(epochs) == 1 else "at the end"
     spread = f"Mean ± sample standard deviation over {seeds} seeds" if seeds > 1 else "One seed, so no spread"
     return (
         f"{spread}; values {after}, `best` at any epoch; `seconds` of training alone; unfinished runs are in no mean."
@@ -128,11 +138,12 @@ def markdown(frame: pd.DataFrame) -> str:
 
 def terminal(frame: pd.DataFrame, title: str) -> Table:
     """Return the comparison of a frame for a rich console."""
-    shown = readable(compare(frame))
+    table = compare(frame)
+    shown, block = readable(table), blocks(table)
     view = Table(title=title, caption=caption(frame).replace("`", ""), box=box.SIMPLE_HEAD, title_justify="left")
     left = list(shown.columns).index("runs") + 1
     for i, name in enumerate(shown.columns):
         view.add_column(name.replace(" ", "\n", 1), justify="left" if i < left else "right", no_wrap=i < left)
-    for row in shown.itertuples(index=False):
-        view.add_row(*map(Text, row))
+    for i, row in enumerate(shown.itertuples(index=False)):
+        view.add_row(*map(Text, row), end_section=bool(block[i] != block.get(i + 1, block[i])))
     return view
