@@ -32,6 +32,6 @@ class Adamax(Optimizer):
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Quotient, State]:
         g = add_scaled(g, h["weight_decay"], p)
         eps = h["eps"] + torch.finfo(p.dtype).tiny  # a coordinate without any gradient yet would be 0 / 0
-        u = torch.maximum(h["beta2"] * s["u"], g.abs().add_(eps))
+        u = (h["beta2"] * s["u"]).clamp_min_(g.abs().add_(eps))
         m = s["m"].lerp(g, 1 - h["beta1"])
         return Quotient(m, u, 1 / (1 - h["beta1"] ** t)), {"m": m, "u": u}
