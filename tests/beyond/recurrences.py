@@ -146,9 +146,9 @@ def came(w, lr, beta1, beta2, beta3, eps1, eps2, d, weight_decay):
         w = w - lr * (step + weight_decay * w)
 
 
-def muon(w, lr, beta, nesterov, ns_steps, weight_decay, scale, vector_scale):
+def muon(w, lr, beta, nesterov, ns_steps, weight_decay, scale, vector_scale, beta1, beta2, eps):
     if w.ndim == 1:
-        yield from adam(w, lr * vector_scale, 0.9, 0.999, 1e-8, weight_decay)
+        yield from adam(w, lr * vector_scale, beta1, beta2, eps, weight_decay)
     m = np.zeros_like(w)
     while True:
         g = yield w

@@ -18,8 +18,9 @@ class AugmentedLagrangian(Flat):
 
     `constraints` and `equalities` are functions of the parameters that the loss depends on, one after the other; they
     return tensors: what has to be at least 0, and what has to be 0. A call of `step` takes up to `max_iter` iterations
-    of L-BFGS on one mini-batch. The penalty grows, up to `max_penalty`, where the largest violation is above
-    `tolerance` and has not fallen to a quarter. The state is one number for each constraint.
+    of L-BFGS on one mini-batch, or until no gradient is above `tolerance`. The penalty grows, up to `max_penalty`,
+    where the largest violation is above `tolerance` too and has not fallen to a quarter. The state is one number for
+    each constraint.
 
     References:
         Nocedal & Wright, Numerical Optimization, 2006, chapter 17, https://doi.org/10.1007/978-0-387-40065-5
@@ -57,7 +58,7 @@ class AugmentedLagrangian(Flat):
             return loss + number(term)
 
         groups = [{"params": [p], "lr": lr} for p, lr in self._per_parameter(f, "lr")]
-        inner = {key: h[key] for key in ("history_size", "max_iter")}
+        inner = {key: h[key] for key in ("history_size", "max_iter", "tolerance")}
         LBFGS(groups, line_search="strong_wolfe", curvature=1e-20, **inner).step(lagrangian)
         c, _ = self._values(params)
         violation = torch.where(lowest == 0, (-c).clamp(min=0), c.abs()).max().item()

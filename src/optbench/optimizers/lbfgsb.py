@@ -36,7 +36,7 @@ class LBFGSB(Flat):
     bounds: tuple[Bound, ...] = (-math.inf, math.inf)
     history_size: Count = 10
     max_iter: Count = 20
-    tolerance: Rate = 1e-12
+    tolerance: Rate = 1e-8
 
     def validate(self, group: Hyper) -> None:
         if len(group["bounds"]) != 2:

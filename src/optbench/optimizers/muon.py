@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from optbench.checks import Count, Decay, Rate
+from optbench.checks import Count, Decay, Positive, Rate
 from optbench.optimizers.adam import Adam
 from optbench.optimizers.base import Direction, Hyper, Optimizer, State, add_scaled
 
@@ -14,7 +14,7 @@ class Muon(Optimizer):
     """Momentum of a matrix with all its singular values set to about 1, by a Newton-Schulz iteration.
 
     `scale` makes up for the shape of an m x n matrix: `spectral` by sqrt(max(1, m / n)), `rms` by 0.2 sqrt(max(m, n)),
-    which gives the size of a step of Adam. Vectors go to AdamW, whose learning rate is `vector_scale` times `lr`;
+    which gives the size of a step of Adam. Vectors go to AdamW, at `vector_scale` times `lr`, with the last three;
     of tensors with more dimensions all but the first are one.
 
     References:
@@ -32,6 +32,9 @@ class Muon(Optimizer):
     weight_decay: Rate = 0.0
     scale: Literal["spectral", "rms"] = "spectral"
     vector_scale: Rate = 0.015
+    beta1: Decay = 0.9
+    beta2: Decay = 0.95
+    eps: Positive = 1e-8
 
     @staticmethod
     def init(p: Tensor) -> State:
@@ -40,7 +43,7 @@ class Muon(Optimizer):
     @staticmethod
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Direction, State]:
         if p.dim() < 2:
-            direction, s = Adam.update(g, p, s, t, Adam.hyper)
+            direction, s = Adam.update(g, p, s, t, {**h, "weight_decay": 0, "eps_form": "outside"})
             return h["vector_scale"] * add_scaled(direction, h["weight_decay"], p), s
         m = s["m"].lerp(g, 1 - h["beta"])
         x = (g.lerp(m, h["beta"]) if h["nesterov"] else m).flatten(1)
