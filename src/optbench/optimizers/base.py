@@ -79,7 +79,7 @@ def subtract_(p: Tensor, rate: Any, x: Direction) -> None:
     if isinstance(x, Tensor):
         add_scaled_(p, -rate, x)
     elif isinstance(rate, Tensor) or isinstance(x.scale, Tensor):
-        p.sub_(rate * to_tensor(x))
+        p.addcdiv_(-rate * x.scale * x.top, x.bottom)
     else:
         p.addcdiv_(x.top, x.bottom, value=-rate * x.scale)
 
@@ -306,6 +306,12 @@ class Optimizer(torch.optim.Optimizer):
     def iterate(p: Tensor, s: State, h: Hyper) -> Tensor:
         """Return the method's own iterate, where the parameter in training is another point; see `eval`."""
         return p
+
+    @classmethod
+    def stackable(cls, h: Hyper) -> bool:
+        """Return whether many runs with such hyperparameters may train as one stack, whose steps are `update` alone."""
+        own, plain = (tuple(inspect.unwrap(getattr(c, name)) for name in ("step", "_move")) for c in (cls, Optimizer))
+        return own == plain
 
     # The shell -------------------------------------------------------------------------------------------------------
 

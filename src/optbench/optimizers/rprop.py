@@ -53,6 +53,10 @@ class Rprop(Optimizer):
             step = step + (sign - kept) * last * back
         return step, {"sign": kept, "d": d, "loss": loss}
 
+    @classmethod
+    def stackable(cls, h: Hyper) -> bool:
+        return bool(h["form"] != "iplus")
+
     def step(self, closure: Closure | None = None) -> Any:
         """Move; see `Optimizer.step`.
 

@@ -48,6 +48,10 @@ class Shampoo(Optimizer):
         direction = (roots[0] @ G @ roots[1]).view_as(p)
         return direction, {"L": L, "R": R, "L_root": roots[0], "R_root": roots[1]}
 
+    @classmethod
+    def stackable(cls, h: Hyper) -> bool:
+        return False  # eigenvectors magnify the rounding in which a stack differs, and cost as much in it
+
 
 def inverse_fourth_root(x: Tensor, eps: float) -> Tensor:
     """Return (x + eps I)^(-1/4) of a positive semi-definite matrix."""

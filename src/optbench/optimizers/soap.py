@@ -58,6 +58,10 @@ class SOAP(Optimizer):
             moments["m"] = QL.mT @ m @ QR
         return direction, {**moments, "L": L, "R": R, "QL": QL, "QR": QR}
 
+    @classmethod
+    def stackable(cls, h: Hyper) -> bool:
+        return False  # eigenvectors magnify the rounding in which a stack differs, and cost as much in it
+
 
 def turn(x: Tensor, basis: Tensor) -> Tensor:
     """Return an orthogonal basis nearer to the eigenvectors of x, by one power iteration."""
