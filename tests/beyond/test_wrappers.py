@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from test_recurrences import A, B, C, gradient
+from test_whole_rules import A, B, C, gradient
 
 from optbench.checks import UserError
 from optbench.optimizers import NAG, SAM, SGD, Adam, Lookahead, Momentum, Objective, RMSprop, ScheduleFreeSGD

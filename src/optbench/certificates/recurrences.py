@@ -231,6 +231,22 @@ def mars(w: Array, h: Any) -> Walk:
         w = w - h.lr * (m / (1 - h.beta1**t) / (sqrt(v / (1 - h.beta2**t)) + h.eps) + h.weight_decay * w)
 
 
+def adafactor(w: Array, h: Any) -> Walk:
+    """Shazeer & Stern 2018, algorithms 4 and 5."""
+    r, c, v = np.zeros(w.shape[0]), np.zeros(w.shape[-1]), np.zeros_like(w)
+    for t in count(1):
+        g = yield w
+        beta, square = 1 - t**h.beta2_decay, g**2 + h.eps1
+        if w.ndim == 2:
+            r, c = beta * r + (1 - beta) * square.sum(1), beta * c + (1 - beta) * square.sum(0)
+            v = np.outer(r, c) / r.sum()
+        else:
+            v = beta * v + (1 - beta) * square
+        u = g / sqrt(v)
+        u = u / max(1, sqrt(np.mean(u**2)) / h.d)
+        w = w - max(h.eps2, sqrt(np.mean(w**2))) * min(h.lr, 1 / sqrt(t)) * u
+
+
 def vectors(w: Array, h: Any, scale: float, beta1: float, beta2: float, eps: float) -> Walk:
     """AdamW, to which the rules of matrices leave vectors."""
     m, v = np.zeros_like(w), np.zeros_like(w)
@@ -437,6 +453,10 @@ def cases() -> list[Case]:
             ours.Muon, muon, dict(lr=0.03, **ORTHOGONAL, nesterov=True, ns_steps=5, scale="spectral"), problems=MATRICES
         ),
         case(ours.Muon, muon, dict(lr=0.03, **ORTHOGONAL, nesterov=False, ns_steps=3, scale="rms"), problems=MATRICES),
+        case(
+            *(ours.Adafactor, adafactor, dict(lr=0.3, beta2_decay=-0.5, eps1=0.01, eps2=0.1, d=0.5)),
+            problems=MATRICES,
+        ),
         case(ours.Shampoo, shampoo, dict(lr=0.1, eps=0.1, interval=1, vector_scale=0.5), problems=MATRICES),
         case(ours.Shampoo, shampoo, dict(lr=0.1, eps=0.1, interval=4, vector_scale=0.5), problems=MATRICES),
         case(ours.SOAP, soap, dict(**ADAM, **LARGE, shampoo_beta=0.7, interval=3), problems=FULL_RANK),
