@@ -40,9 +40,12 @@ def draw(scene: Scene) -> Figure:
     panels = [PANELS[name] for name in names(scene)]
     columns = 2 if len(panels) in (2, 4) else min(3, len(panels))
     rows = math.ceil(len(panels) / columns)
-    figure = Figure(figsize=({1: 7.0, 2: 5.6, 3: 4.6}[columns] * columns, 4.4 * rows))
+    height = 1.5 + 0.17 * len(scene.tracks) if names(scene) == ("escape",) else 4.4 * rows
+    figure = Figure(figsize=({1: 7.0, 2: 5.6, 3: 4.6}[columns] * columns, height))
     for i, (panel, projection) in enumerate(panels, 1):
-        panel(figure.add_subplot(rows, columns, i, projection=projection), scene)
+        axes = figure.add_subplot(rows, columns, i, projection=projection)
+        panel(axes, scene)
+        axes.minorticks_off()
     if scene.notes:
         text = textwrap.fill(" ".join(scene.notes), int(15.5 * figure.get_figwidth()))
         figure.supxlabel(text, x=0.01, ha="left", fontsize=8.5, color="#444444")
@@ -74,7 +77,7 @@ def check_panels(scenes: Sequence[Scene]) -> None:
 def names(scene: Scene) -> tuple[str, ...]:
     """Return the panels of a scene: those of its setting, else all that suit it."""
     if scene.setting.panels is not None:
-        return scene.setting.panels
+        return tuple(scene.setting.panels)
     shape = {1: ("curve",), 2: ("space", "contour")}.get(scene.surface.size, ())
     by_step = ("loss", *(("distance",) if scene.surface.minima else ())) if scene.tracks else ()
     return (*shape, *by_step)
@@ -82,10 +85,14 @@ def names(scene: Scene) -> tuple[str, ...]:
 
 def legend(figure: Figure, scene: Scene) -> None:
     """Put the title, and under it one legend for all panels, above them."""
-    handles = [
-        Line2D([], [], label=t.label, **{**style.line(t.optimizer, t.variant, 1), "markevery": None})
-        for t in scene.tracks
-    ]
+    handles = (
+        []
+        if names(scene) == ("escape",)
+        else [
+            Line2D([], [], label=t.label, **{**style.line(t.optimizer, t.variant, 1), "markevery": None})
+            for t in scene.tracks
+        ]
+    )
     seen = {"space", "contour", "curve"} & set(names(scene))
     if scene.tracks and seen - {"curve"}:
         handles += [Line2D([], [], label="start", **START)]
@@ -116,6 +123,7 @@ def space(axes: Any, scene: Scene) -> None:
     x, y, z = points[..., 0].numpy(), points[..., 1].numpy(), raised(values).numpy()
     drop = z.min() - 0.55 * (z.max() - z.min())
     axes.computed_zorder = False
+    axes.set_in_layout(False)  # its labels are inside its box, and asking where costs as much as drawing
     axes.contourf(x, y, z, 16, zdir="z", offset=drop, cmap=style.HEIGHTS, zorder=1)
     axes.contour(x, y, z, 16, zdir="z", offset=drop, colors="#7d8b9a", linewidths=0.4, linestyles="solid", zorder=1)
     axes.plot_surface(
@@ -275,6 +283,21 @@ def regret(axes: Axes, scene: Scene) -> None:
     axes.set(title="mean regret of the steps so far", xlabel="step")
 
 
+def escape(axes: Axes, scene: Scene) -> None:
+    """Draw how many steps each optimizer takes until it is a whole unit below where it would rest on the saddle."""
+    last = scene.setting.steps
+    took = [int(low[0]) if len(low := (track.values < -1).nonzero()) else last for track in scene.tracks]
+    order = sorted(range(len(took)), key=took.__getitem__, reverse=True)
+    for place, i in enumerate(order):
+        look = style.look(scene.tracks[i].optimizer, scene.tracks[i].variant)
+        axes.barh(place, took[i], color=look.colour, height=0.7)
+        stays = "stays" if took[i] == last else str(took[i])
+        axes.text(took[i], place, f" {stays}", va="center", fontsize=7.5)
+    axes.set_yticks(range(len(order)), [scene.tracks[i].optimizer for i in order], fontsize=7.5)
+    axes.set(title="steps until f < -1", xlabel="step", xlim=(0, 1.06 * last), ylim=(-0.7, len(order) - 0.3))
+    axes.grid(axis="y", visible=False)
+
+
 def variance(axes: Axes, scene: Scene) -> None:
     """Draw the variance of a step on level ground, where the gradient is noise and nothing else."""
     beta = np.linspace(0, 0.995, 200)
@@ -317,7 +340,21 @@ def recovery(axes: Axes, scene: Scene) -> None:
 Panel = Callable[[Any, Scene], None]
 PANELS: dict[str, tuple[Panel, str | None]] = {
     panel.__name__: (panel, "3d" if panel is space else None)
-    for panel in (space, contour, curve, loss, distance, iterates, rate, sweep, regret, variance, matrices, recovery)
+    for panel in (
+        space,
+        contour,
+        curve,
+        loss,
+        distance,
+        iterates,
+        rate,
+        sweep,
+        regret,
+        escape,
+        variance,
+        matrices,
+        recovery,
+    )
 }
 
 
@@ -362,6 +399,19 @@ def inside(points: Tensor, surface: Surface) -> tuple[Tensor, Tensor]:
 # Animation -------------------------------------------------------------------------------------------------------
 
 
+def check_animation(scenes: Sequence[Scene], kind: str) -> None:
+    """Refuse a moving picture that cannot be made.
+
+    Raises:
+        UserError: ffmpeg is missing, or a scene has no path over one or two parameters.
+    """
+    if kind == "mp4" and not FFMpegWriter.isAvailable():
+        raise UserError("animate=mp4 needs ffmpeg, which is not installed; use animate=gif")
+    for scene in scenes:
+        if scene.surface.size > 2 or not scene.tracks:
+            raise UserError(f"animate={kind}: {scene.name} has no path over one or two parameters; leave animate out")
+
+
 def animate(scene: Scene, path: Path, kind: str, frames: int = 90) -> Path:
     """Write the paths as they grow, and return the file; call it inside `style.context()`.
 
@@ -370,14 +420,7 @@ def animate(scene: Scene, path: Path, kind: str, frames: int = 90) -> Path:
         path: Where, without an extension.
         kind: `gif`, or `mp4` where ffmpeg is there.
         frames: Pictures, spread over the steps so that the first steps are shown one by one.
-
-    Raises:
-        UserError: The kind is another one, or cannot be written here.
     """
-    if kind not in ("gif", "mp4"):
-        raise UserError(f"animate={kind} is not one of gif, mp4")
-    if kind == "mp4" and not FFMpegWriter.isAvailable():
-        raise UserError("animate=mp4 needs ffmpeg, which is not installed; use animate=gif")
     figure = Figure(figsize=(8.4, 4.2), dpi=84)
     left, right = figure.subplots(1, 2)
     surface = scene.surface

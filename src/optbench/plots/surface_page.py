@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from optbench.plots import style
-from optbench.plots.surface import inside, relief
+from optbench.plots.surface import inside, names, relief
 from optbench.surfaces.scene import Scene, Track
 from optbench.surfaces.surface import Surface
 from optbench.surfaces.terrain import along, critical_points
@@ -35,6 +35,11 @@ def page(scenes: Sequence[dict[str, Any]], title: str) -> str:
 def packed(data: bytes) -> str:
     """Return bytes compressed and as text, a third of their size here; the same for the same bytes."""
     return base64.b64encode(gzip.compress(data, mtime=0)).decode()
+
+
+def describe_all(scenes: Sequence[Scene], study: str) -> list[dict[str, Any]]:
+    """Return what the page has to know of those scenes that show a surface over one or two parameters."""
+    return [describe(scene, study) for scene in scenes if {"space", "contour", "curve"} & set(names(scene))]
 
 
 def describe(scene: Scene, study: str) -> dict[str, Any]:

@@ -2,11 +2,9 @@
 
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
 from hydra import compose, initialize_config_dir
@@ -14,14 +12,15 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
-from optbench.checks import Count, UserError, check, nearest
+from optbench.checks import Interval, UserError, check, nearest
 from optbench.cli import CONF, explain
-from optbench.plots import style, surface
+from optbench.plots import style, surface, surface_page
 from optbench.surfaces.scene import Scene, compute
 from optbench.surfaces.setting import Setting
+
+Colours = Annotated[int, Interval("[2, 256]")]
 
 USAGE = """usage: optbench surface study=<name> | surface=<name> [optimizers=[adam,lion]] [field=value ...]
 
@@ -108,28 +107,46 @@ def main(arguments: list[str]) -> None:
     request = Request.of(arguments)
     console = Console()
     if request.typed.get("study") == "gallery":
+        from optbench.surfaces.gallery import gallery
+
         gallery(request, console)
         return
-    scenes, files = make(request)
+    config = request.config()
+    scenes, files = make(request, config)
     for scene in scenes:
         if scene.tracks:
             console.print(table(scene))
+    if config["page"] and (shown := surface_page.describe_all(scenes, config["name"])):
+        page = surface_page.page(shown, config["name"])
+        files.append(style.write(Path(config["out"]) / "page", "html", lambda file: file.write_text(page)))
     console.print("written: " + ", ".join(map(str, files)), soft_wrap=True)
-    console.print(f"next:    optbench terrain surface={scenes[0].surface.name}", soft_wrap=True)
+    console.print(f"next:    optbench terrain {' '.join(request.overrides)}", soft_wrap=True)
 
 
-def make(request: Request) -> tuple[list[Scene], list[Path]]:
-    """Compute and draw all scenes of a request; return them and the files."""
-    config = request.config()
-    out = Path(config["out"])
+def make(request: Request, config: dict[str, Any]) -> tuple[list[Scene], list[Path]]:
+    """Compute all scenes of a request, then draw them; return the scenes and the files.
+
+    Raises:
+        UserError: Anything in the config is wrong, and nothing has been written; or the files cannot be written.
+    """
+    check("surface", "colours", config["colours"], Colours | None)
+    formats = check("surface", "formats", config["formats"], tuple[Literal["png", "svg", "pdf"], ...])
+    if not formats:
+        raise UserError("formats=[] names none; give png, svg or pdf")
+    kind = check("surface", "animate", config["animate"], Literal["gif", "mp4"] | None)
     scenes = [compute(setting, request.folders) for setting in describe(request, config)]
     surface.check_panels(scenes)
+    if kind:
+        surface.check_animation(scenes, kind)
     files = []
-    with style.context():
-        for scene in scenes:
-            files += style.save(surface.draw(scene), out / scene.name, config["formats"])
-            if config["animate"]:
-                files.append(surface.animate(scene, out / scene.name, config["animate"]))
+    try:
+        with style.context():
+            for scene in scenes:
+                path = Path(config["out"]) / scene.name
+                files += style.save(surface.draw(scene), path, formats, config["colours"])
+                files += [surface.animate(scene, path, kind)] if kind else []
+    except OSError as error:
+        raise UserError(f"out={config['out']} cannot be written: {error.strerror}; choose another") from None
     return scenes, files
 
 
@@ -158,56 +175,6 @@ def table(scene: Scene) -> Table:
         lost = "" if track.diverged is None else f"diverged at step {track.diverged}"
         rows.add_row(track.label, str(len(track.points) - 1), f"{float(track.values[-1]):.4g}", away, lost)
     return rows
-
-
-def gallery(request: Request, console: Console) -> None:
-    """Make every study, several at a time, and their index."""
-    config = request.config()
-    processes, out = check("surface", "processes", config["processes"], Count), Path(config["out"])
-    rest = tuple(text for text in request.overrides if text.split("=")[0] not in ("study", "out", "processes"))
-    requests = {
-        study: Request(
-            (f"study={study}", f"out={out / study}", f"formats=[{','.join(config['formats'])}]", *rest), request.folders
-        )
-        for study in request.studies
-        if study != "gallery"
-    }
-    chapters: dict[str, list[Entry]] = {}
-    with Progress(console=console) as progress, ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        task = progress.add_task("studies", total=len(requests))
-        jobs = {pool.submit(chapter, one): study for study, one in requests.items()}
-        for job in as_completed(jobs):
-            chapters[jobs[job]] = job.result()
-            progress.advance(task)
-    index = style.write(out / "README", "md", lambda file: file.write_text(contents(chapters, out)))
-    console.print(f"written: {index} and {sum(map(len, chapters.values()))} figures", soft_wrap=True)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One figure of the index."""
-
-    title: str
-    notes: tuple[str, ...]
-    figure: Path
-
-
-def chapter(request: Request) -> list[Entry]:
-    """Make one study in a process of its own."""
-    torch.set_num_threads(1)
-    scenes, files = make(request)
-    figures = {file.stem: file for file in files}
-    return [Entry(scene.title, tuple(scene.notes), figures[scene.name]) for scene in scenes]
-
-
-def contents(chapters: dict[str, list[Entry]], out: Path) -> str:
-    """Return the index in Markdown."""
-    lines = ["# Gallery", "", "All of it again: `optbench surface study=gallery`", ""]
-    for study in sorted(chapters):
-        lines += [f"## {study}", "", f"`optbench surface study={study}`", ""]
-        for entry in chapters[study]:
-            lines += [f"![{entry.title}]({entry.figure.relative_to(out)})", "", " ".join(entry.notes), ""]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

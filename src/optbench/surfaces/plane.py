@@ -22,10 +22,10 @@ def quadratic(a: float, b: float) -> Callable[[Tensor], Tensor]:
 
 def sigmoids(inputs: tuple[float, ...], targets: tuple[float, ...]) -> Callable[[Tensor], Tensor]:
     """Return the squared error of one sigmoid neuron, a function of its weight and its bias."""
+    u, y = torch.tensor(inputs, dtype=torch.float64), torch.tensor(targets, dtype=torch.float64)
 
     def f(x: Tensor) -> Tensor:
-        u, y = x.new_tensor(inputs), x.new_tensor(targets)
-        return 0.5 * ((x[..., :1] * u + x[..., 1:]).sigmoid() - y).square().sum(-1)
+        return 0.5 * ((x[..., :1] * u.to(x) + x[..., 1:]).sigmoid() - y.to(x)).square().sum(-1)
 
     return f
 

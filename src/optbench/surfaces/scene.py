@@ -110,11 +110,24 @@ def compute(setting: Setting, folders: Sequence[Path]) -> Scene:
         surface = replace(surface, window=bounds(surface, setting.window))
     starts = tuple(point(surface, start) for start in setting.starts or surface.starts[:1])
     tracks: list[Track] = []
-    for entry in setting.optimizers:
+    for entry in expand(setting.optimizers, surface, folders):
         for track in run(setting, surface, {"name": entry} if isinstance(entry, str) else dict(entry), starts, folders):
             same = sum(track.optimizer == other.optimizer for other in tracks)
             tracks.append(replace(track, variant=same))
     return Scene(setting, surface, tuple(tracks))
+
+
+def expand(entries: Sequence[Any], surface: Surface, folders: Sequence[Path]) -> list[Any]:
+    """Return the entries of `optimizers`, `all` replaced by every optimizer that can be at home on the surface."""
+    foreign = {"model"} if surface.constraints else {"model", "constraints"}
+    found: list[Any] = []
+    for entry in entries:
+        if entry != "all":
+            found.append(entry)
+            continue
+        names = sorted({file.stem for folder in folders for file in (folder / "optimizer").glob("*.yaml")})
+        found += [name for name in names if not foreign & kind(config("optimizer", name, folders)).hyper.keys()]
+    return found
 
 
 def run(
@@ -125,7 +138,7 @@ def run(
     name = entry.pop("name", None)
     if not isinstance(name, str):
         raise UserError(f"optimizers: {entry} has no name; write {{name: adam, lr: 0.1}}")
-    kind, factory = optimizer(config("optimizer", name, folders), entry, surface, setting.steps)
+    cls, factory = optimizer(config("optimizer", name, folders), entry, surface, setting.steps)
     batch, noise = own.get("batch", setting.batch), check(name, "noise", own.get("noise", setting.noise), Rate)
     if own.get("start") is not None:
         starts = (point(surface, own["start"]),)
@@ -142,8 +155,8 @@ def run(
         online=batch is not None,
     )
     lr, sweep = rate(setting.lr, name), None
-    own_scale = issubclass(kind, Flat)  # second-order rules know how long a step is
-    if "lr" in kind.hyper and "lr" not in entry and lr != "default" and not (own_scale and lr == "best"):
+    own_scale = issubclass(cls, Flat)  # second-order rules know how long a step is
+    if "lr" in cls.hyper and "lr" not in entry and lr != "default" and not (own_scale and lr == "best"):
         if lr == "best":
             losses = sweep_rates(factory, go, surface, x[0])
             sweep, lr = (RATES, losses), RATES[losses.index(min(losses))]
@@ -154,10 +167,10 @@ def run(
         paths = populate(setting, surface, factory, x[0], noise)[:, None]
     eta = factory([torch.nn.Parameter(x[0])]).param_groups[0].get("lr")
     shown = ([f"lr {eta:.3g}"] if eta is not None else []) + [f"{k} {v}" for k, v in entry.items() if k != "lr"]
-    label = own.get("label") or ", ".join([kind.__name__, *shown])
+    label = own.get("label") or ", ".join([cls.__name__, *shown])
     return [
         Track(
-            kind.__name__,
+            cls.__name__,
             label if len(starts) == 1 else f"{label}, from ({', '.join(f'{v:g}' for v in start)})",
             0,
             points,
@@ -207,13 +220,18 @@ def optimizer(
         UserError: There is no such optimizer, it refuses a value, or it cannot work on a surface.
     """
     merged = cast(DictConfig, OmegaConf.merge(base, hyper))
-    kind = cast(type[Optimizer], get_class(merged._target_))
-    given = {k: v for k, v in limits(surface).items() if k in kind.hyper and k not in hyper}
-    if "model" in kind.hyper:
-        raise UserError(f"{kind.__name__} needs a network, and {surface.name} is none; use it with optbench train")
+    cls = kind(merged)
+    given = {k: v for k, v in limits(surface).items() if k in cls.hyper and k not in hyper}
+    if "model" in cls.hyper:
+        raise UserError(f"{cls.__name__} needs a network, and {surface.name} is none; use it with optbench train")
     factory = partial(build_optimizer(merged, torch.nn.Identity(), steps), **given)
     factory([torch.nn.Parameter(torch.zeros(surface.size, dtype=torch.float64))])  # refuses what is wrong
-    return kind, factory
+    return cls, factory
+
+
+def kind(config: DictConfig) -> type[Optimizer]:
+    """Return the class of a config."""
+    return cast(type[Optimizer], get_class(config._target_))
 
 
 def limits(surface: Surface) -> dict[str, Any]:

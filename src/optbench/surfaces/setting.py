@@ -15,7 +15,7 @@ class Setting:
 
     Attributes:
         surface: Name of the surface.
-        optimizers: Names, or mappings of `name`, hyperparameters, and `label`, `start`, `schedule`, `noise`, `batch`.
+        optimizers: Names, `all`, or mappings of `name`, any hyperparameters, and what `scene.OWN` names.
         name: What the scene's files are called; the surface's name by default.
         title: Above the figure.
         caption: Below the figure.

@@ -75,7 +75,7 @@ def critical_points(surface: Surface, resolution: int = 41, iterations: int = 60
     Args:
         surface: The surface.
         resolution: Points of the grid along each axis.
-        iterations: Steps of Newton's method, each no longer than the grid's spacing.
+        iterations: Steps of Newton's method at most, each no longer than a tenth of the window.
     """
     points, _ = surface.grid(resolution)
     low, high = torch.tensor(surface.window, dtype=torch.float64).unbind(-1)
@@ -86,11 +86,16 @@ def critical_points(surface: Surface, resolution: int = 41, iterations: int = 60
         g = gradients(surface.f, x)
         eigenvalues, axes = torch.linalg.eigh(hessians(surface.f, x))
         step = (axes @ ((axes.mT @ g[..., None]) / eigenvalues[..., None]))[..., 0]
-        step = step.where(g != 0, 0.0)  # without a slope there is no step, even where the Hessian does not exist
-        length = step.norm(dim=-1, keepdim=True)
-        x = x - step * (width / resolution / length.clamp(min=1e-300)).clamp(max=1)
-    x = x[(length[:, 0] < 1e-9 * width) & ((low <= x) & (x <= high)).all(-1)]
-    x = first_of_each(x, 1e-5 * width)
+        step = step.where(
+            (g != 0).any(-1, keepdim=True), 0.0
+        )  # without a slope there is no step, even where the Hessian does not exist
+        length = step.norm(dim=-1)
+        x = x - step * (width / 10 / length.clamp(min=1e-300)).clamp(max=1)[:, None]
+        moving = length > 1e-9 * width
+        x, moving = (kept[((low - width / 10 < x) & (x < high + width / 10)).all(-1)] for kept in (x, moving))
+        if not moving.any():
+            break
+    x = first_of_each(x[~moving & ((low <= x) & (x <= high)).all(-1)], 1e-5 * width)
     if not len(x):
         return []
     values, eigenvalues = surface.f(x), torch.linalg.eigvalsh(hessians(surface.f, x))
