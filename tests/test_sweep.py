@@ -65,3 +65,9 @@ def test_a_diverging_cell_does_not_end_the_sweep(optbench, tmp_path, capfd):
     optbench("train", "-m", *SMALL, "optimizer=sgd", "optimizer.lr=0.1,1e9", "hydra.sweep.dir=sweep")
     assert [run.status["status"] for run in records.find(tmp_path / "sweep")] == ["done", "diverged"]
     assert "1 diverged" in capfd.readouterr().out
+
+
+def test_the_bar_counts_all_runs_of_a_directory_named_by_the_time(optbench, tmp_path, capfd):
+    optbench("train", "-m", *SMALL, "optimizer=sgd", "seed=0,1,2", "logger=none")
+    assert "3/3" in capfd.readouterr().out
+    assert len(list((tmp_path / "results" / "runs" / "train").iterdir())) == 1

@@ -41,13 +41,13 @@ class CheckedSweeper(BasicSweeper):
         assert self.config is not None and self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides(self._parse_config() + arguments)
-        directories = []
+        root, directories = Path(self.config.hydra.sweep.dir), []  # resolved here, once: it may hold the time
         for num, cell in enumerate(cell for batch in self.split_arguments(overrides, None) for cell in batch):
             config = self.hydra_context.config_loader.load_sweep_config(self.config, cell)
             with open_dict(config):
                 config.hydra.job.id, config.hydra.job.num = str(num), num
             HydraConfig.instance().set_config(config)
-            directories.append(Path(config.hydra.sweep.dir) / config.hydra.sweep.subdir)
+            directories.append(root / config.hydra.sweep.subdir)
             validate(config, directories[-1])
         HydraConfig.instance().set_config(self.config)
         return directories
