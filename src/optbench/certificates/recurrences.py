@@ -285,7 +285,7 @@ def power(x: Array, exponent: float) -> Any:
 def shampoo(w: Array, h: Any) -> Walk:
     """Gupta 2018."""
     if w.ndim == 1:
-        yield from vectors(w, h, h.vector_scale, 0.9, 0.95, 1e-8)
+        yield from vectors(w, h, h.vector_scale, 0.9, 0.999, 1e-8)
     L, R = h.eps * np.eye(w.shape[0]), h.eps * np.eye(w.shape[1])
     for t in count(1):
         g = yield w
