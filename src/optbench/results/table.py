@@ -114,12 +114,13 @@ def significant(mean: float, std: float) -> str:
 
 def caption(frame: pd.DataFrame) -> str:
     """Return in one sentence what the numbers of a comparison are."""
-    seeds, epochs = frame["seed"].nunique(), frame["epoch"].dropna().unique()
+    seeds, epochs = frame["seed"].nunique(), frame.loc[frame["status"] == "done", "epoch"].unique()
     after = f"after {epochs[0]:.0f} epochs" if len(epochs) == 1 else "at the end"
     spread = f"Mean ± sample standard deviation over {seeds} seeds" if seeds > 1 else "One seed, so no spread"
-    return (
-        f"{spread}; values {after}, `best` at any epoch; `seconds` of training alone; unfinished runs are in no mean."
-    )
+    notes = ["`seconds` of training alone", "unfinished runs are in no mean"]
+    if blocks(frame).nunique() > 1:
+        notes.append("rows on fewer examples stand apart, as these bound what can be reached")
+    return f"{spread}; values {after}, `best` at any epoch; {'; '.join(notes)}."
 
 
 def markdown(frame: pd.DataFrame) -> str:
