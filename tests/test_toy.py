@@ -84,7 +84,7 @@ def test_it_gets_a_certificate(optbench, conf, tmp_path):
 def test_a_sweep_over_all_finds_it(optbench, conf, tmp_path, capsys):
     others = ",".join(f"{letter}*" for letter in "abcdefghijklmnopqrsuvwxyz")
     few = f"optimizer=glob(*,exclude=[{others}])"
-    optbench("train", "-m", "--config-dir", conf, "study=all", *SMALL, few, "seed=0,1", *ALONE)
+    optbench("train", "-m", "study=all", "--config-dir", conf, *SMALL, few, "seed=0,1", *ALONE)
     runs = records.find(tmp_path / "sweep")
     assert {run.config["optimizer"]["_target_"] for run in runs} == {"toys.Toy"}
     assert [run.config["seed"] for run in runs] == [0, 1]

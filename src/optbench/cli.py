@@ -60,7 +60,8 @@ def train(arguments: list[str]) -> None:
 
     from optbench.run import train as task
 
-    sys.argv = ["optbench train", *(f"++{a}" if NODES.match(a) else a for a in arguments)]
+    flags_first = sorted(arguments, key=lambda a: "=" in a and not a.startswith("-"))  # argparse has to have it so
+    sys.argv = ["optbench train", *(f"++{a}" if NODES.match(a) else a for a in flags_first)]
     try:
         with env_override({"HYDRA_FULL_ERROR": "1"}):  # errors are to reach us rather than end in Hydra's own print
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(task)()
