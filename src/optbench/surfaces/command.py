@@ -1,5 +1,6 @@
 """The command `optbench surface`: from what was typed to figures, a page and a table."""
 
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -80,13 +82,18 @@ class Request:
             raise nearest("surface study", study, self.studies, "optbench list surfaces")
         fields = OmegaConf.load(CONF / "surface.yaml").keys() - {"defaults"} | {"study"}
         for field in self.typed:
-            if field.lstrip("+~").partition(".")[0] not in fields:
+            if field.partition(".")[0] not in fields:
                 raise nearest("field", field, map(str, fields), "optbench surface --help")
-        search = [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in self.folders[:-1])}]"]
-        overrides = [f"surface_{text}" if text.startswith("study=") else text for text in self.overrides]
+        search = f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in self.folders[:-1])}]"
         try:
             with initialize_config_dir(str(CONF), version_base="1.3"):
-                config = compose("surface", [*search, *overrides])
+                config = compose("surface", [search, *([f"surface_study={study}"] if study else [])])
+            OmegaConf.set_struct(config, False)
+            values = [text for text in self.overrides if not text.startswith("study=")]
+            for override in OverridesParser.create().parse_overrides(values):  # compose would take schedule for a group
+                if override.is_sweep_override():
+                    raise UserError(f"{override.input_line}: give one value, or a list in brackets")
+                OmegaConf.update(config, str(override.key_or_group), override.value())
             return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
         except (HydraException, OmegaConfBaseException) as error:
             raise explain(error) from None
@@ -105,7 +112,7 @@ def main(arguments: list[str]) -> None:
         print(USAGE)
         return
     request = Request.of(arguments)
-    console = Console()
+    console = Console(markup=False)
     if request.typed.get("study") == "gallery":
         from optbench.surfaces.gallery import gallery
 
@@ -120,7 +127,7 @@ def main(arguments: list[str]) -> None:
         page = surface_page.page(shown, config["name"])
         files.append(style.write(Path(config["out"]) / "page", "html", lambda file: file.write_text(page)))
     console.print("written: " + ", ".join(map(str, files)), soft_wrap=True)
-    console.print(f"next:    optbench terrain {' '.join(request.overrides)}", soft_wrap=True)
+    console.print(f"next:    optbench terrain {shlex.join(request.overrides)}", soft_wrap=True)
 
 
 def make(request: Request, config: dict[str, Any]) -> tuple[list[Scene], list[Path]]:

@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> None:
     if not arguments or {"-h", "--help"} & set(arguments):
         print(USAGE)
         return
-    console = Console()
+    console = Console(markup=False)
     runs = [argument.removeprefix("run=") for argument in arguments if argument.startswith("run=")]
     if runs:
         if len(arguments) > 1:
