@@ -86,5 +86,6 @@ def descend(
 
 def elementwise(optimizer: Optimizer) -> bool:
     """Return whether every coordinate moves by itself, whatever the others do."""
-    own_step = inspect.unwrap(type(optimizer).step) is not inspect.unwrap(Optimizer.step)
+    cls = type(optimizer)
+    own_step = inspect.unwrap(cls.step) is not inspect.unwrap(Optimizer.step) or cls._move is not Optimizer._move
     return not (optimizer.whole_tensor or own_step)
