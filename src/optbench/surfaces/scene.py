@@ -90,7 +90,8 @@ class Scene:
                 notes.append(f"{track.label} diverged at step {track.diverged}.")
             if any(bool(c(track.points[-1]) > 1e-6) for c in self.surface.constraints):
                 notes.append(f"{track.label} ends where the constraints are broken.")
-            if self.surface.size <= 2 and (step := track.leaves(self.surface.window)) is not None:
+            step = track.leaves(self.surface.window) if self.surface.size <= 2 else None
+            if step is not None and step != track.diverged:
                 notes.append(f"{track.label} leaves the window at step {step}; its path is cut there.")
         return notes
 
