@@ -1,0 +1,115 @@
+"""The page, opened in a real browser without a network."""
+
+import shutil
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+from optbench.plots.surface_page import describe_all, page
+
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--enable-unsafe-swiftshader",
+    "--window-size=1400,1000",
+)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for flag in FLAGS:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    driver.set_page_load_timeout(120)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def shown(browser, scenes, tmp_path_factory):
+    """The page with a scene over two parameters and one over one, opened."""
+    drawn = [scenes("gd_vs_momentum")["mild_bowl"], scenes("challenges")["x_cos_pi_x"]]
+    file = tmp_path_factory.mktemp("page") / "page.html"
+    file.write_text(page([found for scene in drawn for found in describe_all([scene], "test")], "A page"))
+    browser.get(file.as_uri())
+    WebDriverWait(browser, 120).until(lambda b: b.execute_script("return document.body.dataset.ready"))
+    return drawn
+
+
+def slide(browser, step):
+    browser.execute_script(
+        "const s = document.getElementById('step'); s.value = arguments[0]; s.dispatchEvent(new Event('input'))", step
+    )
+
+
+def readout(browser):
+    rows = browser.find_elements(By.CSS_SELECTOR, "#readout tr")
+    return [[cell.text for cell in row.find_elements(By.CSS_SELECTOR, "th,td")] for row in rows]
+
+
+def lines(browser, plot):
+    """Number of visible lines of each optimizer's, and the points in the first of them."""
+    return browser.execute_script(
+        f"""const seen = {{}};
+        for (const t of document.getElementById('{plot}').data)
+          if (t.meta && t.visible && t.mode.includes('lines')) (seen[t.name] ??= []).push(t.x.length);
+        return seen"""
+    )
+
+
+def test_hide_an_optimizer_and_move_through_the_steps(browser, shown):
+    sgd, momentum = shown[0].tracks
+    head, *rows = readout(browser)
+    assert head == ["optimizer", "step", "w", "b", "f", "gradient norm", "condition number", "ground"]
+    assert [row[:2] for row in rows] == [[sgd.label, "100"], [momentum.label, "100"]]
+    assert {name: len(found) for name, found in lines(browser, "space").items()} == {sgd.label: 2, momentum.label: 2}
+
+    slide(browser, 10)
+    for track, row in zip(shown[0].tracks, readout(browser)[1:], strict=True):
+        assert row[1] == "10"
+        assert [float(x) for x in row[2:5]] == pytest.approx(
+            [*track.points[10].tolist(), track.values[10].item()], rel=1e-3
+        )
+        assert row[7] == "valley"
+    assert lines(browser, "plane")[sgd.label] == [11]
+
+    browser.find_element(By.CSS_SELECTOR, "input[data-track='0']").click()
+    assert [row[0] for row in readout(browser)[1:]] == [momentum.label]
+    for plot in ("space", "plane", "loss"):
+        assert lines(browser, plot).keys() == {momentum.label}
+    browser.find_element(By.CSS_SELECTOR, "input[data-track='0']").click()
+    assert len(readout(browser)) == 3
+
+
+def test_the_surface_is_drawn_and_its_critical_points_are_named(browser, shown):
+    kinds = browser.execute_script("return document.getElementById('space').data.map(t => t.type)")
+    assert "surface" in kinds
+    assert browser.find_elements(By.CSS_SELECTOR, "#space canvas")
+    assert browser.find_element(By.ID, "critical").text.splitlines()[1].startswith("minimum 0 0 0")
+
+
+def test_another_scene(browser, shown):
+    Select(browser.find_element(By.ID, "scene")).select_by_index(1)
+    assert browser.find_element(By.ID, "title").text == shown[1].title
+    assert not browser.find_element(By.ID, "space").is_displayed()
+    assert [row[0] for row in readout(browser)[1:]] == [track.label for track in shown[1].tracks]
+    kinds = [row.text.split()[0] for row in browser.find_elements(By.CSS_SELECTOR, "#critical tr")[1:]]
+    assert sorted(kinds) == ["maximum", "minimum", "minimum"]
+    Select(browser.find_element(By.ID, "scene")).select_by_index(0)
+
+
+def test_the_page_plays_and_asks_for_nothing_from_outside(browser, shown):
+    browser.find_element(By.ID, "play").click()
+    WebDriverWait(browser, 60).until(lambda b: 0 < int(b.find_element(By.ID, "step").get_attribute("value")) < 100)
+    WebDriverWait(browser, 120).until(lambda b: b.find_element(By.ID, "play").text == "Play")
+    requests = browser.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
+    assert [name for name in requests if name.startswith("http")] == []
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
