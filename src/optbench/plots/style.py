@@ -141,7 +141,7 @@ def save(figure: Figure, path: Path, formats: Sequence[str] = ("png", "svg"), co
         figure.savefig(file, format=kind, metadata=metadata.get(kind))
         if kind == "png" and colours is not None:
             with Image.open(file) as image:
-                image.convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(file, optimize=True)
+                image.convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(file)
 
     return [write(path, kind, partial(make, kind)) for kind in formats]
 

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FixedLocator, MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -46,6 +47,9 @@ def draw(scene: Scene) -> Figure:
         axes = figure.add_subplot(rows, columns, i, projection=projection)
         panel(axes, scene)
         axes.minorticks_off()
+        for axis in (axes.xaxis, axes.yaxis):
+            if axis.get_scale() == "linear" and not isinstance(axis.get_major_locator(), FixedLocator):
+                axis.set_major_locator(MaxNLocator(6))
     if scene.notes:
         text = textwrap.fill(" ".join(scene.notes), int(15.5 * figure.get_figwidth()))
         figure.supxlabel(text, x=0.01, ha="left", fontsize=8.5, color="#444444")
