@@ -188,7 +188,7 @@ def test_from_the_ridge_of_a_saddle(scenes):
     stays = {t.optimizer for t in study["every_optimizer"].tracks if not (t.values < -1).any()}
     assert stays == {"LBFGS", "ConjugateGradient", "LARS", "Muon", "Shampoo", "Lookahead", "SAM"}
     for name in ("LBFGS", "ConjugateGradient"):
-        assert tracks(study["every_optimizer"])[name].points[-1].norm() < 1e-6
+        assert tracks(study["every_optimizer"])[name].points[-1].norm() < 1e-4
 
 
 def test_a_schedule_pays_only_where_the_rate_arrives(scenes):
