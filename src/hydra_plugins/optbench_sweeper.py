@@ -9,7 +9,6 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import open_dict
 
 
 class CheckedSweeper(BasicSweeper):
@@ -34,18 +33,21 @@ class CheckedSweeper(BasicSweeper):
         report(Path(self.config.hydra.sweep.dir))
         return jobs
 
+    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+        """Leave it at that: all cells are checked."""
+
     def check(self, arguments: list[str]) -> list[Path]:
         """Check every cell of the grid and return the directories that they will write."""
+        from optbench.cells import Composer
         from optbench.run import validate
 
         assert self.config is not None and self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides(self._parse_config() + arguments)
         root, directories = Path(self.config.hydra.sweep.dir), []  # resolved here, once: it may hold the time
+        compose = Composer(self.hydra_context.config_loader, self.config)
         for num, cell in enumerate(cell for batch in self.split_arguments(overrides, None) for cell in batch):
-            config = self.hydra_context.config_loader.load_sweep_config(self.config, cell)
-            with open_dict(config):
-                config.hydra.job.id, config.hydra.job.num = str(num), num
+            config = compose(cell, num)
             HydraConfig.instance().set_config(config)
             directories.append(root / config.hydra.sweep.subdir)
             validate(config, directories[-1])

@@ -1,0 +1,53 @@
+"""A cell composed in a hurry is the cell that Hydra composes."""
+
+import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException
+from hydra.types import RunMode
+from omegaconf import OmegaConf, open_dict
+
+from optbench.cells import Composer
+from optbench.cli import CONF
+
+
+@pytest.fixture
+def loader():
+    with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
+        yield GlobalHydra.instance().hydra.config_loader
+
+
+@pytest.fixture
+def sweep(loader):
+    config = loader.load_configuration("train", ["optimizer=adam,sgd"], run_mode=RunMode.MULTIRUN)
+    HydraConfig.instance().set_config(config)
+    return config
+
+
+CELLS = [
+    ["optimizer=sgd", "seed=3", "++optimizer.lr=0.1"],
+    ["optimizer=sgd", "seed=4", "++optimizer.lr=0.2"],
+    ["++optimizer.lr=1", "optimizer=adam", "schedule=cosine", "trainer.max_epochs=2", "++model.hidden=[20,10]"],
+    ["optimizer=adam", "study=three"],
+    ["optimizer=adam", "~logger", "+data.chunk_size=3"],
+]
+
+
+def test_cells_are_hydras(loader, sweep):
+    compose = Composer(loader, sweep)
+    for num, cell in enumerate(CELLS):
+        mine, config = compose(cell, num), loader.load_sweep_config(sweep, cell)
+        with open_dict(config):
+            config.hydra.job.id, config.hydra.job.num = f"{config.hydra.job.name}_{num}", num
+        assert OmegaConf.to_container(mine) == OmegaConf.to_container(config)
+        assert mine.hydra.sweep.dir == config.hydra.sweep.dir
+
+
+@pytest.mark.parametrize("cell", [["sede=1"], ["optimizer.lr=1", "trainer.nonsense=2"], ["+optimizer=adam"]])
+def test_wrong_cells_are_refused_as_by_hydra(loader, sweep, cell):
+    with pytest.raises(ConfigCompositionException) as hydras:
+        loader.load_sweep_config(sweep, cell)
+    with pytest.raises(ConfigCompositionException) as mine:
+        Composer(loader, sweep)(cell, 0)
+    assert str(mine.value) == str(hydras.value)
