@@ -13,6 +13,7 @@ from optbench import records
 BENCHMARKS = {
     "training": ("optbench.speed.training", "steps"),
     "epoch": ("optbench.speed.training", "epoch"),
+    "study": ("optbench.speed.study", "seven"),
     "optimizers": ("optbench.speed.optimizers", "steps"),
 }
 """What yields rows: functions that take the number of rounds."""
