@@ -14,7 +14,7 @@ def swept(tmp_path_factory):
     overrides = """
         data.train_size=600 data.test_size=200 data.subset=balanced trainer.max_epochs=2 model.hidden=[16]
         optimizer=sgd,adam optimizer.lr=0.01,1e12 seed=0,1 figures=[curves,steps,landscape]
-        hydra.launcher.n_jobs=1 hydra.sweep.dir=.
+        hydra.launcher.n_jobs=1 hydra.sweep.dir=. replicas=off
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

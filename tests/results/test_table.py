@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from optbench.results.frame import load
-from optbench.results.table import compare, markdown, readable, significant, terminal
+from optbench.results.table import caption, compare, markdown, readable, significant, terminal
 
 
 def accuracies(*values):
@@ -118,3 +118,13 @@ def test_a_command_makes_its_row_again(swept, optbench, tmp_path):
     optbench(*shlex.split(command)[1:], "hydra.launcher.n_jobs=1", "hydra.sweep.dir=again", "figures=[]")
     again = compare(load(tmp_path / "again")).iloc[0]
     assert again["final_test_loss_mean"] == row["final_test_loss_mean"]
+
+
+def test_of_stacked_runs_it_says_that_rounding_may_differ(swept, optbench, tmp_path):
+    row = compare(load(swept)).iloc[0]
+    command = row["command"].replace("replicas=off", "replicas=2")
+    optbench(*shlex.split(command)[1:], "hydra.launcher.n_jobs=1", "hydra.sweep.dir=again", "figures=[]")
+    frame = load(tmp_path / "again")
+    assert compare(frame).iloc[0]["final_test_loss_mean"] == pytest.approx(row["final_test_loss_mean"], rel=1e-5)
+    assert "2 runs trained in stacks, which their commands make again but for rounding" in caption(frame)
+    assert "stacks" not in caption(load(swept))

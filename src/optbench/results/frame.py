@@ -22,7 +22,8 @@ def load(root: Path) -> pd.DataFrame:
     The columns are, in this order: what tells the runs apart but for their seeds (the optimizer, and each override and
     each of `SIZES` that differs between them, by its shortest name: see `labels`); `seed`, `status`, `reason`; each of
     `MEASURES` as `final_*`, at the last evaluation, and as `best_*`, the best at any; each of `COUNTS` at the end;
-    `directory` and `command`. A run that its sweep lacks has a row too, `missing` and without a directory.
+    `stacked`, how many runs trained as one stack with it; `directory` and `command`. A run that its sweep lacks has a
+    row too, `missing` and without a directory.
 
     Raises:
         UserError: There is no run, or one cannot be read.
@@ -106,6 +107,7 @@ def _outcome(run: Run) -> dict[str, Any]:
         **{f"final_{m}": final[m] for m in MEASURES},
         **{f"best_{m}": best[m] for m in MEASURES},
         **{name: final[name] for name in COUNTS},
+        "stacked": run.status.get("stacked", 1),
         "directory": str(run.directory),
         "command": run.status["command"],
     }

@@ -118,6 +118,8 @@ def caption(frame: pd.DataFrame) -> str:
     after = f"after {epochs[0]:.0f} epochs" if len(epochs) == 1 else "at the end"
     spread = f"Mean ± sample standard deviation over {seeds} seeds" if seeds > 1 else "One seed, so no spread"
     notes = ["`seconds` of training alone", "unfinished runs are in no mean"]
+    if stacked := int((frame["stacked"] > 1).sum()):
+        notes.append(f"{stacked} runs trained in stacks, which their commands make again but for rounding")
     if blocks(frame).nunique() > 1:
         notes.append("rows on fewer examples stand apart, as these bound what can be reached")
     return f"{spread}; values {after}, `best` at any epoch; {'; '.join(notes)}."
