@@ -212,6 +212,14 @@ def ended(directory: Path) -> bool:
         return False
 
 
+def lose(directory: Path, reason: str) -> None:
+    """Close the run of a directory as failed if it began, and its process ended before it."""
+    path = directory / "status.json"
+    if path.exists() and not ended(directory):
+        status = json.loads(path.read_text()) | {"status": "failed", "reason": reason, "finished": _now()}
+        write(path, json.dumps(status, indent=2) + "\n")
+
+
 def vacant(directory: Path) -> None:
     """Make sure that a run may be written to a directory, creating nothing that was not there.
 

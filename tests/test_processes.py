@@ -1,0 +1,74 @@
+"""Work side by side: as if in the caller's own process, but for what goes wrong."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from small import SMALL
+
+from optbench import records
+from optbench.processes import side_by_side
+
+
+def place(name):
+    return os.getpid(), os.getcwd(), os.environ["PLACE"], name
+
+
+def end(how):
+    """Return, or end the process by a signal, an exit or an error."""
+    if isinstance(how, signal.Signals):
+        os.kill(os.getpid(), how)
+    if how == "exit":
+        sys.exit(3)
+    if how == "error":
+        raise RuntimeError(how)
+    return how
+
+
+def deadly(t, eta0, at):
+    """A schedule that ends its process."""
+    if t == at:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return eta0
+
+
+@pytest.mark.parametrize("folder", ["a", "b"])
+def test_each_works_apart_in_the_callers_directory_and_environment(tmp_path, monkeypatch, folder):
+    (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path / folder)
+    monkeypatch.setenv("PLACE", folder)
+    answers = dict(side_by_side(place, ["x", "y", "z"], 2))
+    pids, *rest = zip(*(answers[i] for i in range(3)), strict=True)
+    assert rest == [(str(tmp_path / folder),) * 3, (folder,) * 3, ("x", "y", "z")]
+    assert len({*pids, os.getpid()}) == 4
+
+
+def test_one_at_a_time_works_here(monkeypatch):
+    monkeypatch.setenv("PLACE", "")
+    for items, processes in ((["x", "y"], 1), (["x"], 2)):
+        assert [(i, answer[0]) for i, answer in side_by_side(place, items, processes)] == [
+            (i, os.getpid()) for i, _ in enumerate(items)
+        ]
+
+
+def test_the_end_of_one_is_told_and_touches_no_other():
+    items = [0, signal.SIGKILL, "exit", 3, "error", 5]
+    answers = dict(side_by_side(end, items, 2))
+    told = {i: str(answer) for i, answer in answers.items() if isinstance(answer, ChildProcessError)}
+    assert told == {1: "was killed by SIGKILL", 2: "ended with exit code 3", 4: "ended with exit code 1"}
+    assert [answers[i] for i in (0, 3, 5)] == [0, 3, 5]
+
+
+def test_a_killed_run_is_recorded_and_the_sweep_goes_on(optbench, capfd):
+    cells = ["optimizer=sgd", "schedule._target_=test_processes.deadly", "schedule.at=12,1000,14", "figures=[]"]
+    optbench("train", "-m", *SMALL, *cells, "hydra.sweep.dir=sweep", "hydra.launcher.n_jobs=2")
+    runs = [records.read(Path("sweep") / f"{i}_sgd_seed0") for i in range(3)]
+    assert [run.status["status"] for run in runs] == ["failed", "done", "failed"]
+    assert runs[0].status["reason"] == "its process was killed by SIGKILL"
+    printed = capfd.readouterr()
+    assert "1 failed" in printed.out and "3/3" in printed.out
+    told = [line for line in printed.err.splitlines() if "SIGKILL" in line]
+    assert len(told) == 2 and "n_jobs=1" in told[0] and "sweep/0_sgd_seed0" in "".join(told)
+    assert len(runs[0].metrics) == 2 and len(runs[1].metrics) == 3
