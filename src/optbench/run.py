@@ -152,6 +152,7 @@ def validate(config: DictConfig, directory: Path) -> None:
     records.vacant(directory)
     check("train", "seed", config.seed, Index)
     check("train", "threads", config.threads, Count)
+    check("train", "replicas", config.replicas, Literal["auto", "off", False] | Count)
     check("train", "divergence", config.divergence, Positive)
     check("trainer", "max_epochs", config.trainer.get("max_epochs"), Count)
     quiet()

@@ -1,0 +1,228 @@
+"""Runs in a stack are the runs that they would have been alone."""
+
+import math
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from small import SMALL
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
+
+from optbench import records
+from optbench.models import mlp
+from optbench.optimizers import CLASSES, Objective
+from optbench.replicas import Stack
+
+HYPER = {"total_steps": 200, "model": None}
+STACKABLE = [name for name, cls in CLASSES.items() if cls.stackable(cls.hyper)]
+
+
+def factory(name, **hyper):
+    """Return what makes an optimizer, with what a training would add."""
+    cls = CLASSES[name]
+    return partial(cls, **{k: v for k, v in HYPER.items() if k in cls.hyper}, **hyper)
+
+
+class Task:
+    """Replicas in groups that share their mini-batches: 6-5-3 networks, tanh, 12 examples in a mini-batch."""
+
+    def __init__(self, factories, groups, dtype=torch.float64, steps=100, **model):
+        draw = torch.Generator().manual_seed(7)
+        self.x = torch.randn(steps, groups, 12, 6, generator=draw).to(dtype)
+        self.y = torch.randint(3, (steps, groups, 12), generator=draw)
+        self.factories, self.share, self.dtype = factories, len(factories) // groups, dtype
+        self.model = {"hidden": (5,), "activation": "tanh"} | model
+
+    def make(self):
+        models = []
+        for i, _ in enumerate(self.factories):
+            torch.manual_seed(i)
+            models.append(mlp(6, 3, **self.model).to(self.dtype))
+        return models, [make(model.parameters()) for make, model in zip(self.factories, models, strict=True)]
+
+    def alone(self, schedule=lambda t, lr: lr):
+        """Return the losses (replicas, steps) and models of runs one by one."""
+        losses, (models, optims) = [], self.make()
+        for i, (model, optim) in enumerate(zip(models, optims, strict=True)):
+            batch, initial = {}, optim.param_groups[0]["lr"]
+            objective = Objective(
+                lambda model=model, batch=batch: nn.functional.cross_entropy(model(batch["x"]), batch["y"]),
+                model.parameters(),
+            )
+            losses.append([])
+            for t, (x, y) in enumerate(zip(self.x[:, i // self.share], self.y[:, i // self.share], strict=True)):
+                batch |= {"x": x, "y": y}
+                optim.param_groups[0]["lr"] = schedule(t, initial)
+                losses[-1].append(optim.step(objective).item())
+        return torch.tensor(losses, dtype=torch.float64), models, optims
+
+    def stacked(self, schedule=lambda t, lr: lr):
+        """Return the same of one stack, and the stack."""
+        models, optims = self.make()
+        stack = Stack(models, optims, nn.functional.cross_entropy)
+        lrs = [[schedule(t, optim.param_groups[0]["lr"]) for t in range(len(self.x))] for optim in optims]
+        losses = [stack.step(x, y, rates) for x, y, rates in zip(self.x, self.y, stack.rates(lrs), strict=True)]
+        return torch.stack(losses, 1).double(), models, stack
+
+
+def weights(models):
+    return torch.stack([torch.cat([p.detach().flatten() for p in model.parameters()]) for model in models])
+
+
+@pytest.mark.parametrize("name", STACKABLE)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+def test_replicas_are_separate_runs(name, dtype, tolerance):
+    lr = min(CLASSES[name].hyper["lr"], 0.1)
+    task = Task([factory(name, lr=lr * k) for k in (1.0, 0.3)] * 2, 2, dtype)
+    losses, models, _ = task.alone()
+    stacked, replicas, _ = task.stacked()
+    assert losses[0, 0] != losses[1, 0] and losses.std(1).min() > 0
+    torch.testing.assert_close(stacked, losses, rtol=tolerance, atol=0)
+    torch.testing.assert_close(weights(replicas), weights(models), rtol=tolerance, atol=2 * tolerance)
+
+
+def test_a_schedule_of_its_own_drives_each_replica():
+    task = Task([factory("Momentum", lr=lr) for lr in (0.1, 0.2, 0.05)], 1)
+    halve = lambda t, lr: lr * 0.5 ** (t // 30)  # noqa: E731
+    losses, _, _ = task.alone(halve)
+    torch.testing.assert_close(task.stacked(halve)[0], losses, rtol=1e-12, atol=0)
+    assert (task.stacked()[0] - losses)[:, 40:].abs().min() > 1e-6
+
+
+def test_any_number_may_differ():
+    task = Task([factory("Adam", lr=lr, beta1=beta) for beta in (0.9, 0.5, 0.0) for lr in (0.01, 0.02)], 1)
+    losses, _, _ = task.alone()
+    torch.testing.assert_close(task.stacked()[0], losses, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("normalization", ["none", "batch", "layer"])
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+@pytest.mark.parametrize("hidden", [(), (5, 4)])
+def test_networks_are_separate_networks(normalization, activation, hidden):
+    model = {"normalization": normalization, "activation": activation, "hidden": hidden}
+    task = Task([factory("SGD", lr=lr) for lr in (0.1, 0.05, 0.02, 0.01)], 2, steps=20, **model)
+    losses, models, _ = task.alone()
+    stacked, replicas, stack = task.stacked()
+    torch.testing.assert_close(stacked, losses, rtol=1e-12, atol=0)
+    for own, model in zip(replicas, models, strict=True):
+        torch.testing.assert_close(own.state_dict(), model.state_dict(), rtol=1e-12, atol=1e-12)
+    x = task.x[0, :1]
+    outputs = stack.network(x, training=False).detach()
+    torch.testing.assert_close(outputs.mT, torch.stack([model.eval()(x[0]) for model in models]).detach())
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "LAMB"])
+def test_a_diverging_replica_touches_no_other(name):
+    rates = (0.02, 0.01, 0.03)
+    model = {"activation": "relu", "steps": 20}
+    healthy = Task([factory(name, lr=lr) for lr in rates], 1, **model).stacked()
+    losses, models, _ = Task([factory(name, lr=lr) for lr in (rates[0], 1e200, rates[2])], 1, **model).stacked()
+    assert not math.isfinite(losses[1, -1])
+    for i in (0, 2):
+        assert torch.equal(losses[i], healthy[0][i])
+        assert torch.equal(weights(models)[i], weights(healthy[1])[i])
+
+
+@pytest.mark.parametrize("name", STACKABLE)
+def test_its_state_is_that_of_a_run_alone(name):
+    task = Task([factory(name), factory(name, lr=CLASSES[name].hyper["lr"] / 2)], 1, steps=5)
+    _, models, optims = task.alone()
+    _, _, stack = task.stacked()
+    for i, (model, optim) in enumerate(zip(models, optims, strict=True)):
+        state = {k: dict(optim.state[p]) for k, p in model.named_parameters()}
+        torch.testing.assert_close(dict(stack.state_of(i)), state, rtol=1e-9, atol=1e-12)
+
+
+# As users type it -----------------------------------------------------------------------------------------------------
+
+
+IN_PROCESS = ["hydra.launcher.n_jobs=1", "figures=[]"]
+
+
+def sweep(optbench, name, *overrides):
+    """Train a sweep and return its records, by name of the directory."""
+    optbench("train", "-m", *SMALL, f"hydra.sweep.dir={name}", *IN_PROCESS, *overrides)
+    return {run.directory.name: run for run in records.find(Path(name))}
+
+
+def assert_alike(mine, other):
+    """Check that two records tell of the same run, but for rounding and time."""
+    assert {path.name.partition(".")[0] for path in mine.directory.iterdir()} == {
+        path.name.partition(".")[0] for path in other.directory.iterdir()
+    }
+    assert mine.status["status"] == other.status["status"]
+    own = {"replicas": 0, "logger": 0}
+    assert mine.config | own == other.config | own
+    for part in ("metrics", "steps"):
+        left, right = (getattr(run, part).drop(columns="train_seconds", errors="ignore") for run in (mine, other))
+        pd.testing.assert_frame_equal(left, right, rtol=1e-5, atol=1e-7)
+    for left, right in zip(mine.trajectory, other.trajectory, strict=True):
+        np.testing.assert_allclose(left, right, rtol=1e-5, atol=1e-6)
+    left, right = (torch.load(run.directory / "checkpoint.ckpt", weights_only=True) for run in (mine, other))
+    assert_close(left, right)
+    left, right = (scalars(run.directory) for run in (mine, other))
+    assert left.keys() == right.keys()
+    assert all(left[tag] == pytest.approx(right[tag], rel=1e-5, abs=1e-7, nan_ok=True) for tag in left)
+
+
+def assert_close(left, right):
+    """Compare what a checkpoint may hold."""
+    assert type(left) is type(right)
+    if isinstance(left, dict):
+        assert left.keys() == right.keys()
+        left, right = list(left.values()), [right[key] for key in left]
+    if isinstance(left, list | tuple):
+        assert len(left) == len(right)
+        for pair in zip(left, right, strict=True):
+            assert_close(*pair)
+    elif isinstance(left, torch.Tensor | float):
+        torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-6, equal_nan=True)
+    else:
+        assert left == right
+
+
+def scalars(directory):
+    """Return TensorBoard's scalars but for the time, as {tag: [step, value, ...]}."""
+    events = EventAccumulator(str(directory))
+    events.Reload()
+    tags = set(events.Tags()["scalars"]) - {"train_seconds"}
+    return {tag: [x for event in events.Scalars(tag) for x in (event.step, event.value)] for tag in tags}
+
+
+def test_a_stacked_sweep_is_the_sweep_one_by_one(optbench, tmp_path, capsys):
+    cells = ["optimizer=nag", "seed=0,1", "optimizer.lr=0.01,0.02,1e9", "++model.activation=tanh"]
+    stacked = sweep(optbench, "stacked", *cells, "replicas=4")
+    assert "stacked: 2 x 3 NAG" in capsys.readouterr().out
+    alone = sweep(optbench, "alone", *cells, "replicas=off")
+    assert "stacked" not in capsys.readouterr().out
+    assert sorted(run.status["status"] for run in alone.values()) == ["diverged"] * 2 + ["done"] * 4
+    assert stacked.keys() == alone.keys()
+    for name, run in stacked.items():
+        assert_alike(run, alone[name])
+        assert run.status["stacked"] == 3 and "stacked" not in alone[name].status
+        assert (run.directory / ".hydra" / "config.yaml").exists()
+
+
+def test_what_cannot_be_stacked_trains_alone_and_says_so(optbench, capsys):
+    runs = sweep(optbench, "sweep", "optimizer=adam,prodigy", "seed=0,1", "replicas=4", "trainer.max_epochs=1")
+    assert "stacked: 1 x 2 Adam; one by one: 2 Prodigy (cannot be stacked)" in capsys.readouterr().out
+    assert {run.status["status"] for run in runs.values()} == {"done"}
+    assert [run.status.get("stacked") for run in runs.values()] == [2, 2, None, None]
+
+
+def test_full_batches_are_shared_by_all_seeds(optbench):
+    cells = ["optimizer=sgd", "seed=0,1", "data.batch_size=full", "trainer.max_epochs=3", "logger=none"]
+    stacked, alone = (sweep(optbench, mode, *cells, f"replicas={mode}") for mode in ("2", "off"))
+    for name, run in stacked.items():
+        pd.testing.assert_frame_equal(run.steps, alone[name].steps, rtol=1e-5)
+
+
+def test_regression_is_stacked_too(optbench):
+    cells = ["data=linear_regression", "model=linear", "optimizer=sgd", "seed=0,1", "replicas=2", "logger=none"]
+    optbench("train", "-m", *cells, *IN_PROCESS, "hydra.sweep.dir=two", "trainer.max_epochs=4")
+    for run in records.find(Path("two")):
+        assert run.status["status"] == "done" and run.metrics["train_loss"].is_monotonic_decreasing
