@@ -6,7 +6,7 @@ from torch import Tensor
 
 from optbench.checks import Rate
 from optbench.optimizers.adam import Adam
-from optbench.optimizers.base import Direction, Hyper, State, add_scaled
+from optbench.optimizers.base import Direction, Hyper, State, add_scaled, scaled
 
 
 class AdamW(Adam):
@@ -28,4 +28,4 @@ class AdamW(Adam):
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Direction, State]:
         direction, s = Adam.update(g, p, s, t, {**h, "weight_decay": 0})
         rate = h["weight_decay"] * (h["lr"] if h["decay"] == "lr" else 1)
-        return add_scaled(h["lr"] * direction, rate, p), s
+        return add_scaled(scaled(h["lr"], direction), rate, p), s

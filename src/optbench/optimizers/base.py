@@ -6,6 +6,7 @@ else that torch, Lightning and a user expect of a `torch.optim.Optimizer` is her
 
 import inspect
 import itertools
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from optbench.checks import UserError, check, describe, nearest
+from optbench.optimizers import compiled
 
 State = dict[str, Any]
 Hyper = Mapping[str, Any]
@@ -39,9 +41,6 @@ class Quotient:
     bottom: Tensor
     scale: Any = 1.0
 
-    def __rmul__(self, factor: Any) -> "Quotient":
-        return Quotient(self.top, self.bottom, factor * self.scale)
-
 
 Direction = Tensor | Quotient
 
@@ -49,6 +48,11 @@ Direction = Tensor | Quotient
 def to_tensor(x: Direction) -> Tensor:
     """Return a direction as a tensor, divided."""
     return x if isinstance(x, Tensor) else (x.top / x.bottom).mul_(x.scale)
+
+
+def scaled(a: Any, x: Direction) -> Direction:
+    """Return `a x`."""
+    return a * x if isinstance(x, Tensor) else Quotient(x.top, x.bottom, a * x.scale)
 
 
 @overload
@@ -158,7 +162,10 @@ class Block:
 
     Attributes:
         state: What `init` and `update` return: tensors in the shape that `gather` gives, or numbers.
+        launch: The compiled rule, once it is bound to the state.
     """
+
+    launch: compiled.Launch | None = None
 
     def __init__(self, params: list[Tensor], t: int, span: slice | None = None) -> None:
         self.params, self.t, self.span = params, t, span
@@ -225,6 +232,8 @@ class Optimizer(torch.optim.Optimizer):
     Args:
         params: Parameters, named parameters or parameter groups, as for any `torch.optim.Optimizer`.
         search: The ranges in which a study may look for hyperparameters, as a config declares them; no rule reads it.
+        compile: Whether an element-wise rule steps through torch.compile; what cannot steps without, and says so. The
+            kernel is compiled at the first step, and kept on disk for later runs.
         **hyper: The class's hyperparameters, for all groups that do not set their own.
 
     Raises:
@@ -271,12 +280,17 @@ class Optimizer(torch.optim.Optimizer):
         ]
         cls.__doc__ = f"{inspect.cleandoc(cls.__doc__ or '')}\n\nHyperparameters:\n" + "\n".join(lines)
 
-    def __init__(self, params: Params, *, search: Mapping[str, Any] | None = None, **hyper: Any) -> None:
+    compile = False
+
+    def __init__(
+        self, params: Params, *, search: Mapping[str, Any] | None = None, compile: bool = False, **hyper: Any
+    ) -> None:
         for name in hyper.keys() - self.hyper.keys():
             raise nearest(f"hyperparameter of {type(self).__name__}", name, self.hyper, ", ".join(self.hyper))
         self._blocks: list[tuple[Block, int]] = []
         self._packed: list[int] = []
         self._state: defaultdict[Tensor, State] = defaultdict(dict)
+        self.compile = check(type(self).__name__, "compile", compile, bool)
         values = {**self.hyper, **hyper}
         for part in self.parts:
             setattr(self, part, self._check(part, values.pop(part)))
@@ -362,9 +376,30 @@ class Optimizer(torch.optim.Optimizer):
     def _advance(self, block: Block, group: Hyper) -> None:
         p, rate = block.point(), 1.0 if self.whole_step else group["lr"]
         block.t += 1
+        if self.compile and self._launch(block, group):
+            return
         change, block.state = self.update(block.gradient(), p, block.state, block.t, group)
         subtract_(p, rate, change)
         block.store()
+
+    def _launch(self, block: Block, group: Hyper) -> bool:
+        """Move a block by the compiled rule and return True, unless that cannot be, or not in this step."""
+        p = block.point()
+        if block.launch is None or not block.launch.fits(group):
+            block.launch = None
+            if not p.is_contiguous() or not compiled.steady(type(self), block.state, block.t, group):
+                return False
+            try:
+                block.launch = compiled.Launch(type(self), p, block.state, group)
+            except Exception as error:  # of a compiler's making
+                self._refuse_compile(" ".join(str(error).split())[:200])
+                return False
+        block.launch(block.gradient(), p, block.state, block.t, group)
+        return True
+
+    def _refuse_compile(self, reason: str) -> None:
+        warnings.warn(f"{type(self).__name__}: steps without compile=true: {reason}", stacklevel=2)
+        self.compile = False
 
     def _active(self) -> list[tuple[Block, Hyper]]:
         """Return the blocks of the parameters that have a gradient, packed anew only where that set has changed."""
@@ -389,7 +424,7 @@ class Optimizer(torch.optim.Optimizer):
             if "gradient_point" in s:
                 raise UserError(f"{type(self).__name__}: the parameters are at the iterate; call train() before step()")
             t, numbers = s.get("step", 0), tuple(v for v in s.values() if not isinstance(v, Tensor))
-            if self.whole_tensor or p.numel() > PACK:
+            if self.whole_tensor or self.compile or p.numel() > PACK:
                 blocks += [Block([p], t, span) for span in self._spans(p)]
             else:
                 packs[p.dtype, p.device, t, numbers].append(p)
@@ -403,7 +438,7 @@ class Optimizer(torch.optim.Optimizer):
         return blocks
 
     def _spans(self, p: Tensor) -> list[slice | None]:
-        if self.whole_tensor or p.numel() <= SLICE or p.device.type != "cpu" or not p.is_contiguous():
+        if self.whole_tensor or self.compile or p.numel() <= SLICE or p.device.type != "cpu" or not p.is_contiguous():
             return [None]
         return [slice(a, min(a + SLICE, p.numel())) for a in range(0, p.numel(), SLICE)]
 
@@ -441,7 +476,8 @@ class Optimizer(torch.optim.Optimizer):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle or a deep copy keeps."""
-        return super().__getstate__() | {part: getattr(self, part) for part in self.parts}
+        own = {part: getattr(self, part) for part in self.parts}
+        return super().__getstate__() | own | {"compile": self.compile}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore from a pickle, a deep copy or `load_state_dict`."""
@@ -463,6 +499,8 @@ class Optimizer(torch.optim.Optimizer):
         group = {**self.defaults, **param_group}
         group |= {key: self._check(key, group[key]) for key in known}
         self.validate(group)
+        if self.compile and (self.whole_tensor or not self.stackable(group)):
+            self._refuse_compile("it is not element-wise")
         super().add_param_group(group)
         for p in self.param_groups[-1]["params"]:
             if p.is_complex() or p.layout is not torch.strided:

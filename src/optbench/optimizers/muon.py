@@ -7,7 +7,7 @@ from torch import Tensor
 
 from optbench.checks import Count, Decay, Positive, Rate
 from optbench.optimizers.adam import Adam
-from optbench.optimizers.base import Direction, Hyper, Optimizer, State, add_scaled
+from optbench.optimizers.base import Direction, Hyper, Optimizer, State, add_scaled, scaled
 
 
 class Muon(Optimizer):
@@ -44,7 +44,7 @@ class Muon(Optimizer):
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Direction, State]:
         if p.dim() < 2:
             direction, s = Adam.update(g, p, s, t, {**h, "weight_decay": 0, "eps_form": "outside"})
-            return h["vector_scale"] * add_scaled(direction, h["weight_decay"], p), s
+            return scaled(h["vector_scale"], add_scaled(direction, h["weight_decay"], p)), s
         m = s["m"].lerp(g, 1 - h["beta"])
         x = (g.lerp(m, h["beta"]) if h["nesterov"] else m).flatten(1)
         rows, columns = x.shape

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from optbench.checks import Count, Positive, Rate
 from optbench.optimizers.adam import Adam
-from optbench.optimizers.base import Direction, Hyper, Optimizer, State
+from optbench.optimizers.base import Direction, Hyper, Optimizer, State, scaled
 
 
 class Shampoo(Optimizer):
@@ -40,7 +40,7 @@ class Shampoo(Optimizer):
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Direction, State]:
         if p.dim() < 2:
             direction, s = Adam.update(g, p, s, t, Adam.hyper)
-            return h["vector_scale"] * direction, s
+            return scaled(h["vector_scale"], direction), s
         G = g.flatten(1)
         L, R, roots = s["L"] + G @ G.mT, s["R"] + G.mT @ G, (s["L_root"], s["R_root"])
         if t <= h["interval"] or t % h["interval"] == 0:

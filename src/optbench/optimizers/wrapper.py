@@ -21,7 +21,7 @@ class Wrapper(Optimizer):
         if "inner" in vars(self):
             self.inner.add_param_group(param_group)
         else:
-            self.inner: Optimizer = vars(self)["base"]([param_group])
+            self.inner: Optimizer = vars(self)["base"]([param_group], **{"compile": True} if self.compile else {})
         self.param_groups, self.defaults = self.inner.param_groups, self.inner.defaults
 
     def train(self) -> None:

@@ -1,0 +1,191 @@
+"""A rule through torch.compile: one kernel that reads and writes each element once, however many operations it takes.
+
+What a rule computes from numbers alone (bias corrections, momentum schedules) stays in Python: inside the kernel it
+would be computed for each element, and a learning rate that changes would compile anew.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.fx import Graph, GraphModule, Node
+from torch.utils import _pytree as pytree
+
+from optbench.optimizers import base
+
+if TYPE_CHECKING:
+    from optbench.optimizers.base import Optimizer, State
+
+HINT = 2**16  # elements that a kernel is laid out for; it takes any number of them
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a kernel is compiled for.
+
+    Attributes:
+        cls: The optimizer.
+        constants: Hyperparameters by name that are part of the rule: words, choices, and what a zero switches off.
+        changing: The other hyperparameters.
+        vectors: States that have the parameters' shape.
+        numbers: States that are numbers.
+        dtype: Of parameters, gradients and state.
+        device: Where they are.
+    """
+
+    cls: "type[Optimizer]"
+    constants: tuple[tuple[str, Any], ...]
+    changing: tuple[str, ...]
+    vectors: tuple[str, ...]
+    numbers: tuple[str, ...]
+    dtype: torch.dtype
+    device: torch.device
+
+    @classmethod
+    def of(cls, optimizer: "type[Optimizer]", p: Tensor, state: "State", h: Mapping[str, Any]) -> "Rule":
+        """Return the rule for parameters, their state and their group's hyperparameters."""
+        h = {k: h[k] for k in optimizer.hyper if k not in optimizer.parts}
+        changing = [k for k, v in h.items() if k == "lr" or (isinstance(v, float | int) and v and v is not True)]
+        constants = tuple((k, v) for k, v in h.items() if k not in changing)
+        vectors = tuple(k for k, v in state.items() if isinstance(v, Tensor))
+        numbers = tuple(k for k in state if k not in vectors)
+        return cls(optimizer, constants, tuple(changing), vectors, numbers, p.dtype, p.device)
+
+    def move(self, scalars: list[Tensor], tensors: list[Tensor]) -> list[Any]:
+        """Take a step in place and return the next numbers.
+
+        Args:
+            scalars: The step, the changing hyperparameters and the numbers.
+            tensors: Gradient, parameters and vectors.
+        """
+        g, p, *old = tensors
+        t, *values = scalars
+        known = dict(zip((*self.changing, *self.numbers), values, strict=True))
+        state = dict(zip(self.vectors, old, strict=True)) | {k: known[k] for k in self.numbers}
+        h = dict(self.constants) | {k: known[k] for k in self.changing}
+        change, new = self.cls.update(g, p, state, t, h)
+        p.sub_(base.to_tensor(change if self.cls.whole_step else base.scaled(h["lr"], change)))
+        for k, x in zip(self.vectors, old, strict=True):
+            x.copy_(new[k])
+        return [new[k] for k in self.numbers]
+
+    def trace(self) -> Graph:
+        """Return the graph of `move`, for any number of elements."""
+        import torch._dynamo
+
+        x = torch.zeros(HINT, dtype=self.dtype, device=self.device)
+        number = torch.ones((), dtype=wide(self.dtype), device=self.device)
+        scalars = [number.clone() for _ in range(1 + len(self.changing) + len(self.numbers))]
+        tensors = [x.clone() for _ in range(2 + len(self.vectors))]
+        module, _ = torch._dynamo.export(self.move, tracing_mode="symbolic")(scalars, tensors)
+        return module.graph
+
+
+class Launch:
+    """The compiled rule, bound to the state of one block.
+
+    Args:
+        cls: The optimizer.
+        p: The block's parameters, contiguous.
+        state: The block's state; its tensors are replaced by copies, which the kernel changes in place.
+        h: The hyperparameters, `params` not among them.
+
+    Raises:
+        Exception: Whatever torch.compile has to say where it cannot.
+    """
+
+    def __init__(self, cls: "type[Optimizer]", p: Tensor, state: "State", h: Mapping[str, Any]) -> None:
+        rule = Rule.of(cls, p, state, h)
+        self.constants, self.changing, self.numbers = dict(rule.constants), rule.changing, rule.numbers
+        self.compute, self.kernel, self.count = build(rule, torch.get_num_threads())
+        for k in rule.vectors:
+            state[k] = state[k].clone(memory_format=torch.contiguous_format)
+        self.memory = torch.empty(self.count, dtype=wide(p.dtype), device=p.device)
+        self.host = self.memory.numpy() if p.device.type == "cpu" else None
+        self.views, self.vectors = self.memory.unbind(), [state[k].view(-1) for k in rule.vectors]
+
+    def fits(self, h: Mapping[str, Any]) -> bool:
+        """Return whether the hyperparameters that the kernel is compiled for are still the same."""
+        return all(h[k] == v for k, v in self.constants.items())
+
+    def __call__(self, g: Tensor, p: Tensor, state: "State", t: int, h: Mapping[str, Any]) -> None:
+        """Move p and the state in place."""
+        values = self.compute(t, *[h[k] for k in self.changing], *[state[k] for k in self.numbers])
+        if self.host is None:
+            self.memory.copy_(torch.tensor(values[: self.count], dtype=self.memory.dtype))
+        else:
+            self.host[:] = values[: self.count]
+        self.kernel([p.numel(), *self.views, g.reshape(-1), p.view(-1), *self.vectors])
+        torch.autograd.graph.increment_version(p)
+        if self.numbers:
+            state.update(zip(self.numbers, values[self.count :], strict=True))
+
+
+def steady(cls: "type[Optimizer]", state: "State", t: int, h: Mapping[str, Any]) -> bool:
+    """Return whether a step leaves the names of the state, and which of them are tensors, as they are."""
+    x = torch.zeros(2)
+    small = {k: x if isinstance(v, Tensor) else v for k, v in state.items()}
+    after = cls.update(x, x, small, t, h)[1]
+    return {k: isinstance(v, Tensor) for k, v in small.items()} == {k: isinstance(v, Tensor) for k, v in after.items()}
+
+
+@functools.cache
+def build(rule: Rule, threads: int) -> tuple[Callable[..., tuple[Any, ...]], Callable[[list[Any]], Any], int]:
+    """Compile a rule; torch keeps the kernel on disk.
+
+    Args:
+        rule: What to compile.
+        threads: How many the kernel may use.
+
+    Returns:
+        A function of the step, the changing hyperparameters and the numbers, which returns what the kernel needs to
+        know, and then the next numbers; the kernel, a function of a list: the number of elements, what it needs to know
+        as tensors without dimensions, gradient, parameters, vectors; and how much it needs to know.
+    """
+    from torch._functorch import config as functorch
+    from torch._inductor import compile_fx, config
+
+    alone, rest, inputs = split(rule.trace())
+    made: list[Any] = []
+
+    def inner(*args: Any, **kwargs: Any) -> Any:
+        made.append(compile_fx.compile_fx_inner(*args, **kwargs))
+        return made[-1]
+
+    settings = config.patch({"size_asserts": False, "cpp.threads": threads})
+    with torch.no_grad(), settings, functorch.patch(enable_autograd_cache=False):
+        compile_fx.compile_fx(rest, inputs, inner_compile=inner)
+    return alone.forward, made[0].current_callable, sum(1 for x in inputs[1:] if not x.dim())
+
+
+def split(graph: Graph) -> tuple[GraphModule, GraphModule, list[Any]]:
+    """Return what a graph computes from numbers alone, the rest, and example inputs of the rest.
+
+    The rest takes the number of elements, the numbers that it needs and the graph's vectors; the first returns these
+    numbers, and then what the graph returns.
+    """
+    *nodes, output = graph.nodes
+    value = {node: node.meta.get("example_value", node.meta.get("val")) for node in nodes}
+    scalars, vectors = [x for x in nodes if not value[x].dim()], [x for x in nodes if value[x].dim()]
+    crossing = list(dict.fromkeys(x for node in vectors for x in node.all_input_nodes if x in scalars))
+    alone, rest = Graph(), Graph()
+    left: dict[Node, Node] = {}
+    for node in scalars:
+        left[node] = alone.node_copy(node, left.__getitem__)
+    alone.output(tuple(left.get(x, x) for x in (*crossing, *pytree.tree_leaves(output.args))))
+    rest.placeholder("count")
+    right = {x: rest.placeholder(x.name) for x in crossing}
+    for node in vectors:
+        right[node] = rest.node_copy(node, right.__getitem__)
+    rest.output(())
+    tensors = [value[x] for x in vectors if x.op == "placeholder"]
+    inputs = [tensors[0].shape[0], *([value[scalars[0]]] * len(crossing)), *tensors]
+    return GraphModule({}, alone), GraphModule({}, rest), inputs
+
+
+def wide(dtype: torch.dtype) -> torch.dtype:
+    """Return the type of a number that meets tensors of a type: at least float32."""
+    return torch.promote_types(dtype, torch.float32)
