@@ -7,11 +7,15 @@ from importlib import metadata
 import pytest
 import torch
 import yaml
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 from small import SMALL
 from torch import nn
 
 from optbench import records
 from optbench.data import MNISTSubset
+from optbench.run import build, make_trainer
+from optbench.training import Training
 
 
 @pytest.fixture
@@ -51,10 +55,22 @@ def test_a_run_leaves_its_record(run, capsys):
     assert result.steps["step"].tolist() == list(range(1, 19))
     steps, weights = result.trajectory
     assert weights.shape == (len(steps), 784 * 16 + 16 + 16 * 10 + 10) and steps[-1] == 18
-    checkpoint = torch.load(result.directory / "checkpoint.ckpt", weights_only=True)
-    assert checkpoint["global_step"] == 18
+    assert torch.load(result.directory / "checkpoint.ckpt", weights_only=True)["global_step"] == 18
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "nag", "schedule_free_sgd", "schedule_free_adamw"])
+def test_a_checkpoint_holds_the_iterate_and_training_goes_on_from_it(run, optimizer, tmp_path):
+    short, long = (run(f"optimizer={optimizer}", f"trainer.max_epochs={n}", name=f"run{n}") for n in (2, 3))
+    checkpoint = torch.load(short.directory / "checkpoint.ckpt", weights_only=True)
     saved = torch.cat([p.reshape(-1) for p in checkpoint["state_dict"].values()])
-    torch.testing.assert_close(saved, torch.from_numpy(weights[-1]))
+    assert torch.equal(saved, torch.from_numpy(short.trajectory[1][-1]))
+
+    config = OmegaConf.create(long.config)
+    data = instantiate(config.data)
+    data.setup()
+    module = build(Training, config, data, records.Record(tmp_path / "on", long.config, []))
+    make_trainer(config.trainer).fit(module, data, ckpt_path=short.directory / "checkpoint.ckpt", weights_only=True)
+    assert torch.equal(module.snapshot(), torch.from_numpy(long.trajectory[1][-1]))
 
 
 def test_tensorboard_sees_the_metrics_and_the_hyperparameters(run):

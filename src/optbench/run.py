@@ -106,7 +106,7 @@ def fit(config: DictConfig, record: records.Record) -> tuple[str, str]:
     except Diverged as error:
         status, reason = "diverged", str(error)
     module.keep_path()
-    trainer.save_checkpoint(record.directory / "checkpoint.ckpt")
+    module.save()
     return status, reason
 
 

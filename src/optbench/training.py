@@ -110,8 +110,15 @@ class Training(lightning.LightningModule):
             self.snapshot()
             self.started = time.perf_counter()
 
+    def save(self) -> None:
+        """Write the checkpoint, with the weights at the optimizer's own iterate; `on_train_start` takes them back."""
+        self.optimizer.eval()
+        self.trainer.save_checkpoint(self.record.directory / "checkpoint.ckpt")
+        self.optimizer.train()
+
     def on_train_start(self) -> None:
-        """Evaluate the untrained model."""
+        """Evaluate the untrained model; one from a checkpoint returns to where its next gradient belongs."""
+        self.optimizer.train()
         if self.current_epoch == 0:
             self.evaluate(0)
 
