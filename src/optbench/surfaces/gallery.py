@@ -2,7 +2,9 @@
 
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from itertools import groupby
 from multiprocessing import get_context
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,67 +21,56 @@ OWN = ("study", "out", "processes", "formats", "colours")
 
 
 def gallery(request: Request, console: Console) -> None:
-    """Make every study, several at a time, and their index."""
+    """Make the figures of every study, several at a time, and their index."""
     config = request.config()
     processes, out = check("surface", "processes", config["processes"], Count), Path(config["out"])
     same = (f"formats=[{','.join(config['formats'])}]", f"colours={config['colours'] or 'null'}")
     rest = tuple(text for text in request.overrides if text.split("=")[0] not in OWN)
-    requests = {
-        study: Request((f"study={study}", f"out={out / study}", *same, *rest), request.folders)
-        for study in request.studies
-        if study != "gallery"
-    }
-    chapters: dict[str, Chapter] = {}
-    with Progress(console=console) as progress, ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        task = progress.add_task("studies", total=len(requests))
-        jobs = {pool.submit(chapter, one): study for study, one in requests.items()}
-        for job in as_completed(jobs):
-            chapters[jobs[job]] = job.result()
-            progress.advance(task)
-    ordered = [chapters[study] for study in sorted(chapters)]
-    files = [style.write(out / "README", "md", lambda file: file.write_text(contents(ordered, out)))]
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # torch and matplotlib are imported once for all processes
+    with Progress(console=console) as progress, ProcessPoolExecutor(processes, context) as pool:
+        jobs = []
+        for study in request.studies:
+            if study != "gallery":
+                one = Request((f"study={study}", f"out={out / study}", *same, *rest), request.folders)
+                whole = one.config()
+                jobs += [pool.submit(draw, one, {**whole, "scenes": [scene]}) for scene in whole["scenes"]]
+        for _ in progress.track(as_completed(jobs), len(jobs), description="figures"):
+            pass
+        figures = [job.result() for job in jobs]
+    files = [style.write(out / "README", "md", lambda file: file.write_text(contents(figures, out)))]
     if config["page"]:
-        page = surface_page.page([scene for one in ordered for scene in one.scenes], "Optimizers on surfaces")
+        page = surface_page.page([scene for one in figures for scene in one.explored], "Optimizers on surfaces")
         files.append(style.write(out / "explore", "html", lambda file: file.write_text(page)))
-    figures = sum(len(one.entries) for one in ordered)
-    console.print(f"written: {', '.join(map(str, files))} and {figures} figures", soft_wrap=True)
+    console.print(f"written: {', '.join(map(str, files))} and {len(figures)} figures", soft_wrap=True)
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One figure of the index."""
-
-    title: str
-    notes: str
-    figure: Path
-
-
-@dataclass(frozen=True)
-class Chapter:
-    """A study in the gallery: its figures, and what the page has to know."""
+class Drawn:
+    """One figure of the index, and what the page has to know of its scene."""
 
     study: str
-    entries: list[Entry]
-    scenes: list[dict[str, Any]]
+    title: str
+    notes: str
+    file: Path
+    explored: list[dict[str, Any]]
 
 
-def chapter(request: Request) -> Chapter:
-    """Make one study, in a process of its own."""
+def draw(request: Request, config: dict[str, Any]) -> Drawn:
+    """Draw a study of one scene, in a process of its own."""
     torch.set_num_threads(1)
-    study, config = request.typed["study"], request.config()
-    scenes, _ = make(request, config)
-    picture = f"{{}}.{config['formats'][0]}".format
-    entries = [Entry(s.title, " ".join(s.notes), Path(config["out"]) / picture(s.name)) for s in scenes]
-    return Chapter(study, entries, surface_page.describe_all(scenes, study) if config["page"] else [])
+    [scene], [file, *_] = make(request, config)
+    explored = surface_page.describe_all([scene], config["name"]) if config["page"] else []
+    return Drawn(request.typed["study"], scene.title, " ".join(scene.notes), file, explored)
 
 
-def contents(chapters: list[Chapter], out: Path) -> str:
+def contents(figures: list[Drawn], out: Path) -> str:
     """Return the index in Markdown."""
     lines = ["# Gallery", "", "Every figure here, and the page to explore them, made again by one command:", ""]
     lines += ["    optbench surface study=gallery", ""]
-    for one in chapters:
-        lines += [f"## {one.study}", "", f"    optbench surface study={one.study}", ""]
-        for entry in one.entries:
-            lines += [f"![{entry.title}]({entry.figure.relative_to(out)})", ""]
-            lines += [entry.notes, ""] if entry.notes else []
+    for study, drawn in groupby(figures, attrgetter("study")):
+        lines += [f"## {study}", "", f"    optbench surface study={study}", ""]
+        for one in drawn:
+            lines += [f"![{one.title}]({one.file.relative_to(out)})", ""]
+            lines += [one.notes, ""] if one.notes else []
     return "\n".join(lines)
