@@ -76,7 +76,7 @@ def look(optimizer: str, variant: int = 0) -> Look:
     dark = sum(to_rgb(own.colour)) < 1
     towards, share = 1.0 if dark or not variant % 2 else 0.0, (0.5, 0.3, 0.7, 0.4)[(variant - 1) % 4]
     red, green, blue = (c + (towards - c) * share for c in to_rgb(own.colour))
-    dashes = [own.dash, *(dash for dash in (SOLID, *DASHES) if dash != own.dash)]
+    dashes = [own.dash, *(dash for dash in (SOLID, DASHED, DOTTED, *DASHES[1:]) if dash != own.dash)]
     markers = [own.marker, *(marker for marker in MARKERS if marker != own.marker)]
     return Look(to_hex((red, green, blue)), dashes[variant % len(dashes)], markers[variant % len(markers)])
 
@@ -141,7 +141,7 @@ def save(figure: Figure, path: Path, formats: Sequence[str] = ("png", "svg"), co
         figure.savefig(file, format=kind, metadata=metadata.get(kind))
         if kind == "png" and colours is not None:
             with Image.open(file) as image:
-                image.convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(file)
+                image.convert("RGB").quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(file)
 
     return [write(path, kind, partial(make, kind)) for kind in formats]
 

@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from matplotlib.animation import FFMpegWriter, FuncAnimation, PillowWriter
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FixedLocator, MaxNLocator
+from matplotlib.ticker import FixedLocator, FormatStrFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -25,6 +27,7 @@ from optbench.surfaces.surface import Surface
 
 Array = NDArray[np.float64]
 
+ROUND = (1, 2, 2.5, 5, 10)  # between ticks, and their powers of ten
 TINY = 1e-16  # what a log axis shows for 0
 START: dict[str, Any] = {"marker": "o", "color": "white", "markeredgecolor": "black", "markersize": 6, "linestyle": ""}
 MINIMUM: dict[str, Any] = {
@@ -41,20 +44,44 @@ def draw(scene: Scene) -> Figure:
     panels = [PANELS[name] for name in names(scene)]
     columns = 2 if len(panels) in (2, 4) else min(3, len(panels))
     rows = math.ceil(len(panels) / columns)
+    width = {1: 7.0, 2: 5.6, 3: 4.6}[columns] * columns
     height = 1.5 + 0.17 * len(scene.tracks) if names(scene) == ("escape",) else 4.4 * rows
-    figure = Figure(figsize=({1: 7.0, 2: 5.6, 3: 4.6}[columns] * columns, height))
-    for i, (panel, projection) in enumerate(panels, 1):
-        axes = figure.add_subplot(rows, columns, i, projection=projection)
+    figure = Figure(figsize=(width, height))
+    figure.set_layout_engine("none")  # to measure all text would cost as much as to draw
+    notes = textwrap.wrap(" ".join(scene.notes), int(15.5 * width))
+    figure.text(0.07 / width, 0.07 / height, "\n".join(notes), va="bottom", fontsize=8.5, color="#444444")
+    margins = (
+        1.25 if names(scene) == ("escape",) else 0.6,
+        0.15,
+        legend(figure, scene) + 0.25,
+        0.55 + 0.16 * len(notes),
+    )
+    grid = cells(figure, rows, columns, *margins)
+    for i, (panel, projection) in enumerate(panels):
+        axes = figure.add_subplot(grid[divmod(i, columns)], projection=projection)
         panel(axes, scene)
-        axes.minorticks_off()
-        for axis in (axes.xaxis, axes.yaxis):
-            if axis.get_scale() == "linear" and not isinstance(axis.get_major_locator(), FixedLocator):
-                axis.set_major_locator(MaxNLocator(6))
-    if scene.notes:
-        text = textwrap.fill(" ".join(scene.notes), int(15.5 * figure.get_figwidth()))
-        figure.supxlabel(text, x=0.01, ha="left", fontsize=8.5, color="#444444")
-    legend(figure, scene)
+        if projection is None:
+            ticks(axes.xaxis, whole=axes.get_xlabel() == "step")
+            ticks(axes.yaxis)
     return figure
+
+
+def cells(
+    figure: Figure, rows: int, columns: int, left: float, right: float, top: float, bottom: float, gap: float = 0.7
+) -> GridSpec:
+    """Return a grid of equal cells inside margins in inches, with gaps between them for labels."""
+    width, height = figure.get_size_inches()
+    return GridSpec(
+        rows,
+        columns,
+        figure,
+        left=left / width,
+        right=1 - right / width,
+        bottom=bottom / height,
+        top=1 - top / height,
+        wspace=gap * columns / (width - left - right - gap * (columns - 1)),
+        hspace=gap * rows / (height - top - bottom - gap * (rows - 1)),
+    )
 
 
 def check_panels(scenes: Sequence[Scene]) -> None:
@@ -87,8 +114,8 @@ def names(scene: Scene) -> tuple[str, ...]:
     return (*shape, *by_step)
 
 
-def legend(figure: Figure, scene: Scene) -> None:
-    """Put the title, and under it one legend for all panels, above them."""
+def legend(figure: Figure, scene: Scene) -> float:
+    """Put the title, and under it one legend for all panels, above them; return their height in inches."""
     handles = (
         []
         if names(scene) == ("escape",)
@@ -104,16 +131,29 @@ def legend(figure: Figure, scene: Scene) -> None:
         handles += [Line2D([], [], label="minimum", **MINIMUM)]
     longest = max((len(str(handle.get_label())) for handle in handles), default=0)
     columns = max(1, min(len(handles), int(figure.get_figwidth() * 11 / (longest + 8))))
-    text = textwrap.fill(scene.title, int(10.5 * figure.get_figwidth()))
+    title = textwrap.wrap(scene.title, int(10.5 * figure.get_figwidth()))
     figure.legend(
         handles=handles,
         ncols=columns,
         handlelength=3,
-        title=text,
+        title="\n".join(title),
         title_fontsize=12,
         alignment="left",
         loc="outside upper left",
     )
+    return 0.1 + 0.2 * len(title) + 0.18 * math.ceil(len(handles) / columns)
+
+
+def ticks(axis: Axis, whole: bool = False) -> None:
+    """Put few and round ticks on an axis, at least two of them where it is logarithmic."""
+    low, high = sorted(axis.get_view_interval())
+    if axis.get_scale() == "log":
+        axis.set_minor_locator(NullLocator())
+        if high < 100 * low:
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(FormatStrFormatter("%g"))
+    elif not isinstance(axis.get_major_locator(), FixedLocator):
+        axis.set_major_locator(MaxNLocator(6, steps=ROUND, integer=whole))
 
 
 # Panels ----------------------------------------------------------------------------------------------------------
@@ -157,9 +197,15 @@ def space(axes: Any, scene: Scene) -> None:
     axes.set_zlabel(label, labelpad=1)
     axes.set(xlabel=surface.labels[0], ylabel=surface.labels[1])
     axes.view_init(elev=28, azim=-58)
-    axes.set_box_aspect((1, 1, 0.85), zoom=1.12)
+    axes.set_box_aspect((1, 1, 0.85), zoom=1.2)
+    axes.set_anchor("W")  # the labels are on its right
     axes.tick_params(labelsize=7.5, pad=0)
-    axes.locator_params(nbins=5)
+    axes.locator_params(nbins=6, steps=ROUND)
+    axes.locator_params(axis="x", prune="upper")  # it would meet the first of y
+    for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
+        axis.pane.set_visible(False)
+    for artist in axes.get_children():
+        artist.set_clip_on(False)  # the corners of the surface lie outside the square that the axes are
     axes.grid(False)
 
 
@@ -173,12 +219,10 @@ def contour(axes: Axes, scene: Scene) -> None:
         halo = [withStroke(linewidth=3, foreground="white", alpha=0.7)]
         axes.plot(x, y, **style.line(track.optimizer, track.variant) | dots, path_effects=halo)
         axes.plot(x[:1], y[:1], **START, zorder=4)
-        if track.diverged is None:
-            end: dict[str, Any] = {
-                "color": style.look(track.optimizer, track.variant).colour,
-                "markeredgecolor": "white",
-            }
-            axes.plot(x[-1:], y[-1:], style.look(track.optimizer, track.variant).marker, markersize=7, zorder=4, **end)
+        if within(track.points[-1].tolist(), surface):
+            look = style.look(track.optimizer, track.variant)
+            end: dict[str, Any] = {"marker": look.marker, "color": look.colour, "markeredgecolor": "white"}
+            axes.plot(x[-1:], y[-1:], markersize=7, zorder=4, clip_on=False, **end)
 
 
 def ground(axes: Axes, surface: Surface) -> None:
@@ -194,7 +238,11 @@ def ground(axes: Axes, surface: Surface) -> None:
         axes.contourf(x, y, margin, [0, math.inf], colors="none", hatches=["////"])
         axes.contour(x, y, margin, [0], colors="#333333", linewidths=1.2)
     for low in surface.minima:
-        axes.plot(*([v] for v in low), **MINIMUM, zorder=5)
+        if within(low, surface):
+            axes.plot(*([v] for v in low), **MINIMUM, zorder=5, clip_on=False)
+    (left, right), (bottom, top) = surface.window
+    if 1 / 3 < (right - left) / (top - bottom) < 3:
+        axes.set_aspect("equal", anchor="W")  # a path then meets the contours at right angles
     axes.set(xlim=surface.window[0], ylim=surface.window[1], xlabel=surface.labels[0], ylabel=surface.labels[1])
     axes.grid(False)
 
@@ -227,7 +275,7 @@ def loss(axes: Axes, scene: Scene) -> None:
     if floor is None and scene.tracks and min(float(t.values.nan_to_num(0).min()) for t in scene.tracks) <= 0:
         axes.set(title="f by step", xlabel="step")
     else:
-        shown = "f" if not floor else f"f - ({floor:.4g})" if floor < 0 else f"f - {floor:.4g}"
+        shown = "f" if not floor else f"f + {-floor:.4g}" if floor < 0 else f"f - {floor:.4g}"
         bars = shown if not scene.surface.constraints else f"|{shown}|"
         axes.set(title=f"{bars} by step", xlabel="step", yscale="log")
 
@@ -379,6 +427,11 @@ def relief(values: Tensor) -> tuple[Callable[[Tensor], Tensor], str]:
     if high - low <= 10 * max(1.0, middle - low):
         return (lambda z: z), "f"
     return (lambda z: torch.log10(1 + (z - low).clamp(min=0))), "log₁₀(1 + f - min f)"
+
+
+def within(point: Sequence[float], surface: Surface) -> bool:
+    """Return whether a point lies in the window."""
+    return all(low <= x <= high for x, (low, high) in zip(point, surface.window, strict=True))
 
 
 def inside(points: Tensor, surface: Surface) -> tuple[Tensor, Tensor]:
