@@ -80,6 +80,20 @@ def test_resumes_to_the_bit(name, dtype):
     assert all(p.dtype == dtype and p.isfinite().all() for p in task.params)
 
 
+@elementwise
+def test_leaves_a_state_dict_as_it_was(name):
+    task = Task()
+    optimizer = task.make(name)
+    run(task, optimizer, 3)
+    state = optimizer.state_dict()
+    kept = copy.deepcopy(state)
+    run(task, optimizer, 2)
+    assert_bits(state["state"], kept["state"])
+    optimizer.load_state_dict(state)
+    run(task, optimizer, 2)
+    assert_bits(state["state"], kept["state"])
+
+
 RESUME = """
 import sys, torch
 sys.path.insert(0, sys.argv[1])

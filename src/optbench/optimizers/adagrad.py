@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Positive, Rate
-from optbench.optimizers.base import Hyper, Optimizer, Quotient, State, add_scaled
+from optbench.optimizers.base import Hyper, Optimizer, Quotient, State, add_scaled, sum_square
 
 
 class Adagrad(Optimizer):
@@ -29,6 +29,6 @@ class Adagrad(Optimizer):
     @staticmethod
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Quotient, State]:
         g = add_scaled(g, h["weight_decay"], p)
-        G = s["G"].addcmul(g, g)
+        G = sum_square(s, "G", g)
         root = (G + h["eps"]).sqrt_() if h["eps_inside"] else G.sqrt().add_(h["eps"])
         return Quotient(g, root), {"G": G}

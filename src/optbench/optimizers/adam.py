@@ -35,7 +35,7 @@ class Adam(Optimizer):
     @staticmethod
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Direction, State]:
         g = add_scaled(g, h["weight_decay"], p)
-        v = mean_square(s["v"], g, h["beta2"])
+        v = mean_square(s, "v", g, h["beta2"])
         c1, c2 = 1 - h["beta1"] ** t, 1 - h["beta2"] ** t
         match h["eps_form"]:
             case "outside":

@@ -81,19 +81,37 @@ def add_scaled_(x: Tensor, a: Any, y: Tensor) -> Tensor:
 def subtract_(p: Tensor, rate: Any, x: Direction) -> None:
     """Move p in place to `p - rate x`."""
     if isinstance(x, Tensor):
-        add_scaled_(p, -rate, x)
+        p.add_(rate * -x) if isinstance(rate, Tensor) else p.add_(x, alpha=-rate)
     elif isinstance(rate, Tensor) or isinstance(x.scale, Tensor):
         p.addcdiv_(-rate * x.scale * x.top, x.bottom)
     else:
         p.addcdiv_(x.top, x.bottom, value=-rate * x.scale)
 
 
-def mean_square(v: Tensor, g: Tensor, beta: Any) -> Tensor:
-    """Return the running mean `beta v + (1 - beta) g g`, with one temporary fewer where beta is a number."""
+class Spent(dict[str, Any]):
+    """A state that nobody else needs: the three functions below may write what they return into its memory.
+
+    At 100,000 parameters, what no longer fits into the cache costs more than the arithmetic.
+    """
+
+
+def decayed(s: State, name: str, beta: Any) -> Tensor:
+    """Return `beta s[name]`."""
+    x: Tensor = s[name]
+    return x.mul_(beta) if isinstance(s, Spent) and not isinstance(beta, Tensor) else beta * x
+
+
+def sum_square(s: State, name: str, g: Tensor) -> Tensor:
+    """Return `s[name] + g g`."""
+    x: Tensor = s[name]
+    return x.addcmul_(g, g) if isinstance(s, Spent) else x.addcmul(g, g)
+
+
+def mean_square(s: State, name: str, g: Tensor, beta: Any) -> Tensor:
+    """Return the running mean `beta s[name] + (1 - beta) g g`."""
     if isinstance(beta, Tensor):
-        return v.lerp(g * g, 1 - beta)
-    mean: Tensor = beta * v
-    return mean.addcmul_(g, g, value=1 - beta)
+        return s[name].lerp(g * g, 1 - beta)  # type: ignore[no-any-return]
+    return decayed(s, name, beta).addcmul_(g, g, value=1 - beta)
 
 
 class Objective:
@@ -181,11 +199,13 @@ class Block:
 
     def gradient(self) -> Tensor:
         """Return the gradients as `update` sees them, until the next call."""
-        return self.gather([self.params[0].grad])  # type: ignore[list-item]
+        g = self.params[0].grad
+        return g if self.span is None else g.reshape(-1)[self.span]  # type: ignore[return-value, union-attr]
 
     def point(self) -> Tensor:
         """Return the parameters as `update` sees them, until the next call."""
-        return self.gather(self.params)
+        p = self.params[0]
+        return p if self.span is None else p.reshape(-1)[self.span]
 
     def store(self) -> None:
         """Put the parameters where `point` was moved to in place."""
@@ -374,12 +394,12 @@ class Optimizer(torch.optim.Optimizer):
             self._advance(block, group)
 
     def _advance(self, block: Block, group: Hyper) -> None:
-        p, rate = block.point(), 1.0 if self.whole_step else group["lr"]
         block.t += 1
         if self.compile and self._launch(block, group):
             return
-        change, block.state = self.update(block.gradient(), p, block.state, block.t, group)
-        subtract_(p, rate, change)
+        p = block.point()
+        change, block.state = self.update(block.gradient(), p, Spent(block.state), block.t, group)
+        subtract_(p, 1.0 if self.whole_step else group["lr"], change)
         block.store()
 
     def _launch(self, block: Block, group: Hyper) -> bool:
@@ -419,12 +439,13 @@ class Optimizer(torch.optim.Optimizer):
 
     def _pack(self, params: list[Tensor]) -> list[Block]:
         blocks, packs = [], defaultdict(list)
+        apart = self.whole_tensor or self.compile or type(self).init is Optimizer.init  # one kernel needs no pack
         for p in params:
             s = self._state[p]
             if "gradient_point" in s:
                 raise UserError(f"{type(self).__name__}: the parameters are at the iterate; call train() before step()")
             t, numbers = s.get("step", 0), tuple(v for v in s.values() if not isinstance(v, Tensor))
-            if self.whole_tensor or self.compile or p.numel() > PACK:
+            if apart or p.numel() > PACK:
                 blocks += [Block([p], t, span) for span in self._spans(p)]
             else:
                 packs[p.dtype, p.device, t, numbers].append(p)
@@ -434,7 +455,7 @@ class Optimizer(torch.optim.Optimizer):
             for k in states[0].keys() - {"step"}:
                 values = [s[k] for s in states]
                 shaped = isinstance(values[0], Tensor) and values[0].shape == block.params[0].shape
-                block.state[k] = block.gather(values) if shaped else values[0]
+                block.state[k] = block.gather(values).clone() if shaped else values[0]
         return blocks
 
     def _spans(self, p: Tensor) -> list[slice | None]:

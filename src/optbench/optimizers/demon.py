@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Count, Decay, Positive, Rate
-from optbench.optimizers.base import Hyper, Optimizer, Quotient, State, add_scaled_, mean_square
+from optbench.optimizers.base import Hyper, Optimizer, Quotient, State, add_scaled_, decayed, mean_square
 
 
 def demon(beta: Any, t: Any, total: Any) -> Any:
@@ -37,7 +37,7 @@ class DemonSGD(Optimizer):
 
     @staticmethod
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
-        v = add_scaled_(demon(h["beta"], t, h["total_steps"]) * s["v"], h["lr"], g)
+        v = add_scaled_(decayed(s, "v", demon(h["beta"], t, h["total_steps"])), h["lr"], g)
         return v, {"v": v}
 
 
@@ -67,7 +67,7 @@ class DemonAdam(Optimizer):
     @staticmethod
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Quotient, State]:
         beta = demon(h["beta1"], t, h["total_steps"])
-        v = mean_square(s["v"], g, h["beta2"])
+        v = mean_square(s, "v", g, h["beta2"])
         c = (1 - h["beta2"] ** t) ** 0.5
         root = v.sqrt().add_(h["eps"] * c)
         product = s["product"] * beta

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Decay, Rate
-from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled, add_scaled_
+from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled, add_scaled_, decayed
 
 
 class Momentum(Optimizer):
@@ -36,8 +36,8 @@ class Momentum(Optimizer):
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
         g = add_scaled(g, h["weight_decay"], p)
         if h["form"] == "sum":
-            v = add_scaled_(h["beta"] * s["v"], h["lr"], g)
+            v = add_scaled_(decayed(s, "v", h["beta"]), h["lr"], g)
             return v, {"v": v}
         gain = 1 - h["beta"] if h["form"] == "ema" else 1 - h["dampening"] * (t > 1)
-        v = add_scaled_(h["beta"] * s["v"], gain, g)
+        v = add_scaled_(decayed(s, "v", h["beta"]), gain, g)
         return h["lr"] * v, {"v": v}

@@ -37,7 +37,7 @@ class NAdam(Optimizer):
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Quotient, State]:
         g = add_scaled(g, h["weight_decay"], p)
         m = s["m"].lerp(g, 1 - h["beta1"])
-        v = mean_square(s["v"], g, h["beta2"])
+        v = mean_square(s, "v", g, h["beta2"])
         mu = mu_next = h["beta1"]
         if h["form"] == "dozat":
             mu, mu_next = (h["beta1"] * (1 - 0.5 * 0.96 ** (k * h["momentum_decay"])) for k in (t, t + 1))

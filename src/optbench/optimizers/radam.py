@@ -35,7 +35,7 @@ class RAdam(Optimizer):
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
         g = add_scaled(g, h["weight_decay"], p)
         m = s["m"].lerp(g, 1 - h["beta1"])
-        v = mean_square(s["v"], g, h["beta2"])
+        v = mean_square(s, "v", g, h["beta2"])
         c1, c2 = 1 - h["beta1"] ** t, 1 - h["beta2"] ** t
         longest = 2 / (1 - h["beta2"]) - 1
         rho = longest - 2 * t * h["beta2"] ** t / c2

@@ -36,7 +36,7 @@ class RMSprop(Optimizer):
     @staticmethod
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Direction, State]:
         g = add_scaled(g, h["weight_decay"], p)
-        v = mean_square(s["v"], g, h["alpha"])
+        v = mean_square(s, "v", g, h["alpha"])
         m, variance = s["m"], v
         if h["centered"]:
             m = (1 - h["alpha"]) * g + h["alpha"] * m
