@@ -35,9 +35,12 @@ def least_squares(
         labels: What the parameters are called.
     """
     minimum = torch.linalg.lstsq(features, targets[:, None]).solution[:, 0]
+    basis, root = torch.linalg.qr(features)  # as many rows as parameters say the same as all samples
+    aim = basis.mT @ targets
+    rest = (targets - basis @ aim).square().sum()
 
     def f(w: Tensor) -> Tensor:
-        return (w @ features.mT - targets).square().mean(-1) / 2
+        return ((w @ root.mT - aim).square().sum(-1) + rest) / (2 * len(features))
 
     def parts(w: Tensor, index: Tensor) -> Tensor:
         return (w @ features[index].mT - targets[index]).square().mean(-1) / 2
