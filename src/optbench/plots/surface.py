@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.animation import FFMpegWriter, FuncAnimation, PillowWriter
+from matplotlib.animation import FFMpegWriter
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FormatStrFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from optbench.checks import UserError, nearest
@@ -28,6 +30,7 @@ from optbench.surfaces.surface import Surface
 Array = NDArray[np.float64]
 
 ROUND = (1, 2, 2.5, 5, 10)  # between ticks, and their powers of ten
+FPS = 15  # of a moving picture
 TINY = 1e-16  # what a log axis shows for 0
 START: dict[str, Any] = {"marker": "o", "color": "white", "markeredgecolor": "black", "markersize": 6, "linestyle": ""}
 MINIMUM: dict[str, Any] = {
@@ -241,7 +244,7 @@ def ground(axes: Axes, surface: Surface) -> None:
         if within(low, surface):
             axes.plot(*([v] for v in low), **MINIMUM, zorder=5, clip_on=False)
     (left, right), (bottom, top) = surface.window
-    if 1 / 3 < (right - left) / (top - bottom) < 3:
+    if 0.7 < (right - left) / (top - bottom) < 1.5:
         axes.set_aspect("equal", anchor="W")  # a path then meets the contours at right angles
     axes.set(xlim=surface.window[0], ylim=surface.window[1], xlabel=surface.labels[0], ylabel=surface.labels[1])
     axes.grid(False)
@@ -478,7 +481,8 @@ def animate(scene: Scene, path: Path, kind: str, frames: int = 90) -> Path:
         kind: `gif`, or `mp4` where ffmpeg is there.
         frames: Pictures, spread over the steps so that the first steps are shown one by one.
     """
-    figure = Figure(figsize=(8.4, 4.2), dpi=84)
+    figure = Figure(figsize=(9.0, 4.8), dpi=90)
+    canvas = FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     surface = scene.surface
     if surface.size == 2:
@@ -486,19 +490,25 @@ def animate(scene: Scene, path: Path, kind: str, frames: int = 90) -> Path:
     else:
         curve(left, replace(scene, tracks=()))
     loss(right, scene)
+    ticks(right.yaxis)
     legend(figure, scene)
-    grown = right.get_lines()[: len(scene.tracks)]
+    grown = [line for line in right.get_lines() if len(line.get_xydata()) > 1]  # the others are crosses
+    final = [line.get_xydata() for line in grown]
     heads = []
     for track in scene.tracks:
         look = style.look(track.optimizer, track.variant)
+        if surface.size == 2:
+            left.plot(*track.points[:1].numpy().T, **START, zorder=4)
         (trail,) = left.plot([], [], **style.line(track.optimizer, track.variant))
         (head,) = left.plot([], [], look.marker, color=look.colour, markeredgecolor="white", markersize=8)
         heads.append((trail, head))
+    right.set(xlabel="step", xlim=right.get_xlim(), ylim=right.get_ylim())
+    canvas.draw()  # type: ignore[no-untyped-call]
+    figure.set_layout_engine("none")  # panels are not to move with the numbers
     last = max(len(track.points) for track in scene.tracks) - 1
     shown = np.unique(np.geomspace(1, last + 1, frames).round().astype(int)) - 1
-    final = [line.get_xydata() for line in grown]
 
-    def show(step: int) -> list[Any]:
+    def picture(step: int) -> Image.Image:
         for track, (trail, head), line, full in zip(scene.tracks, heads, grown, final, strict=True):
             x = track.points[: step + 1].numpy()
             y = x[:, 1] if surface.size == 2 else track.values[: step + 1].numpy()
@@ -506,10 +516,21 @@ def animate(scene: Scene, path: Path, kind: str, frames: int = 90) -> Path:
             head.set_data(x[-1:, 0], y[-1:])
             line.set_data(full[: step + 1, 0], full[: step + 1, 1])
         right.set_xlabel(f"step {step}")
-        return list(grown)
+        canvas.draw()  # type: ignore[no-untyped-call]
+        return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")  # type: ignore[no-untyped-call]
 
-    right.set_xlim(right.get_xlim())
-    right.set_ylim(right.get_ylim())
-    movie = FuncAnimation(figure, show, frames=[*shown.tolist(), *[last] * 20])
-    writer = PillowWriter(fps=15) if kind == "gif" else FFMpegWriter(fps=15)
-    return style.write(path, kind, lambda file: movie.save(file, writer=writer, dpi=84))
+    def gif(file: Path) -> None:
+        pictures = [picture(step) for step in shown]
+        palette = pictures[-1].quantize(128, Image.Quantize.FASTOCTREE)
+        first, *rest = [one.quantize(palette=palette, dither=Image.Dither.NONE) for one in pictures]
+        times = [1000 // FPS] * len(rest) + [2000]
+        first.save(file, save_all=True, append_images=rest, duration=times, loop=0)
+
+    def mp4(file: Path) -> None:
+        writer = FFMpegWriter(fps=FPS)
+        with writer.saving(figure, str(file), dpi=90):
+            for step in [*shown, *[last] * 2 * FPS]:
+                picture(step)
+                writer.grab_frame()
+
+    return style.write(path, kind, gif if kind == "gif" else mp4)

@@ -84,7 +84,6 @@ def describe_track(scene: Scene, track: Track) -> dict[str, Any]:
         "label": track.label,
         "colour": look.colour,
         "dash": "solid" if solid else ",".join(f"{2 * x:g}px" for x in look.dash[1]),
-        "dash3d": "solid" if solid else "dash",
         "symbol": SYMBOLS.get(look.marker, "triangle-up"),
         "steps": steps.tolist(),
         "points": rounded(points),
