@@ -1,0 +1,67 @@
+"""Paths and grids of the surfaces, against the limits that a reader's patience sets."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from optbench import surfaces
+from optbench.optimizers import Adam
+from optbench.speed.race import race
+from optbench.speed.training import Row, row
+from optbench.surfaces.descent import descend
+
+STEPS = 1000
+STARTS = 100
+SIDE = 400
+
+
+def paths(rounds: int = 7) -> Iterator[Row]:
+    """Yield a path of Adam, many paths as one batch against a single one, and the grid that takes longest.
+
+    Args:
+        rounds: Repeats.
+    """
+    f, start = surfaces.get("rosenbrock").f, torch.tensor([-1.2, 1.0], dtype=torch.float64)
+    go = partial(descend, f, partial(Adam, lr=0.01))
+    spread = start + torch.rand(STARTS, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    many = partial(go, batched=True)
+    times = race({"one": partial(run, go, start, STEPS), "many": partial(run, many, spread, STEPS)}, rounds)
+    one = times["one"].median
+    yield row(f"{STEPS} steps of Adam on rosenbrock", one, "limit", 0.6, 1)
+    yield row(f"{STARTS} starts as one batch, {STEPS} steps", times["many"].median, "one start", one, 2)
+    planes = [surface for surface in map(surfaces.get, surfaces.names()) if surface.size == 2]
+    grids = race({surface.name: partial(run, surface.grid, SIDE) for surface in planes}, rounds)
+    slowest = max(grids, key=lambda name: grids[name].median)
+    yield row(f"{SIDE} x {SIDE} grid of {slowest}, the slowest", grids[slowest].median, "limit", 0.1, 1)
+
+
+def gallery(rounds: int = 1) -> Iterator[Row]:
+    """Yield `study=gallery` from the shell, on two processes.
+
+    Args:
+        rounds: Repeats.
+    """
+    times = race({"gallery": make_gallery}, rounds)
+    yield row("study=gallery, two processes", times["gallery"].median, "limit", 60, 1)
+
+
+def make_gallery() -> float:
+    """Return the seconds that the gallery takes."""
+    with tempfile.TemporaryDirectory() as root:
+        start = time.perf_counter()
+        optbench = Path(sys.executable).with_name("optbench")
+        command = [str(optbench), "surface", "study=gallery", f"out={root}"]
+        subprocess.run(command, check=True, capture_output=True)
+        return time.perf_counter() - start
+
+
+def run(work: Callable[..., Any], *arguments: Any) -> None:
+    """Call something and forget what it returns, which a race would take for seconds."""
+    work(*arguments)
