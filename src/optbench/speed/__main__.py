@@ -15,6 +15,8 @@ BENCHMARKS = {
     "epoch": ("optbench.speed.training", "epoch"),
     "study": ("optbench.speed.study", "seven"),
     "optimizers": ("optbench.speed.optimizers", "steps"),
+    "surfaces": ("optbench.speed.surfaces", "paths"),
+    "gallery": ("optbench.speed.surfaces", "gallery"),
 }
 """What yields rows: functions that take the number of rounds."""
 
