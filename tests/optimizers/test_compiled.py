@@ -48,7 +48,7 @@ def test_a_rule_is_what_numbers_say_and_one_graph_over_elements(name, other):
         values = alone(t, *(h[k] for k in rule.changing), *(s[k] for k in rule.numbers))
         assert all(not isinstance(value, torch.Tensor) for value in values)
         numbers = [torch.tensor(float(value), dtype=torch.float64) for value in values[:count]]
-        rest(len(p), *numbers, g, p, *(s[k] for k in rule.vectors))
+        rest(g, len(p), *numbers, p, *(s[k] for k in rule.vectors))
         s.update(zip(rule.numbers, values[count:], strict=True))
     torch.testing.assert_close([p, s], [q, r], rtol=1e-12, atol=1e-14)
 

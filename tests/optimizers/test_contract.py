@@ -12,6 +12,7 @@ from typing import Annotated, Literal, get_args, get_origin
 import pytest
 import torch
 from tasks import CONFIGS, ELEMENTWISE, Task, quadratic, run, with_rate
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from optbench import optimizers
 from optbench.checks import Interval, UserError
@@ -191,6 +192,37 @@ def test_steps_alike_with_a_closure_and_without(name):
             return
         assert_bits(optimizer.step(task.objective), loss)
     assert_bits(task.weights(), other.weights())
+
+
+@every
+def test_runs_what_is_hooked_to_a_step(name):
+    task, seen = Task(), []
+    optimizer = task.make(name)
+    own = type(optimizer).__name__
+
+    def note(what):
+        return lambda stepped, *_: seen.append(what) if type(stepped).__name__ == own else None
+
+    run(task, optimizer, 1)
+    handles = [
+        optimizer.register_step_pre_hook(note("before")),
+        optimizer.register_step_post_hook(note("after")),
+        register_optimizer_step_post_hook(note("after any")),
+    ]
+    run(task, optimizer, 1)
+    for handle in handles:
+        handle.remove()
+    run(task, optimizer, 1)
+    assert seen == ["before", "after", "after any"]
+
+
+def test_shows_up_in_a_profile():
+    task = Task()
+    optimizer = task.make("SGD")
+    run(task, optimizer, 1)
+    with torch.profiler.profile() as profile:
+        run(task, optimizer, 1)
+    assert "Optimizer.step#SGD.step" in [event.key for event in profile.key_averages()]
 
 
 @every

@@ -6,14 +6,18 @@ else that torch, Lightning and a user expect of a `torch.optim.Optimizer` is her
 
 import inspect
 import itertools
+import math
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, wraps
 from typing import Any, ClassVar, get_origin, get_type_hints, overload
 
 import torch
 from torch import Tensor
+from torch.autograd import profiler
+from torch.optim import optimizer as torch_optimizer
 
 from optbench.checks import UserError, check, describe, nearest
 from optbench.optimizers import compiled
@@ -217,10 +221,11 @@ class Pack(Block):
     Its memory is kept: to concatenate anew at each step would cost more than all arithmetic.
     """
 
-    def __init__(self, params: list[Tensor], t: int) -> None:
-        super().__init__(params, t)
-        self.flat = self.gather(params), self.gather(params)
-        self.views = [[part for _, part in self.scatter(flat)] for flat in self.flat]
+    @cached_property
+    def memory(self) -> list[tuple[Tensor, list[Tensor]]]:
+        """Two flat vectors, each with its parts in the parameters' shapes: for gradients and for parameters."""
+        flats = self.gather(self.params), self.gather(self.params)
+        return [(flat, [part for _, part in self.scatter(flat)]) for flat in flats]
 
     def gather(self, tensors: list[Tensor]) -> Tensor:
         return torch.cat([x.flatten() for x in tensors])
@@ -236,11 +241,28 @@ class Pack(Block):
         return self._load(1, self.params)
 
     def store(self) -> None:
-        torch._foreach_copy_(self.params, self.views[1])
+        torch._foreach_copy_(self.params, self.memory[1][1])
 
     def _load(self, i: int, tensors: list[Tensor]) -> Tensor:
-        torch._foreach_copy_(self.views[i], tensors)
-        return self.flat[i]
+        flat, parts = self.memory[i]
+        torch._foreach_copy_(parts, tensors)
+        return flat
+
+
+def direct(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a step that takes torch's way only where something is hooked to it or profiled: that way costs 10 us."""
+    plain = step.__wrapped__  # type: ignore[attr-defined]
+
+    @wraps(step)
+    def run(self: "Optimizer", closure: Closure | None = None) -> Any:
+        hooks = self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks
+        everywhere = torch_optimizer._global_optimizer_pre_hooks or torch_optimizer._global_optimizer_post_hooks
+        if hooks or everywhere or profiler._is_profiler_enabled:
+            return step(self, closure)
+        return plain(self, closure)
+
+    run.direct = True  # type: ignore[attr-defined]
+    return run
 
 
 class Optimizer(torch.optim.Optimizer):
@@ -404,22 +426,30 @@ class Optimizer(torch.optim.Optimizer):
 
     def _launch(self, block: Block, group: Hyper) -> bool:
         """Move a block by the compiled rule and return True, unless that cannot be, or not in this step."""
-        p = block.point()
         if block.launch is None or not block.launch.fits(group):
-            block.launch = None
-            if not p.is_contiguous() or not compiled.steady(type(self), block.state, block.t, group):
-                return False
-            try:
-                block.launch = compiled.Launch(type(self), p, block.state, group)
-            except Exception as error:  # of a compiler's making
-                self._refuse_compile(" ".join(str(error).split())[:200])
-                return False
-        block.launch(block.gradient(), p, block.state, block.t, group)
+            block.launch = self._bind(block, group)
+        if block.launch is None:
+            return False
+        block.launch(block.state, block.t, group)
         return True
+
+    def _bind(self, block: Block, group: Hyper) -> compiled.Launch | None:
+        contiguous = all(p.is_contiguous() for p in block.params)
+        if not contiguous or not compiled.steady(type(self), block.state, block.t, group):
+            return None
+        for k, x in block.state.items():
+            block.state[k] = x.clone(memory_format=torch.contiguous_format) if isinstance(x, Tensor) else x
+        parts = {k: [part for _, part in block.scatter(x)] for k, x in block.state.items() if isinstance(x, Tensor)}
+        try:
+            return compiled.Launch(type(self), block.params, parts, block.state, group)
+        except Exception as error:  # of a compiler's making
+            self._refuse_compile(" ".join(str(error).split())[:200])
+            return None
 
     def _refuse_compile(self, reason: str) -> None:
         warnings.warn(f"{type(self).__name__}: steps without compile=true: {reason}", stacklevel=2)
         self.compile = False
+        self._packed = []  # to pack anew
 
     def _active(self) -> list[tuple[Block, Hyper]]:
         """Return the blocks of the parameters that have a gradient, packed anew only where that set has changed."""
@@ -439,13 +469,13 @@ class Optimizer(torch.optim.Optimizer):
 
     def _pack(self, params: list[Tensor]) -> list[Block]:
         blocks, packs = [], defaultdict(list)
-        apart = self.whole_tensor or self.compile or type(self).init is Optimizer.init  # one kernel needs no pack
+        largest = math.inf if self.compile else PACK if type(self).init is not Optimizer.init else 0
         for p in params:
             s = self._state[p]
             if "gradient_point" in s:
                 raise UserError(f"{type(self).__name__}: the parameters are at the iterate; call train() before step()")
             t, numbers = s.get("step", 0), tuple(v for v in s.values() if not isinstance(v, Tensor))
-            if apart or p.numel() > PACK:
+            if self.whole_tensor or p.numel() > largest:
                 blocks += [Block([p], t, span) for span in self._spans(p)]
             else:
                 packs[p.dtype, p.device, t, numbers].append(p)
@@ -459,7 +489,7 @@ class Optimizer(torch.optim.Optimizer):
         return blocks
 
     def _spans(self, p: Tensor) -> list[slice | None]:
-        if self.whole_tensor or self.compile or p.numel() <= SLICE or p.device.type != "cpu" or not p.is_contiguous():
+        if self.whole_tensor or p.numel() <= SLICE or p.device.type != "cpu" or not p.is_contiguous():
             return [None]
         return [slice(a, min(a + SLICE, p.numel())) for a in range(0, p.numel(), SLICE)]
 
@@ -494,6 +524,12 @@ class Optimizer(torch.optim.Optimizer):
     def state(self, value: Mapping[Tensor, State]) -> None:
         self._blocks, self._packed = [], []
         self._state = defaultdict(dict, value)
+
+    def _patch_step_function(self) -> None:
+        super()._patch_step_function()
+        cls = type(self)
+        if not hasattr(cls.step, "direct"):
+            cls.step = direct(cls.step)  # type: ignore[method-assign]
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle or a deep copy keeps."""

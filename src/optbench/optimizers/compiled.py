@@ -85,41 +85,54 @@ class Rule:
 
 
 class Launch:
-    """The compiled rule, bound to the state of one block.
+    """The compiled rule, bound to parameters and their state.
 
     Args:
         cls: The optimizer.
-        p: The block's parameters, contiguous.
-        state: The block's state; its tensors are replaced by copies, which the kernel changes in place.
-        h: The hyperparameters, `params` not among them.
+        params: Parameters that share type, device, step and hyperparameters; contiguous, as is their state.
+        vectors: The state of each by name, which the kernel changes in place.
+        state: The names in their order, and the state that is a number, which the parameters share.
+        h: The hyperparameters.
 
     Raises:
         Exception: Whatever torch.compile has to say where it cannot.
     """
 
-    def __init__(self, cls: "type[Optimizer]", p: Tensor, state: "State", h: Mapping[str, Any]) -> None:
-        rule = Rule.of(cls, p, state, h)
-        self.constants, self.changing, self.numbers = dict(rule.constants), rule.changing, rule.numbers
+    def __init__(
+        self,
+        cls: "type[Optimizer]",
+        params: list[Tensor],
+        vectors: Mapping[str, list[Tensor]],
+        state: "State",
+        h: Mapping[str, Any],
+    ) -> None:
+        rule = Rule.of(cls, params[0], state, h)
+        self.names, self.values = [k for k, _ in rule.constants], [v for _, v in rule.constants]
+        self.params, self.changing, self.numbers = params, rule.changing, rule.numbers
         self.compute, self.kernel, self.count = build(rule, torch.get_num_threads())
-        for k in rule.vectors:
-            state[k] = state[k].clone(memory_format=torch.contiguous_format)
-        self.memory = torch.empty(self.count, dtype=wide(p.dtype), device=p.device)
-        self.host = self.memory.numpy() if p.device.type == "cpu" else None
-        self.views, self.vectors = self.memory.unbind(), [state[k].view(-1) for k in rule.vectors]
+        self.memory = torch.empty(self.count, dtype=wide(rule.dtype), device=rule.device)
+        self.host = self.memory.numpy() if rule.device.type == "cpu" else None
+        self.pointers = [p.data_ptr() for p in params]
+        known = self.memory.unbind()
+        self.fixed = [
+            [p.numel(), *known, p.detach().view(-1), *(vectors[k][i].view(-1) for k in rule.vectors)]
+            for i, p in enumerate(params)
+        ]
 
     def fits(self, h: Mapping[str, Any]) -> bool:
-        """Return whether the hyperparameters that the kernel is compiled for are still the same."""
-        return all(h[k] == v for k, v in self.constants.items())
+        """Return whether memory and hyperparameters are still those that the kernel is bound to."""
+        return [h[k] for k in self.names] == self.values and [p.data_ptr() for p in self.params] == self.pointers
 
-    def __call__(self, g: Tensor, p: Tensor, state: "State", t: int, h: Mapping[str, Any]) -> None:
-        """Move p and the state in place."""
+    def __call__(self, state: "State", t: int, h: Mapping[str, Any]) -> None:
+        """Move the parameters and their state in place."""
         values = self.compute(t, *[h[k] for k in self.changing], *[state[k] for k in self.numbers])
         if self.host is None:
             self.memory.copy_(torch.tensor(values[: self.count], dtype=self.memory.dtype))
         else:
             self.host[:] = values[: self.count]
-        self.kernel([p.numel(), *self.views, g.reshape(-1), p.view(-1), *self.vectors])
-        torch.autograd.graph.increment_version(p)
+        for p, fixed in zip(self.params, self.fixed, strict=True):
+            self.kernel([p.grad.contiguous(), *fixed])  # type: ignore[union-attr]  # it sees memory, not shapes
+        torch.autograd.graph.increment_version(self.params)
         if self.numbers:
             state.update(zip(self.numbers, values[self.count :], strict=True))
 
@@ -142,8 +155,8 @@ def build(rule: Rule, threads: int) -> tuple[Callable[..., tuple[Any, ...]], Cal
 
     Returns:
         A function of the step, the changing hyperparameters and the numbers, which returns what the kernel needs to
-        know, and then the next numbers; the kernel, a function of a list: the number of elements, what it needs to know
-        as tensors without dimensions, gradient, parameters, vectors; and how much it needs to know.
+        know, and then the next numbers; the kernel, a function of a list: gradient, number of elements, what it needs
+        to know as tensors without dimensions, parameters, vectors; and how much it needs to know.
     """
     from torch._functorch import config as functorch
     from torch._inductor import compile_fx, config
@@ -158,14 +171,14 @@ def build(rule: Rule, threads: int) -> tuple[Callable[..., tuple[Any, ...]], Cal
     settings = config.patch({"size_asserts": False, "cpp.threads": threads})
     with torch.no_grad(), settings, functorch.patch(enable_autograd_cache=False):
         compile_fx.compile_fx(rest, inputs, inner_compile=inner)
-    return alone.forward, made[0].current_callable, sum(1 for x in inputs[1:] if not x.dim())
+    return alone.forward, made[0].current_callable, len(inputs) - 3 - len(rule.vectors)
 
 
 def split(graph: Graph) -> tuple[GraphModule, GraphModule, list[Any]]:
     """Return what a graph computes from numbers alone, the rest, and example inputs of the rest.
 
-    The rest takes the number of elements, the numbers that it needs and the graph's vectors; the first returns these
-    numbers, and then what the graph returns.
+    The rest takes the graph's first vector, the number of elements, the numbers that it needs and the other vectors;
+    the first returns these numbers, and then what the graph returns.
     """
     *nodes, output = graph.nodes
     value = {node: node.meta.get("example_value", node.meta.get("val")) for node in nodes}
@@ -176,13 +189,14 @@ def split(graph: Graph) -> tuple[GraphModule, GraphModule, list[Any]]:
     for node in scalars:
         left[node] = alone.node_copy(node, left.__getitem__)
     alone.output(tuple(left.get(x, x) for x in (*crossing, *pytree.tree_leaves(output.args))))
+    first, *others = [value[x] for x in vectors if x.op == "placeholder"]
+    right = {vectors[0]: rest.node_copy(vectors[0])}
     rest.placeholder("count")
-    right = {x: rest.placeholder(x.name) for x in crossing}
-    for node in vectors:
+    right |= {x: rest.placeholder(x.name) for x in crossing}
+    for node in vectors[1:]:
         right[node] = rest.node_copy(node, right.__getitem__)
     rest.output(())
-    tensors = [value[x] for x in vectors if x.op == "placeholder"]
-    inputs = [tensors[0].shape[0], *([value[scalars[0]]] * len(crossing)), *tensors]
+    inputs = [first, first.shape[0], *([value[scalars[0]]] * len(crossing)), *others]
     return GraphModule({}, alone), GraphModule({}, rest), inputs
 
 
