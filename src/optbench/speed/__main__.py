@@ -15,6 +15,7 @@ BENCHMARKS = {
     "epoch": ("optbench.speed.training", "epoch"),
     "study": ("optbench.speed.study", "seven"),
     "optimizers": ("optbench.speed.optimizers", "steps"),
+    "sweep": ("optbench.speed.replicas", "sweep"),
     "surfaces": ("optbench.speed.surfaces", "paths"),
     "gallery": ("optbench.speed.surfaces", "gallery"),
 }
