@@ -2,6 +2,8 @@
 
 import argparse
 import importlib
+import inspect
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -15,11 +17,12 @@ BENCHMARKS = {
     "epoch": ("optbench.speed.training", "epoch"),
     "study": ("optbench.speed.study", "seven"),
     "optimizers": ("optbench.speed.optimizers", "steps"),
+    "start": ("optbench.speed.start", "commands"),
     "sweep": ("optbench.speed.replicas", "sweep"),
     "surfaces": ("optbench.speed.surfaces", "paths"),
     "gallery": ("optbench.speed.surfaces", "gallery"),
 }
-"""What yields rows: functions that take the number of rounds."""
+"""What yields rows: functions that take the number of rounds, and some of them also whether to be short."""
 
 
 def main() -> None:
@@ -27,6 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/speed", description=main.__doc__)
     parser.add_argument("benchmarks", nargs="*", help=f"some of {', '.join(BENCHMARKS)}; all if none is given")
     parser.add_argument("--rounds", type=int, default=7, help="repeats of each contender; medians are shown")
+    parser.add_argument("--short", action="store_true", help="one round, and few rules: whether all is in order")
     parser.add_argument("--out", type=Path, default=Path("results/reference/speed.csv"))
     given = parser.parse_args()
     unknown = [name for name in given.benchmarks if name not in BENCHMARKS]
@@ -42,21 +46,28 @@ def main() -> None:
     rows = []
     for name in given.benchmarks or BENCHMARKS:
         module, function = BENCHMARKS[name]
-        rows += getattr(importlib.import_module(module), function)(rounds=given.rounds)
+        rows_of = getattr(importlib.import_module(module), function)
+        options = {"short": True} if given.short and "short" in inspect.signature(rows_of).parameters else {}
+        rows += rows_of(rounds=1 if given.short else given.rounds, **options)
     machine = records.provenance()["machine"]
     frame = pd.DataFrame(rows).assign(machine=f"{machine['cpu']}, {machine['cores']} cores")
     given.out.parent.mkdir(parents=True, exist_ok=True)
     records.write(given.out, frame.to_csv(index=False, float_format="%.4g"))
-    table = Table("what", "time", "against", "time", "ratio", "aim", title=frame["machine"][0])
+    table = Table("what", "time", "against", "time", "ratio", "quartiles", "aim", title=frame["machine"][0])
     for row in rows:
-        times = (
-            f"{row[k] * 1e6:,.0f} us" if row[k] < 0.1 else f"{row[k]:.2f} s" for k in ("seconds", "seconds_against")
-        )
-        ours, theirs = times
-        table.add_row(row["what"], ours, row["against"], theirs, f"{row['ratio']:.3f}", f"{row['target']:g}")
+        quartiles = f"{row['low']:.2f} to {row['high']:.2f}" if "low" in row else ""
+        aim = "" if math.isnan(row["target"]) else f"{row['target']:.3g}"
+        ours, theirs = written(row["seconds"]), written(row["seconds_against"])
+        table.add_row(row["what"], ours, row["against"], theirs, f"{row['ratio']:.3f}", quartiles, aim)
     console = Console()
+    console.width = max(console.width, 0 if console.is_terminal else 160)
     console.print(table)
     console.print(given.out)
+
+
+def written(seconds: float) -> str:
+    """Return a time as the table has it."""
+    return f"{seconds * 1e6:,.0f} us" if seconds < 0.1 else f"{seconds:.2f} s"
 
 
 if __name__ == "__main__":

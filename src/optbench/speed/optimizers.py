@@ -1,18 +1,27 @@
-"""A step of each element-wise optimizer, against torch.optim's implementations of the same rule."""
+"""A step of each element-wise optimizer, as it is and compiled, against torch.optim and a plain copy."""
 
 import inspect
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import torch
+from torch import nn
 
 from optbench.optimizers import CLASSES, Optimizer
-from optbench.optimizers.base import Hyper
-from optbench.speed.race import race
+from optbench.speed.race import Time, race
 from optbench.speed.training import Row, row
 
-SHAPES = (128, 784), (128,), (10, 128), (10,)
+SIZES = {
+    101_770: ((128, 784), (128,), (10, 128), (10,)),
+    1_048_576: ((2**20,),),
+    8_400_000: ((8_400_000,),),
+}
+"""Shapes of the parameters, by their elements in all; the first is 784-128-10."""
+COUNTS = {101_770: 50, 1_048_576: 8, 8_400_000: 2}
+"""Steps a round."""
+SHORT = ("SGD", "NAdam")
 NAMESAKES = ("Adagrad", "RMSprop", "Adadelta", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "Rprop")
 SAME: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "SGD": partial(torch.optim.SGD, lr=0.01),
@@ -22,43 +31,90 @@ SAME: dict[str, Callable[..., torch.optim.Optimizer]] = {
     **{name: getattr(torch.optim, name) for name in NAMESAKES},
 }
 """Torch's name for a rule of ours."""
+FUSED = ("SGD", "Momentum", "NAG", "Adagrad", "Adam", "AdamW", "AMSGrad")
+"""Rules that torch has written by hand for a CPU."""
 
 
-def steps(rounds: int = 7, count: int = 100) -> Iterator[Row]:
-    """Yield a step at 784-128-10, 101,770 parameters in four tensors, for every rule that steps without a closure.
-
-    A rule that torch has not is shown against torch's Adam, without an aim.
+def steps(rounds: int = 7, short: bool = False) -> Iterator[Row]:
+    """Yield the steps of every rule that is element-wise, at three sizes.
 
     Args:
         rounds: Repeats.
-        count: Steps a repeat.
+        short: Whether only some rules are to show that all is in order.
     """
-    for name in sorted(CLASSES, key=lambda name: name not in SAME):
-        if CLASSES[name].whole_tensor or inspect.unwrap(CLASSES[name].step) is not inspect.unwrap(Optimizer.step):
-            continue
-        same = SAME.get(name, torch.optim.Adam)
-        hyper: Hyper = {"total_steps": 10**6} if "total_steps" in CLASSES[name].hyper else {}
-        contenders = {"ours": CLASSES[name](parameters(), **hyper), "loop": same(parameters(), foreach=False)}
-        if name in SAME:
-            contenders["foreach"] = same(parameters(), foreach=True)
-        times = race({k: partial(repeat, optimizer, count) for k, optimizer in contenders.items()}, rounds)
-        target = math.nan if name not in SAME else 1.5 if name in ("SGD", "Momentum", "NAG") else 1.0
-        for way in list(contenders)[1:]:
-            against = f"torch.optim, {way}" if name in SAME else "torch.optim's Adam, loop"
-            what, seconds = f"optimizer step, {name}", times["ours"].median / count
-            yield row(what, seconds, against, times[way].median / count, target)
+    for name, elements in ((name, elements) for name in rules() for elements in SIZES):
+        if name in SHORT or not short:
+            yield from compare(name, elements, rounds)
 
 
-def parameters() -> list[torch.nn.Parameter]:
-    """Return the parameters of the network, each with a gradient."""
+def rules() -> list[str]:
+    """Return the names of the element-wise rules, those that torch has first."""
+    names = [name for name, cls in CLASSES.items() if not cls.whole_tensor and cls.stackable(hyper(cls))]
+    return sorted(names, key=lambda name: name not in SAME)
+
+
+def compare(name: str, elements: int, rounds: int) -> Iterator[Row]:
+    """Yield what a step of a rule takes.
+
+    Args:
+        name: The rule.
+        elements: Of all parameters.
+        rounds: Repeats.
+    """
+    cls, count = CLASSES[name], COUNTS[elements]
+    eager, compiled = (cls(parameters(elements), compile=compile, **hyper(cls)) for compile in (False, True))
+    contenders: dict[str, Callable[[], None]] = {
+        "eager": partial(repeat, eager.step, count),
+        "compiled": partial(repeat, compiled.step, count),
+    }
+    ways = {"loop": {"foreach": False}, "foreach": {"foreach": True}, "fused": {"fused": True}}
+    for way, chosen in ways.items():
+        if name in (FUSED if way == "fused" else SAME):
+            contenders[way] = partial(repeat, SAME[name](parameters(elements), **chosen).step, count)
+    compiled.step()
+    state = sum(x.numel() for s in compiled.state.values() for x in s.values() if isinstance(x, torch.Tensor))
+    moved = torch.empty(2, (3 * elements + 2 * state) // 2)  # reads gradients, reads and writes parameters and state
+    contenders["copy"] = partial(repeat, partial(moved[0].copy_, moved[1]), count)
+    times = race(contenders, rounds)
+    small, large = (elements == size for size in (min(SIZES), max(SIZES)))
+    what = f"{name}, {elements:,} parameters"
+    if name in SAME:
+        best = min("loop", "foreach", key=lambda way: times[way].median)
+        lenient = name in ("SGD", "Momentum", "NAG")
+        target = (1.2 if lenient else 0.9) if small else 1.1 if large else math.nan
+        yield line(what, times["eager"], f"torch's {best}, its faster", times[best], count, target)
+    if name in FUSED:
+        target = 0.7 if small else 1.6 if large else math.nan
+        yield line(f"{what}, compiled", times["compiled"], "torch's fused", times["fused"], count, target)
+    target = 1 / 3 if large and name not in ("SGD", "Adagrad", "Adam", "AdamW") else math.nan
+    yield line(f"{what}, compiled", times["compiled"], "eager", times["eager"], count, target)
+    target = 2 if large else math.nan
+    yield line(f"{what}, compiled", times["compiled"], "a copy of as many bytes", times["copy"], count, target)
+
+
+def line(what: str, ours: Time, against: str, theirs: Time, count: int, target: float) -> Row:
+    """Return a row with the quartiles of the ratio."""
+    ratio = ours.over(theirs)
+    low, high = ratio.quartiles
+    plain = row(what, ours.median / count, against, theirs.median / count, target)
+    return plain | {"ratio": ratio.median, "low": low, "high": high}
+
+
+def hyper(cls: type[Optimizer]) -> dict[str, Any]:
+    """Return the hyperparameters that a rule cannot do without, and its defaults."""
+    return {name: 10**6 if value is inspect.Parameter.empty else value for name, value in cls.hyper.items()}
+
+
+def parameters(elements: int = min(SIZES)) -> list[nn.Parameter]:
+    """Return parameters of so many elements, each with a gradient."""
     torch.manual_seed(0)
-    params = [torch.nn.Parameter(0.05 * torch.randn(shape)) for shape in SHAPES]
+    params = [nn.Parameter(0.05 * torch.randn(shape)) for shape in SIZES[elements]]
     for p in params:
         p.grad = 0.01 * torch.randn_like(p)
     return params
 
 
-def repeat(optimizer: torch.optim.Optimizer, count: int) -> None:
+def repeat(step: Callable[[], Any], count: int) -> None:
     """Take some steps with the same gradients."""
     for _ in range(count):
-        optimizer.step()
+        step()

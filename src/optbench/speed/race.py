@@ -8,11 +8,29 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Time:
-    """Seconds of one contender: the median over the rounds, and the quartiles around it."""
+    """Seconds of one contender, round by round, or how they compare with another's.
 
-    median: float
-    low: float
-    high: float
+    Attributes:
+        rounds: The values.
+    """
+
+    rounds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """The median over the rounds."""
+        return statistics.median(self.rounds)
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """What a quarter of the rounds lies below, and what a quarter lies above."""
+        many = self.rounds if len(self.rounds) > 1 else 2 * self.rounds
+        low, _, high = statistics.quantiles(many, n=4, method="inclusive")
+        return low, high
+
+    def over(self, other: "Time") -> "Time":
+        """Return the ratios to another contender of the same race."""
+        return Time(tuple(a / b for a, b in zip(self.rounds, other.rounds, strict=True)))
 
 
 def race(contenders: Mapping[str, Callable[[], float | None]], rounds: int) -> dict[str, Time]:
@@ -30,8 +48,4 @@ def race(contenders: Mapping[str, Callable[[], float | None]], rounds: int) -> d
             elapsed = time.perf_counter() - start if own is None else own
             if i:
                 seconds[name].append(elapsed)
-    times = {}
-    for name, values in seconds.items():
-        low, median, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
-        times[name] = Time(median, low, high)
-    return times
+    return {name: Time(tuple(values)) for name, values in seconds.items()}
