@@ -227,6 +227,8 @@ def test_help_says_how_it_is_used(main, capsys):
 
 
 def test_terrain_refuses_what_it_cannot_show():
+    with pytest.raises(UserError, match=r"formats=\['gif'\]"):
+        terrain_command.main(["surface=bowl", "formats=[gif]"])
     with pytest.raises(UserError, match="matrix_factorization has 105 parameters"):
         terrain_command.main(["surface=matrix_factorization", "steps=1", "optimizers=[{name:sgd,lr:0.1}]"])
     with pytest.raises(UserError, match="run=nowhere is not the directory of a run"):

@@ -137,9 +137,7 @@ def make(request: Request, config: dict[str, Any]) -> tuple[list[Scene], list[Pa
         UserError: Anything in the config is wrong, and nothing has been written; or the files cannot be written.
     """
     check("surface", "colours", config["colours"], Colours | None)
-    formats = check("surface", "formats", config["formats"], tuple[Literal["png", "svg", "pdf"], ...])
-    if not formats:
-        raise UserError("formats=[] names none; give png, svg or pdf")
+    kinds = formats(config)
     kind = check("surface", "animate", config["animate"], Literal["gif", "mp4"] | None)
     scenes = [compute(setting, request.folders) for setting in describe(request, config)]
     surface.check_panels(scenes)
@@ -150,11 +148,19 @@ def make(request: Request, config: dict[str, Any]) -> tuple[list[Scene], list[Pa
         with style.context():
             for scene in scenes:
                 path = Path(config["out"]) / scene.name
-                files += style.save(surface.draw(scene), path, formats, config["colours"])
+                files += style.save(surface.draw(scene), path, kinds, config["colours"])
                 files += [surface.animate(scene, path, kind)] if kind else []
     except OSError as error:
         raise UserError(f"out={config['out']} cannot be written: {error.strerror}; choose another") from None
     return scenes, files
+
+
+def formats(config: dict[str, Any]) -> tuple[str, ...]:
+    """Return the extensions that figures are to have, checked."""
+    found: tuple[str, ...] = check("surface", "formats", config["formats"], tuple[Literal["png", "svg", "pdf"], ...])
+    if not found:
+        raise UserError("formats=[] names none; give png, svg or pdf")
+    return found
 
 
 def describe(request: Request, config: dict[str, Any]) -> list[Setting]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from optbench import records
 from optbench.checks import UserError
 from optbench.plots import style, surface_terrain
-from optbench.surfaces.command import Request, describe
+from optbench.surfaces.command import Request, describe, formats
 from optbench.surfaces.scene import Scene, compute
 from optbench.surfaces.terrain import Terrain, along, critical_points
 
@@ -48,6 +48,7 @@ def main(arguments: list[str]) -> None:
         return
     request = Request.of(arguments)
     config = request.config()
+    kinds = formats(config)
     scenes = [compute(setting, request.folders) for setting in describe(request, config)]
     for scene in scenes:
         if scene.surface.size > 2:
@@ -64,7 +65,7 @@ def main(arguments: list[str]) -> None:
             console.print(f"and {len(critical) - 40} more")
         console.print(ground(scene, terrains))
         with style.context():
-            files = style.save(surface_terrain.draw(scene, critical, terrains), out / scene.name, config["formats"])
+            files = style.save(surface_terrain.draw(scene, critical, terrains), out / scene.name, kinds)
         console.print(f"written: {', '.join(map(str, files))}", soft_wrap=True)
 
 
