@@ -28,7 +28,7 @@ def gallery(request: Request, console: Console) -> None:
     rest = tuple(text for text in request.overrides if text.split("=")[0] not in OWN)
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__])  # torch and matplotlib are imported once for all processes
-    with Progress(console=console) as progress, ProcessPoolExecutor(processes, context) as pool:
+    with Progress(console=console, transient=True) as progress, ProcessPoolExecutor(processes, context) as pool:
         jobs = []
         for study in request.studies:
             if study != "gallery":
@@ -66,8 +66,8 @@ def draw(request: Request, config: dict[str, Any]) -> Drawn:
 
 def contents(figures: list[Drawn], out: Path) -> str:
     """Return the index in Markdown."""
-    lines = ["# Gallery", "", "Every figure here, and the page to explore them, made again by one command:", ""]
-    lines += ["    optbench surface study=gallery", ""]
+    page = "[explore.html](explore.html) turns the surfaces, hides optimizers and walks through the steps."
+    lines = ["# Gallery", "", page, "", "Made again by one command:", "", "    optbench surface study=gallery", ""]
     for study, drawn in groupby(figures, attrgetter("study")):
         lines += [f"## {study}", "", f"    optbench surface study={study}", ""]
         for one in drawn:

@@ -40,7 +40,8 @@ def least_squares(
     rest = (targets - basis @ aim).square().sum()
 
     def f(w: Tensor) -> Tensor:
-        return ((w @ root.mT - aim).square().sum(-1) + rest) / (2 * len(features))
+        loss: Tensor = ((w @ root.mT - aim).square().sum(-1) + rest) / (2 * len(features))
+        return loss
 
     def parts(w: Tensor, index: Tensor) -> Tensor:
         return (w @ features[index].mT - targets[index]).square().mean(-1) / 2
