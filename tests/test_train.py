@@ -43,6 +43,7 @@ def test_a_run_leaves_its_record(run, capsys):
         "dampening": 0.0,
         "weight_decay": 0.0,
         "form": "sum",
+        "compile": False,
         "search": result.config["optimizer"]["search"],
     }
     metrics = result.metrics

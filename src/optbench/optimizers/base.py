@@ -315,6 +315,7 @@ class Optimizer(torch.optim.Optimizer):
             delattr(cls, name)  # a value belongs to a group; the class attribute would be read by mistake
         P = inspect.Parameter
         rest = [P(k, P.KEYWORD_ONLY, default=v, annotation=cls.kinds[k]) for k, v in cls.hyper.items()]
+        rest.append(P("compile", P.KEYWORD_ONLY, default=False, annotation=bool))
         cls.__signature__ = inspect.Signature([P("params", P.POSITIONAL_OR_KEYWORD), *rest])  # type: ignore[attr-defined]
         lines = [
             f"    {name}: {describe(cls.kinds[name])}, " + ("required" if v is P.empty else f"default {v!r}") + "."
