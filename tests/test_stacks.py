@@ -5,8 +5,8 @@ from itertools import product
 import pytest
 from omegaconf import OmegaConf
 
-from optbench import optimizers
-from optbench.stacks import FEWEST, cut, likeness, plan
+from optbench import optimizers, stacks
+from optbench.stacks import cut, likeness, plan
 
 
 def cell(optimizer="Adam", seed=0, replicas="auto", **overrides):
@@ -61,15 +61,30 @@ def test_all_else_may_not(key, value):
 
 
 def test_what_trains_alone_and_why():
-    cells = [cell(optimizer=name, seed=seed) for name in ("SGD", "Prodigy", "Shampoo") for seed in range(FEWEST)]
+    cells = [cell(optimizer=name, seed=seed) for name in ("SGD", "Prodigy", "Shampoo") for seed in range(4)]
     cells += [cell(optimizer="Lion"), cell(replicas="off"), cell(optimizer="SGD", model__hidden=[2**20])]
     batches, line = plan(cells, 1)
-    assert sizes(batches) == [FEWEST] + [1] * (2 * FEWEST + 3)
+    assert sizes(batches) == [4] + [1] * 11
     assert line == (
-        f"stacked: 1 x {FEWEST} SGD; one by one: {FEWEST} Prodigy (cannot be stacked), {FEWEST} Shampoo (cannot be "
-        "stacked), 1 Lion (too few alike), 1 SGD (too large to gain)"
+        "stacked: 1 x 4 SGD; one by one: 4 Prodigy (cannot be stacked), 4 Shampoo (cannot be stacked), "
+        "1 Lion (too few alike), 1 SGD (too large to gain)"
     )
     assert plan([cell(replicas="off")], 2) == ([[0]], "")
+
+
+@pytest.mark.parametrize(("hidden", "fewest"), [(4, 4), (2**13, 4), (2**14, 8)])
+def test_larger_networks_pay_in_larger_stacks(hidden, fewest):
+    for number, stacked in ((fewest - 1, []), (fewest, [fewest])):
+        batches, _ = plan([cell(seed=seed, model__hidden=[hidden]) for seed in range(number)], 1)
+        assert [size for size in sizes(batches) if size > 1] == stacked
+
+
+def test_a_stack_keeps_within_memory(monkeypatch):
+    cells = [cell(seed=seed) for seed in range(20)]
+    assert sizes(plan(cells, 1)[0]) == [20] and stacks.room(cells[0], 2) == stacks.room(cells[0], 1) // 2
+    while stacks.room(cells[0], 1) >= 20:
+        monkeypatch.setattr(stacks, "TENSORS", 2 * stacks.TENSORS)  # as if a replica took more memory
+    assert 1 < max(sizes(plan(cells, 1)[0])) <= stacks.room(cells[0], 1)
 
 
 def test_a_given_size_is_the_largest():

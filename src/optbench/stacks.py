@@ -1,6 +1,7 @@
 """Which cells of a sweep train together as one stack."""
 
 import json
+import math
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,12 +15,13 @@ from optbench import run
 from optbench.data.chunks import CHUNK
 from optbench.replicas import Network
 
-FEWEST, PARAMETERS = 4, 2**20
-"""When a stack pays on a CPU: from 4 replicas on, and up to a million parameters.
+FEWEST = {2**15: 4, 2**20: 8}
+"""When a stack pays on a CPU: from how many replicas on, for networks of up to so many parameters.
 
-A step of a replica, in units of a step alone, takes 0.8 to 1.0 with 2 replicas, 0.7 to 0.8 with 3, 0.5 to 0.8 with 4
-and 0.25 to 0.7 with 16, measured with Adam and SGD, one thread, hidden 20 to 1024; and 0.9 to 1.0 at 3.7 million
-parameters, where both wait for memory. What 3 gain is lost again where so few stacks spread unevenly over processes.
+A step of a replica, in units of a step alone, with Adam on one thread: at 16,000 parameters 0.9 to 1.0 with 2 replicas,
+0.6 with 4, 0.45 with 8 and 0.3 with 32; at 102,000 it is 1.0 with 4, 0.85 with 8 and 0.8 from 16 on; at 407,000 0.8 to
+0.9 throughout; at 3.7 million 0.9 to 1.0, where both wait for memory. A gain below a tenth is lost where so few stacks
+spread unevenly over the processes.
 """
 
 TENSORS = 12
@@ -43,7 +45,7 @@ def plan(configs: Sequence[DictConfig], processes: int) -> tuple[list[list[int]]
         auto, reason = config.replicas == "auto", obstacle(config)
         largest = min(-(-len(configs) // processes), room(config, processes)) if auto else config.replicas
         for stack in [cells] if reason else cut(cells, configs, largest):
-            if reason or len(stack) < (FEWEST if auto else 2):
+            if reason or len(stack) < (fewest(config) if auto else 2):
                 alone |= dict.fromkeys(stack, reason or "too few alike")
             else:
                 stacks.append(stack)
@@ -72,9 +74,16 @@ def obstacle(config: DictConfig) -> str | None:
         return "on several devices"
     if not Network.takes(instantiate(config.model)(1, 1)):
         return "unknown layers"
-    if config.replicas == "auto" and parameters(config) > PARAMETERS and not torch.cuda.is_available():
+    if config.replicas == "auto" and fewest(config) == math.inf:
         return "too large to gain"
     return None
+
+
+def fewest(config: DictConfig) -> float:
+    """Return from how many replicas on a stack pays; infinity if it never does."""
+    if torch.cuda.is_available():
+        return 2
+    return next((least for most, least in FEWEST.items() if parameters(config) <= most), math.inf)
 
 
 def likeness(config: DictConfig) -> str:
