@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import matplotlib
 import pytest
 from PIL import Image
 from rich.console import Console
@@ -109,6 +110,13 @@ def test_an_animation_moves(capsys):
     command.main(["surface=bowl", "optimizers=[sgd]", "steps=10", "formats=[png]", "page=false", "animate=gif"])
     with Image.open("results/surfaces/bowl/bowl.gif") as movie:
         assert movie.n_frames > 5
+
+
+def test_a_film_needs_ffmpeg():
+    with matplotlib.rc_context({"animation.ffmpeg_path": "/nowhere/ffmpeg"}):
+        with pytest.raises(UserError, match="animate=mp4 needs ffmpeg, which is not installed; use animate=gif"):
+            command.main(["surface=bowl", "steps=10", "animate=mp4"])
+    assert files() == []
 
 
 def test_configs_of_ones_own():
