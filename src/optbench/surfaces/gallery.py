@@ -27,7 +27,7 @@ def gallery(request: Request, console: Console) -> None:
     same = (f"formats=[{','.join(config['formats'])}]", f"colours={config['colours'] or 'null'}")
     rest = tuple(text for text in request.overrides if text.split("=")[0] not in OWN)
     context = get_context("forkserver")
-    context.set_forkserver_preload([__name__])  # torch and matplotlib are imported once for all processes
+    context.set_forkserver_preload([__name__, "torch._dynamo"])  # which an optimizer's first step would import
     with Progress(console=console, transient=True) as progress, ProcessPoolExecutor(processes, context) as pool:
         jobs = []
         for study in request.studies:
