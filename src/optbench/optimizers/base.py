@@ -11,7 +11,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, wraps
+from functools import wraps
 from typing import Any, ClassVar, get_origin, get_type_hints, overload
 
 import torch
@@ -21,6 +21,7 @@ from torch.optim import optimizer as torch_optimizer
 
 from optbench.checks import UserError, check, describe, nearest
 from optbench.optimizers import compiled
+from optbench.optimizers.blocks import Block, Pack
 
 State = dict[str, Any]
 Hyper = Mapping[str, Any]
@@ -174,81 +175,6 @@ class Objective:
         return loss.detach(), [g.detach() for g in gradients], product
 
 
-class Block:
-    """A parameter, or a slice of one, that a single call of `update` moves.
-
-    Args:
-        params: The parameter, in a list.
-        t: Steps taken.
-        span: The elements of the flat parameter, or None for all of it.
-
-    Attributes:
-        state: What `init` and `update` return: tensors in the shape that `gather` gives, or numbers.
-        launch: The compiled rule, once it is bound to the state.
-    """
-
-    launch: compiled.Launch | None = None
-
-    def __init__(self, params: list[Tensor], t: int, span: slice | None = None) -> None:
-        self.params, self.t, self.span = params, t, span
-        self.state: State = {}
-
-    def gather(self, tensors: list[Tensor]) -> Tensor:
-        """Return tensors in the parameters' shapes as the one tensor that `update` sees."""
-        return tensors[0] if self.span is None else tensors[0].reshape(-1)[self.span]
-
-    def scatter(self, tensor: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Return each parameter, or its slice, with its share of a tensor that `gather` could have returned."""
-        return [(self.gather(self.params), tensor)]
-
-    def gradient(self) -> Tensor:
-        """Return the gradients as `update` sees them, until the next call."""
-        g = self.params[0].grad
-        return g if self.span is None else g.reshape(-1)[self.span]  # type: ignore[return-value, union-attr]
-
-    def point(self) -> Tensor:
-        """Return the parameters as `update` sees them, until the next call."""
-        p = self.params[0]
-        return p if self.span is None else p.reshape(-1)[self.span]
-
-    def store(self) -> None:
-        """Put the parameters where `point` was moved to in place."""
-
-
-class Pack(Block):
-    """Several parameters that one call of an element-wise `update` moves, as one flat vector.
-
-    Its memory is kept: to concatenate anew at each step would cost more than all arithmetic.
-    """
-
-    @cached_property
-    def memory(self) -> list[tuple[Tensor, list[Tensor]]]:
-        """Two flat vectors, each with its parts in the parameters' shapes: for gradients and for parameters."""
-        flats = self.gather(self.params), self.gather(self.params)
-        return [(flat, [part for _, part in self.scatter(flat)]) for flat in flats]
-
-    def gather(self, tensors: list[Tensor]) -> Tensor:
-        return torch.cat([x.flatten() for x in tensors])
-
-    def scatter(self, tensor: Tensor) -> list[tuple[Tensor, Tensor]]:
-        parts = torch.split(tensor, [p.numel() for p in self.params])
-        return [(p, part.view(p.shape)) for p, part in zip(self.params, parts, strict=True)]
-
-    def gradient(self) -> Tensor:
-        return self._load(0, [p.grad for p in self.params])  # type: ignore[misc]
-
-    def point(self) -> Tensor:
-        return self._load(1, self.params)
-
-    def store(self) -> None:
-        torch._foreach_copy_(self.params, self.memory[1][1])
-
-    def _load(self, i: int, tensors: list[Tensor]) -> Tensor:
-        flat, parts = self.memory[i]
-        torch._foreach_copy_(parts, tensors)
-        return flat
-
-
 def direct(step: Callable[..., Any]) -> Callable[..., Any]:
     """Return a step that takes torch's way only where something is hooked to it or profiled: that way costs 10 us."""
     plain = step.__wrapped__  # type: ignore[attr-defined]
@@ -295,6 +221,8 @@ class Optimizer(torch.optim.Optimizer):
     """Whether the rule needs each tensor in its own shape, rather than any part of a flat vector."""
     whole_step: ClassVar[bool] = False
     """Whether `update` returns the step itself, learning rate included, rather than a direction to scale by `lr`."""
+    bare: ClassVar[bool] = False
+    """Whether `update` returns little but the gradient: to pack or to cut parameters costs more than it saves then."""
     parts: ClassVar[tuple[str, ...]] = ()
     """Fields that belong to the optimizer instead of its groups: objects such as a model, which no state_dict holds."""
 
@@ -428,24 +356,15 @@ class Optimizer(torch.optim.Optimizer):
     def _launch(self, block: Block, group: Hyper) -> bool:
         """Move a block by the compiled rule and return True, unless that cannot be, or not in this step."""
         if block.launch is None or not block.launch.fits(group):
-            block.launch = self._bind(block, group)
+            block.launch = None
+            try:
+                block.launch = compiled.bind(type(self), block, group)
+            except Exception as error:  # of a compiler's making
+                self._refuse_compile(" ".join(str(error).split())[:200])
         if block.launch is None:
             return False
         block.launch(block.state, block.t, group)
         return True
-
-    def _bind(self, block: Block, group: Hyper) -> compiled.Launch | None:
-        contiguous = all(p.is_contiguous() for p in block.params)
-        if not contiguous or not compiled.steady(type(self), block.state, block.t, group):
-            return None
-        for k, x in block.state.items():
-            block.state[k] = x.clone(memory_format=torch.contiguous_format) if isinstance(x, Tensor) else x
-        parts = {k: [part for _, part in block.scatter(x)] for k, x in block.state.items() if isinstance(x, Tensor)}
-        try:
-            return compiled.Launch(type(self), block.params, parts, block.state, group)
-        except Exception as error:  # of a compiler's making
-            self._refuse_compile(" ".join(str(error).split())[:200])
-            return None
 
     def _refuse_compile(self, reason: str) -> None:
         warnings.warn(f"{type(self).__name__}: steps without compile=true: {reason}", stacklevel=2)
@@ -470,7 +389,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def _pack(self, params: list[Tensor]) -> list[Block]:
         blocks, packs = [], defaultdict(list)
-        largest = math.inf if self.compile else PACK if type(self).init is not Optimizer.init else 0
+        largest = math.inf if self.compile else 0 if self.bare else PACK
         for p in params:
             s = self._state[p]
             if "gradient_point" in s:
@@ -483,14 +402,14 @@ class Optimizer(torch.optim.Optimizer):
         blocks += [Pack(pack, t) if len(pack) > 1 else Block(pack, t) for (_, _, t, _), pack in packs.items()]
         for block in blocks:
             states = [self._state[p] or self.init(p) for p in block.params]
-            for k in states[0].keys() - {"step"}:
+            for k in (k for k in states[0] if k != "step"):
                 values = [s[k] for s in states]
                 shaped = isinstance(values[0], Tensor) and values[0].shape == block.params[0].shape
                 block.state[k] = block.gather(values).clone() if shaped else values[0]
         return blocks
 
     def _spans(self, p: Tensor) -> list[slice | None]:
-        if self.whole_tensor or p.numel() <= SLICE or p.device.type != "cpu" or not p.is_contiguous():
+        if self.whole_tensor or self.bare or p.numel() <= SLICE or p.device.type != "cpu" or not p.is_contiguous():
             return [None]
         return [slice(a, min(a + SLICE, p.numel())) for a in range(0, p.numel(), SLICE)]
 

@@ -18,6 +18,7 @@ from optbench.optimizers import base
 
 if TYPE_CHECKING:
     from optbench.optimizers.base import Optimizer, State
+    from optbench.optimizers.blocks import Block
 
 HINT = 2**16  # elements that a kernel is laid out for; it takes any number of them
 
@@ -33,7 +34,6 @@ class Rule:
         vectors: States that have the parameters' shape.
         numbers: States that are numbers.
         dtype: Of parameters, gradients and state.
-        device: Where they are.
     """
 
     cls: "type[Optimizer]"
@@ -42,7 +42,6 @@ class Rule:
     vectors: tuple[str, ...]
     numbers: tuple[str, ...]
     dtype: torch.dtype
-    device: torch.device
 
     @classmethod
     def of(cls, optimizer: "type[Optimizer]", p: Tensor, state: "State", h: Mapping[str, Any]) -> "Rule":
@@ -50,9 +49,10 @@ class Rule:
         h = {k: h[k] for k in optimizer.hyper if k not in optimizer.parts}
         changing = [k for k, v in h.items() if k == "lr" or (isinstance(v, float | int) and v and v is not True)]
         constants = tuple((k, v) for k, v in h.items() if k not in changing)
-        vectors = tuple(k for k, v in state.items() if isinstance(v, Tensor))
-        numbers = tuple(k for k in state if k not in vectors)
-        return cls(optimizer, constants, tuple(changing), vectors, numbers, p.dtype, p.device)
+        names = sorted(state)  # whatever its order: the kernel on disk is found by the text of its graph
+        vectors = tuple(k for k in names if isinstance(state[k], Tensor))
+        numbers = tuple(k for k in names if k not in vectors)
+        return cls(optimizer, constants, tuple(changing), vectors, numbers, p.dtype)
 
     def move(self, scalars: list[Tensor], tensors: list[Tensor]) -> list[Any]:
         """Take a step in place and return the next numbers.
@@ -76,8 +76,7 @@ class Rule:
         """Return the graph of `move`, for any number of elements."""
         import torch._dynamo
 
-        x = torch.zeros(HINT, dtype=self.dtype, device=self.device)
-        number = torch.ones((), dtype=wide(self.dtype), device=self.device)
+        x, number = torch.zeros(HINT, dtype=self.dtype), torch.ones((), dtype=wide(self.dtype))
         scalars = [number.clone() for _ in range(1 + len(self.changing) + len(self.numbers))]
         tensors = [x.clone() for _ in range(2 + len(self.vectors))]
         module, _ = torch._dynamo.export(self.move, tracing_mode="symbolic")(scalars, tensors)
@@ -85,38 +84,27 @@ class Rule:
 
 
 class Launch:
-    """The compiled rule, bound to parameters and their state.
+    """The compiled rule, bound to the parameters and the state of a block.
 
     Args:
         cls: The optimizer.
-        params: Parameters that share type, device, step and hyperparameters; contiguous, as is their state.
-        vectors: The state of each by name, which the kernel changes in place.
-        state: The names in their order, and the state that is a number, which the parameters share.
+        block: The block, on a CPU and contiguous; the tensors in its state are copied, and the kernel changes these.
         h: The hyperparameters.
-
-    Raises:
-        Exception: Whatever torch.compile has to say where it cannot.
     """
 
-    def __init__(
-        self,
-        cls: "type[Optimizer]",
-        params: list[Tensor],
-        vectors: Mapping[str, list[Tensor]],
-        state: "State",
-        h: Mapping[str, Any],
-    ) -> None:
-        rule = Rule.of(cls, params[0], state, h)
+    def __init__(self, cls: "type[Optimizer]", block: "Block", h: Mapping[str, Any]) -> None:
+        rule = Rule.of(cls, block.params[0], block.state, h)
         self.names, self.values = [k for k, _ in rule.constants], [v for _, v in rule.constants]
-        self.params, self.changing, self.numbers = params, rule.changing, rule.numbers
+        self.params, self.changing, self.numbers = block.params, rule.changing, rule.numbers
         self.compute, self.kernel, self.count = build(rule, torch.get_num_threads())
-        self.memory = torch.empty(self.count, dtype=wide(rule.dtype), device=rule.device)
-        self.host = self.memory.numpy() if rule.device.type == "cpu" else None
-        self.pointers = [p.data_ptr() for p in params]
-        known = self.memory.unbind()
+        for k in rule.vectors:
+            block.state[k] = block.state[k].clone(memory_format=torch.contiguous_format)
+        vectors = [[part.view(-1) for _, part in block.scatter(block.state[k])] for k in rule.vectors]
+        memory = torch.empty(self.count, dtype=wide(rule.dtype))
+        self.known, known = memory.numpy(), memory.unbind()
+        self.pointers = [p.data_ptr() for p in self.params]
         self.fixed = [
-            [p.numel(), *known, p.detach().view(-1), *(vectors[k][i].view(-1) for k in rule.vectors)]
-            for i, p in enumerate(params)
+            [p.numel(), *known, p.detach().view(-1), *own] for p, *own in zip(self.params, *vectors, strict=True)
         ]
 
     def fits(self, h: Mapping[str, Any]) -> bool:
@@ -126,15 +114,26 @@ class Launch:
     def __call__(self, state: "State", t: int, h: Mapping[str, Any]) -> None:
         """Move the parameters and their state in place."""
         values = self.compute(t, *[h[k] for k in self.changing], *[state[k] for k in self.numbers])
-        if self.host is None:
-            self.memory.copy_(torch.tensor(values[: self.count], dtype=self.memory.dtype))
-        else:
-            self.host[:] = values[: self.count]
+        self.known[:] = values[: self.count]
         for p, fixed in zip(self.params, self.fixed, strict=True):
             self.kernel([p.grad.contiguous(), *fixed])  # type: ignore[union-attr]  # it sees memory, not shapes
         torch.autograd.graph.increment_version(self.params)
         if self.numbers:
             state.update(zip(self.numbers, values[self.count :], strict=True))
+
+
+def bind(cls: "type[Optimizer]", block: "Block", h: Mapping[str, Any]) -> Launch | None:
+    """Return the compiled rule for a block, or None where that steps without: its state is still to find its form.
+
+    Raises:
+        Exception: Whatever torch.compile has to say where it cannot.
+    """
+    if block.params[0].device.type != "cpu":
+        raise ValueError("its parameters are not on a CPU")
+    if not all(p.is_contiguous() for p in block.params) or not steady(cls, block.state, block.t, h):
+        return None
+    vars(block).pop("memory", None)  # which only steps without need
+    return Launch(cls, block, h)
 
 
 def steady(cls: "type[Optimizer]", state: "State", t: int, h: Mapping[str, Any]) -> bool:

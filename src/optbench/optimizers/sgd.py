@@ -14,6 +14,7 @@ class SGD(Optimizer):
     """
 
     extends = {}
+    bare = True
 
     lr: Rate = 0.01
     weight_decay: Rate = 0.0

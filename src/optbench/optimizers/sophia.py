@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Count, Decay, Index, Positive, Rate
-from optbench.optimizers.base import Block, Closure, Hyper, Objective, Optimizer, State, add_scaled
+from optbench.optimizers.base import Closure, Hyper, Objective, Optimizer, State, add_scaled
+from optbench.optimizers.blocks import Block
 
 
 class Sophia(Optimizer):

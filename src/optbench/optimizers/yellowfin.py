@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Count, Decay, Positive, Rate
-from optbench.optimizers.base import Block, Hyper, Optimizer, State
+from optbench.optimizers.base import Hyper, Optimizer, State
+from optbench.optimizers.blocks import Block
 
 
 class YellowFin(Optimizer):

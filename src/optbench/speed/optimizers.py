@@ -73,7 +73,7 @@ def compare(name: str, elements: int, rounds: int) -> Iterator[Row]:
             contenders[way] = partial(repeat, SAME[name](parameters(elements), **chosen).step, count)
     compiled.step()
     state = sum(x.numel() for s in compiled.state.values() for x in s.values() if isinstance(x, torch.Tensor))
-    moved = torch.empty(2, (3 * elements + 2 * state) // 2)  # reads gradients, reads and writes parameters and state
+    moved = torch.ones(2, (3 * elements + 2 * state) // 2)  # reads gradients, reads and writes parameters and state
     contenders["copy"] = partial(repeat, partial(moved[0].copy_, moved[1]), count)
     times = race(contenders, rounds)
     small, large = (elements == size for size in (min(SIZES), max(SIZES)))
