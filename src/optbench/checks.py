@@ -56,8 +56,8 @@ def nearest(kind: str, name: str, known: Iterable[str], listing: str) -> UserErr
     known = sorted(known)
     close = difflib.get_close_matches(name.lower(), known, n=5, cutoff=0.5)
     close.sort(key=lambda other: sorted(other) != sorted(name.lower()))  # swapped letters are the likeliest slip
-    hint = f"did you mean '{close[0]}'? " if close else ""
-    return UserError(f"no {kind} '{name}'; {hint}({len(known)} known: {listing})")
+    hint = f"; did you mean '{close[0]}'?" if close else ""
+    return UserError(f"no {kind} '{name}'{hint} ({len(known)} known: {listing})")
 
 
 def check(owner: str, name: str, value: Any, annotation: Any) -> Any:
