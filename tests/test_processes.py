@@ -9,6 +9,7 @@ import pytest
 from small import SMALL
 
 from optbench import records
+from optbench.data import LinearRegression
 from optbench.processes import side_by_side
 
 
@@ -72,3 +73,22 @@ def test_a_killed_run_is_recorded_and_the_sweep_goes_on(optbench, capfd):
     told = [line for line in printed.err.splitlines() if "SIGKILL" in line]
     assert len(told) == 2 and "n_jobs=1" in told[0] and "sweep/0_sgd_seed0" in "".join(told)
     assert len(runs[0].metrics) == 2 and len(runs[1].metrics) == 3
+
+
+class Counted(LinearRegression):
+    """Data that note who loads them."""
+
+    def load(self):
+        with open("loads", "a") as file:
+            file.write(f"{os.getpid()}\n")
+        return super().load()
+
+
+@pytest.mark.parametrize(("cells", "loaders"), [("seed=0,1", 1), ("data.samples=6,7", 3)])
+def test_processes_share_the_data_where_it_is_the_same(optbench, cells, loaders):
+    data = ["data=linear_regression", "data._target_=test_processes.Counted", "model=linear", "optimizer=sgd"]
+    run = ["trainer.max_epochs=1", "figures=[]", "logger=none", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=sweep"]
+    optbench("train", "-m", *data, *run, cells)
+    assert {run.status["status"] for run in records.find(Path("sweep"))} == {"done"}
+    pids = Path("loads").read_text().split()
+    assert len(set(pids)) == loaders and (loaders > 1 or len(pids) == 1)

@@ -2,8 +2,9 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,6 @@ from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
-
-HEAVY = ["optbench.replicas", "torch.utils.tensorboard"]
-"""What every process of a sweep needs and takes seconds to import."""
 
 
 class LocalLauncher(Launcher):
@@ -33,7 +31,7 @@ class LocalLauncher(Launcher):
 
         self.context, self.task, self.sweep = hydra_context, task_function, config
         if self.processes > 1:
-            processes.prepare(HEAVY)
+            processes.prepare()
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Train all cells and return how Hydra's part of each went."""
@@ -44,10 +42,11 @@ class LocalLauncher(Launcher):
         setup_globals()
         compose = Composer(self.context.config_loader, self.sweep)
         configs = [compose(cell, num) for num, cell in enumerate(job_overrides, initial_job_idx)]
-        batches, line = plan([resolved(config) for config in configs], self.processes)
+        plain = [resolved(config) for config in configs]
+        batches, line = plan(plain, self.processes)
         if line:
             print(line)
-        work = partial(execute, self.context, self.task)
+        work = partial(execute, self.context, self.task, share(plain))
         jobs: dict[int, JobReturn] = {}
         for i, done in side_by_side(work, [[configs[j] for j in batch] for batch in batches], self.processes):
             if isinstance(done, ChildProcessError):
@@ -64,6 +63,25 @@ def resolved(config: DictConfig) -> DictConfig:
     return OmegaConf.create(plain)
 
 
+def share(configs: Sequence[DictConfig]) -> dict[str, Any]:
+    """Return the data of the cells by their key, in memory that all processes see.
+
+    There is none where the cells differ in it, or such memory is short; then each process loads its own.
+    """
+    from optbench import run
+
+    names = {run.key(config.data) for config in configs}
+    if len(names) > 1:
+        return {}
+    data = run.dataset(configs[0].data)
+    try:
+        for tensor in chain(*data.splits.values()):
+            tensor.share_memory_()
+    except RuntimeError:
+        return {}
+    return {names.pop(): data}
+
+
 def lose(config: DictConfig, end: str) -> JobReturn:
     """Record and tell that the process of a cell died."""
     from optbench import records
@@ -78,17 +96,21 @@ def lose(config: DictConfig, end: str) -> JobReturn:
     return JobReturn(status=JobStatus.COMPLETED)
 
 
-def execute(context: HydraContext, task: TaskFunction, configs: Sequence[DictConfig]) -> list[JobReturn]:
+def execute(
+    context: HydraContext, task: TaskFunction, data: Mapping[str, Any], configs: Sequence[DictConfig]
+) -> list[JobReturn]:
     """Train cells in this process: one by Hydra's task, several as a stack in which each is a job of its own.
 
     Args:
         context: Hydra's.
         task: What trains a single cell.
+        data: What `share` returned.
         configs: The cells.
     """
     from optbench import replicas, run
 
     setup_globals()
+    run.LOADED.update(data)
     cells: list[tuple[DictConfig, Any]] = []
 
     def begin(config: DictConfig) -> None:

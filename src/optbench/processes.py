@@ -14,15 +14,16 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def prepare(modules: Sequence[str]) -> None:
+HEAVY = ["optbench.replicas", "torch.utils.tensorboard", "torch._dynamo"]
+"""What a training takes seconds to import; the last one with its optimizer's first step."""
+
+
+def prepare() -> None:
     """Start the server, which imports while its caller does other things.
 
     It has no threads, and that is what makes it safe to fork: torch starts them with the first backward pass.
-
-    Args:
-        modules: What to import.
     """
-    forkserver.set_forkserver_preload(list(modules))
+    forkserver.set_forkserver_preload(HEAVY)
     forkserver.ensure_running()
 
 
@@ -42,6 +43,7 @@ def side_by_side(
     if min(processes, len(items)) == 1:
         yield from ((i, work(item)) for i, item in enumerate(items))
         return
+    prepare()
     context = multiprocessing.get_context("forkserver")
     waiting = list(enumerate(items))[::-1]
     running: dict[Connection, tuple[int, BaseProcess]] = {}

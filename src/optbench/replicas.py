@@ -12,7 +12,6 @@ from typing import Any
 
 import lightning.pytorch as lightning
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.func import vmap
@@ -22,7 +21,7 @@ from optbench import run
 from optbench.data import DataModule
 from optbench.data.chunks import Chunks
 from optbench.models import ACTIVATIONS
-from optbench.optimizers.base import PACK, SLICE, Optimizer, State, subtract_, to_tensor
+from optbench.optimizers.base import PACK, SLICE, Optimizer, Spent, State, subtract_, to_tensor
 from optbench.records import Record
 from optbench.training import EVALUATION_BATCH, Diverged, Training
 
@@ -162,7 +161,7 @@ class Block:
             step, self.state = move(g[self.at], self.p, self.state, rate)
             self.p.sub_(step)
         else:
-            change, self.state = self.rule.update(g[self.at], self.p, self.state, t, {**self.h, "lr": lr})
+            change, self.state = self.rule.update(g[self.at], self.p, Spent(self.state), t, {**self.h, "lr": lr})
             subtract_(self.p, 1.0 if self.rule.whole_step else lr, change)
 
     def _move(self, t: int, g: Tensor, p: Tensor, s: State, lr: Any) -> tuple[Tensor, State]:
@@ -457,8 +456,7 @@ def train(cells: Sequence[tuple[DictConfig, Record]]) -> None:
     torch.set_num_threads(first.threads)
     runs: list[Replica] = []
     with run.failing(record for i, (_, record) in enumerate(cells) if not (i < len(runs) and runs[i].ended)):
-        data = instantiate(first.data)
-        data.setup()
+        data = run.load(first.data)
         for config, record in cells:
             record.status["stacked"] = len(cells)
             runs.append(run.build(Replica, config, data, record))

@@ -1,6 +1,5 @@
 """From a composed config to a finished run: check it, build it, train it, record how it ended."""
 
-import functools
 import inspect
 import logging
 import os
@@ -96,8 +95,7 @@ def fit(config: DictConfig, record: records.Record) -> tuple[str, str]:
     from optbench.training import Diverged, Training
 
     torch.set_num_threads(config.threads)
-    data = instantiate(config.data)
-    data.setup()
+    data = load(config.data)
     module = build(Training, config, data, record)
     trainer = make_trainer(config.trainer, make_logger(config), HydraConfig.get().mode == RunMode.RUN and os.isatty(1))
     status, reason = "done", ""
@@ -157,7 +155,7 @@ def validate(config: DictConfig, directory: Path) -> None:
     check("trainer", "max_epochs", config.trainer.get("max_epochs"), Count)
     quiet()
     make_trainer(config.trainer)
-    data = dataset(OmegaConf.to_yaml({**config.data, "seed": 0}, resolve=True))
+    data = dataset(config.data)
     try:
         model = construct("model", config.model, ("features", "outputs"))(data.features, data.outputs)
         steps = data.batches_per_epoch * config.trainer.max_epochs
@@ -168,10 +166,30 @@ def validate(config: DictConfig, directory: Path) -> None:
         raise UserError(" ".join(str(error).split())) from None
 
 
-@functools.lru_cache(maxsize=1)
-def dataset(text: str) -> Any:
-    """Return the data module of a config in YAML, loaded; the cells of a sweep mostly share one."""
-    data = construct("data", OmegaConf.create(text))()
+LOADED: dict[str, Any] = {}
+"""The last data module by its `key`: it has the tensors of all runs that differ in other things."""
+
+
+def key(config: DictConfig) -> str:
+    """Return what tells data apart: a config in YAML, but for the seed, which is of the mini-batches."""
+    return OmegaConf.to_yaml({**config, "seed": 0}, resolve=True)
+
+
+def dataset(config: DictConfig) -> Any:
+    """Return a data module, loaded, to be read only."""
+    name = key(config)
+    if name not in LOADED:
+        data = construct("data", OmegaConf.create(name))()
+        data.setup()
+        LOADED.clear()
+        LOADED[name] = data
+    return LOADED[name]
+
+
+def load(config: DictConfig) -> Any:
+    """Return the data module of a run, with the tensors that this process already has."""
+    data = instantiate(config)
+    data.splits = dict(dataset(config).splits)
     data.setup()
     return data
 

@@ -98,7 +98,7 @@ def likeness(config: DictConfig) -> str:
 
 def parameters(config: DictConfig) -> int:
     """Return the size of a cell's network."""
-    data = run.dataset(OmegaConf.to_yaml({**config.data, "seed": 0}, resolve=True))
+    data = run.dataset(config.data)
     with torch.device("meta"):
         model = instantiate(config.model)(data.features, data.outputs)
     return sum(p.numel() for p in model.parameters())
