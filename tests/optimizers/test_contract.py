@@ -363,7 +363,7 @@ def required(task, name):
 
 @every
 def test_refuses_an_unknown_hyperparameter(name):
-    with pytest.raises(UserError, match=f"no hyperparameter of {name} 'learning_rate'; "):
+    with pytest.raises(UserError, match=f"no hyperparameter of {name} 'learning_rate'"):
         Task().make(name, learning_rate=0.1)
 
 
