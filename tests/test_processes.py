@@ -2,7 +2,9 @@
 
 import os
 import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -92,3 +94,16 @@ def test_processes_share_the_data_where_it_is_the_same(optbench, cells, loaders)
     assert {run.status["status"] for run in records.find(Path("sweep"))} == {"done"}
     pids = Path("loads").read_text().split()
     assert len(set(pids)) == loaders and (loaders > 1 or len(pids) == 1)
+
+
+def test_an_interrupted_sweep_says_so_in_its_records(tmp_path):
+    command = [sys.executable, "-c", "from optbench.cli import main; main()", "train", "-m", *SMALL, "seed=0,1"]
+    overrides = ["trainer.max_epochs=100000", "hydra.sweep.dir=sweep", "hydra.launcher.n_jobs=2", "logger=none"]
+    sweep = subprocess.Popen(command + overrides, cwd=tmp_path, start_new_session=True, stdout=subprocess.DEVNULL)
+    while len(list(tmp_path.glob("sweep/*/steps.csv"))) < 2:
+        assert sweep.poll() is None
+        time.sleep(0.1)
+    os.killpg(sweep.pid, signal.SIGINT)
+    assert sweep.wait() == 130
+    told = [(run.status["status"], run.status["reason"]) for run in records.find(tmp_path / "sweep")]
+    assert told == [("failed", "interrupted")] * 2

@@ -61,7 +61,7 @@ def failing(unfinished: Iterable[records.Record]) -> Iterator[None]:
     """Close the records that are unfinished as failed where an error ends their run, and let other runs go on."""
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # Lightning exits when it is interrupted
         for record in unfinished:
             record.finish("failed", "interrupted")
         raise
