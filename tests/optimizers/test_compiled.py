@@ -118,11 +118,55 @@ def test_keeps_up_with_what_a_user_does_to_parameters():
         first[0].requires_grad_(True)
         weight.data = weight.data.T.contiguous().T
         run(task, optimizer, 2)
+        weight.data = weight.data.contiguous()
+        run(task, optimizer, 2)
         optimizer.param_groups[1]["weight_decay"] = 0.1
         run(task, optimizer, 2)
         optimizer.param_groups[0]["lr"] = torch.tensor(0.01)
         ends.append(run(task, optimizer, 2))
     torch.testing.assert_close(*ends, rtol=1e-6, atol=1e-8)
+
+
+def test_sees_that_the_same_memory_has_another_shape():
+    ends = []
+    for compile in False, True:
+        p = torch.nn.Parameter(torch.arange(12.0).view(3, 4))
+        optimizer = optimizers.SGD([p], compile=compile)
+        for shape in (lambda x: x, lambda x: x.T, lambda x: x):
+            p.data = shape(p.data)
+            p.grad = torch.linspace(-1, 2, 12).view(p.shape)
+            optimizer.step()
+        p.data = p.data.reshape(-1)[:5]
+        p.grad = torch.ones(5)
+        optimizer.step()
+        ends.append(p.detach().clone())
+    torch.testing.assert_close(*ends)
+
+
+def test_refuses_a_state_that_is_not_like_the_parameters():
+    class Counting(optimizers.Optimizer):
+        """Keeps a tensor of its own shape.
+
+        References:
+            None.
+        """
+
+        hyper = dict(lr=0.1)
+
+        @staticmethod
+        def init(p):
+            return {"n": torch.zeros(1)}
+
+        @staticmethod
+        def update(g, p, s, t, h):
+            return g, {"n": s["n"] + 1}
+
+    p = torch.nn.Parameter(torch.ones(3))
+    p.grad = torch.ones(3)
+    optimizer = Counting([p], compile=True)
+    with pytest.warns(UserWarning, match="Counting: steps without compile=true: its state is not like its parameters"):
+        optimizer.step()
+    assert optimizer.state[p]["n"] == 1 and torch.equal(p, torch.full((3,), 0.9))
 
 
 def test_tells_autograd_that_parameters_have_moved():

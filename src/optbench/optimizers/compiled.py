@@ -63,9 +63,9 @@ class Rule:
         """
         g, p, *old = tensors
         t, *values = scalars
-        known = dict(zip((*self.changing, *self.numbers), values, strict=True))
-        state = dict(zip(self.vectors, old, strict=True)) | {k: known[k] for k in self.numbers}
-        h = dict(self.constants) | {k: known[k] for k in self.changing}
+        count = len(self.changing)
+        h = dict(self.constants) | dict(zip(self.changing, values[:count], strict=True))
+        state = dict(zip((*self.vectors, *self.numbers), (*old, *values[count:]), strict=True))
         change, new = self.cls.update(g, p, state, t, h)
         p.sub_(base.to_tensor(change if self.cls.whole_step else base.scaled(h["lr"], change)))
         for k, x in zip(self.vectors, old, strict=True):
@@ -102,14 +102,14 @@ class Launch:
         vectors = [[part.view(-1) for _, part in block.scatter(block.state[k])] for k in rule.vectors]
         memory = torch.empty(self.count, dtype=wide(rule.dtype))
         self.known, known = memory.numpy(), memory.unbind()
-        self.pointers = [p.data_ptr() for p in self.params]
+        self.places = [place(p) for p in self.params]
         self.fixed = [
             [p.numel(), *known, p.detach().view(-1), *own] for p, *own in zip(self.params, *vectors, strict=True)
         ]
 
     def fits(self, h: Mapping[str, Any]) -> bool:
         """Return whether memory and hyperparameters are still those that the kernel is bound to."""
-        return [h[k] for k in self.names] == self.values and [p.data_ptr() for p in self.params] == self.pointers
+        return [h[k] for k in self.names] == self.values and [place(p) for p in self.params] == self.places
 
     def __call__(self, state: "State", t: int, h: Mapping[str, Any]) -> None:
         """Move the parameters and their state in place."""
@@ -130,6 +130,10 @@ def bind(cls: "type[Optimizer]", block: "Block", h: Mapping[str, Any]) -> Launch
     """
     if block.params[0].device.type != "cpu":
         raise ValueError("its parameters are not on a CPU")
+    size, dtype = sum(p.numel() for p in block.params), block.params[0].dtype
+    tensors = [x for x in block.state.values() if isinstance(x, Tensor)]
+    if any(x.numel() != size or x.dtype != dtype for x in tensors):
+        raise ValueError("its state is not like its parameters")
     if not all(p.is_contiguous() for p in block.params) or not steady(cls, block.state, block.t, h):
         return None
     vars(block).pop("memory", None)  # which only steps without need
@@ -197,6 +201,11 @@ def split(graph: Graph) -> tuple[GraphModule, GraphModule, list[Any]]:
     rest.output(())
     inputs = [first, first.shape[0], *([value[scalars[0]]] * len(crossing)), *others]
     return GraphModule({}, alone), GraphModule({}, rest), inputs
+
+
+def place(x: Tensor) -> tuple[Any, ...]:
+    """Return what two tensors with the same elements in the same memory share."""
+    return x.data_ptr(), x.shape, x.stride(), x.dtype
 
 
 def wide(dtype: torch.dtype) -> torch.dtype:

@@ -48,11 +48,12 @@ def main() -> None:
         module, function = BENCHMARKS[name]
         rows_of = getattr(importlib.import_module(module), function)
         options = {"short": True} if given.short and "short" in inspect.signature(rows_of).parameters else {}
-        rows += rows_of(rounds=1 if given.short else given.rounds, **options)
+        found = rows_of(rounds=1 if given.short else given.rounds, **options)
+        rows += [{"benchmark": name, **row} for row in found]
     machine = records.provenance()["machine"]
     frame = pd.DataFrame(rows).assign(machine=f"{machine['cpu']}, {machine['cores']} cores")
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    records.write(given.out, frame.to_csv(index=False, float_format="%.4g"))
+    records.write(given.out, pd.concat([kept(given.out, frame), frame]).to_csv(index=False, float_format="%.4g"))
     table = Table("what", "time", "against", "time", "ratio", "quartiles", "aim", title=frame["machine"][0])
     for row in rows:
         quartiles = f"{row['low']:.2f} to {row['high']:.2f}" if "low" in row else ""
@@ -63,6 +64,12 @@ def main() -> None:
     console.width = max(console.width, 0 if console.is_terminal else 160)
     console.print(table)
     console.print(given.out)
+
+
+def kept(file: Path, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that a file has of benchmarks that were not run now."""
+    old = pd.read_csv(file) if file.exists() else pd.DataFrame(columns=["benchmark"])
+    return old[~old["benchmark"].isin(frame["benchmark"])]
 
 
 def written(seconds: float) -> str:
