@@ -63,11 +63,12 @@ def test_all_else_may_not(key, value):
 def test_what_trains_alone_and_why():
     cells = [cell(optimizer=name, seed=seed) for name in ("SGD", "Prodigy", "Shampoo") for seed in range(4)]
     cells += [cell(optimizer="Lion"), cell(replicas="off"), cell(optimizer="SGD", model__hidden=[2**20])]
+    cells += [cell(optimizer__compile=True)]
     batches, line = plan(cells, 1)
-    assert sizes(batches) == [4] + [1] * 11
+    assert sizes(batches) == [4] + [1] * 12
     assert line == (
         "stacked: 1 x 4 SGD; one by one: 4 Prodigy (cannot be stacked), 4 Shampoo (cannot be stacked), "
-        "1 Lion (too few alike), 1 SGD (too large to gain)"
+        "1 Lion (too few alike), 1 SGD (too large to gain), 1 Adam (compiled)"
     )
     assert plan([cell(replicas="off")], 2) == ([[0]], "")
 

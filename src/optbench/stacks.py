@@ -70,6 +70,8 @@ def obstacle(config: DictConfig) -> str | None:
         return OFF
     if not rule.stackable({**rule.hyper, **config.optimizer}):
         return "cannot be stacked"
+    if config.optimizer.get("compile"):
+        return "compiled"
     if config.trainer.get("devices", 1) != 1:
         return "on several devices"
     if not Network.takes(instantiate(config.model)(1, 1)):
