@@ -107,9 +107,15 @@ def test_another_scene(browser, shown):
 
 
 def test_the_page_plays_and_asks_for_nothing_from_outside(browser, shown):
-    browser.find_element(By.ID, "play").click()
-    WebDriverWait(browser, 60).until(lambda b: 0 < int(b.find_element(By.ID, "step").get_attribute("value")) < 100)
-    WebDriverWait(browser, 120).until(lambda b: b.find_element(By.ID, "play").text == "Play")
+    play, step = (browser.find_element(By.ID, name) for name in ("play", "step"))
+    slide(browser, 97)
+    play.click()
+    WebDriverWait(browser, 60).until(lambda _: play.text == "Play")
+    assert step.get_attribute("value") == "100"
+    play.click()
+    WebDriverWait(browser, 60).until(lambda _: 0 < int(step.get_attribute("value")) < 100)
+    play.click()
+    assert play.text == "Play"
     requests = browser.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
     assert [name for name in requests if name.startswith("http")] == []
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
