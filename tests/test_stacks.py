@@ -71,6 +71,7 @@ def test_what_trains_alone_and_why():
         "1 Lion (too few alike), 1 SGD (too large to gain), 1 Adam (compiled)"
     )
     assert plan([cell(replicas="off")], 2) == ([[0]], "")
+    assert plan([cell(seed=0), cell(seed=1)], 2) == ([[0], [1]], "")
 
 
 @pytest.mark.parametrize(("hidden", "fewest"), [(4, 4), (2**13, 4), (2**14, 8)])

@@ -46,7 +46,7 @@ def plan(configs: Sequence[DictConfig], processes: int) -> tuple[list[list[int]]
         largest = min(-(-len(configs) // processes), room(config, processes)) if auto else config.replicas
         for stack in [cells] if reason else cut(cells, configs, largest):
             if reason or len(stack) < (fewest(config) if auto else 2):
-                alone |= dict.fromkeys(stack, reason or "too few alike")
+                alone |= dict.fromkeys(stack, reason or FEW)
             else:
                 stacks.append(stack)
     stacks.sort(key=len, reverse=True)
@@ -54,13 +54,14 @@ def plan(configs: Sequence[DictConfig], processes: int) -> tuple[list[list[int]]
     told = [
         f"{times} x {size} {name}" for (size, name), times in Counter((len(s), names[s[0]]) for s in stacks).items()
     ]
-    single = Counter((names[i], reason) for i, reason in alone.items() if reason != OFF)
+    expected = (OFF,) if stacks else (OFF, FEW)
+    single = Counter((names[i], reason) for i, reason in alone.items() if reason not in expected)
     others = [f"{times} {name} ({reason})" for (name, reason), times in single.items()]
     lines = [f"{what} {', '.join(parts)}" for what, parts in (("stacked:", told), ("one by one:", others)) if parts]
     return stacks + [[i] for i in sorted(alone)], "; ".join(lines)
 
 
-OFF = "replicas=off"
+OFF, FEW = "replicas=off", "too few alike"
 
 
 def obstacle(config: DictConfig) -> str | None:
