@@ -2,8 +2,10 @@
 
 import math
 
+import pandas as pd
 import pytest
 
+from optbench.speed import __main__ as speed
 from optbench.speed.optimizers import SIZES, compare, rules
 from optbench.speed.race import Time, race
 
@@ -16,6 +18,19 @@ def test_compares_a_rule_with_all_that_does_the_same():
     for row in rows:
         assert 0 < row["low"] <= row["ratio"] <= row["high"] < math.inf
     assert [row["target"] for row in rows[:2]] == [1.2, 0.7]
+
+
+def test_every_benchmark_gives_its_rows(monkeypatch, tmp_path):
+    monkeypatch.setattr("sys.argv", ["speed", "--short", "--out", str(tmp_path / "speed.csv")])
+    speed.main()
+    rows = pd.read_csv(tmp_path / "speed.csv")
+    counts = rows["benchmark"].value_counts().to_dict()
+    assert counts == dict(
+        training=8, epoch=1, study=1, optimizers=counts["optimizers"], start=2, sweep=2, surfaces=3, gallery=1
+    )
+    assert set(rows["what"].str.split(",").str[0]) >= {"SGD", "NAdam"}
+    assert (rows["ratio"] > 0).all()
+    assert rows["machine"].notna().all()
 
 
 def test_knows_every_rule_that_is_element_wise():

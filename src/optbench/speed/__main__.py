@@ -22,7 +22,7 @@ BENCHMARKS = {
     "surfaces": ("optbench.speed.surfaces", "paths"),
     "gallery": ("optbench.speed.surfaces", "gallery"),
 }
-"""What yields rows: functions that take the number of rounds, and some of them also whether to be short."""
+"""What yields rows: functions that take the number of rounds, and most of them also whether to be short."""
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/speed", description=main.__doc__)
     parser.add_argument("benchmarks", nargs="*", help=f"some of {', '.join(BENCHMARKS)}; all if none is given")
     parser.add_argument("--rounds", type=int, default=7, help="repeats of each contender; medians are shown")
-    parser.add_argument("--short", action="store_true", help="one round, and few rules: whether all is in order")
+    parser.add_argument("--short", action="store_true", help="one round of little: whether all is in order")
     parser.add_argument("--out", type=Path, default=Path("results/reference/speed.csv"))
     given = parser.parse_args()
     unknown = [name for name in given.benchmarks if name not in BENCHMARKS]

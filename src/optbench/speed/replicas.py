@@ -16,15 +16,14 @@ MODES = {
 }
 
 
-def sweep(rounds: int = 1, seeds: int = 8, epochs: int = 2, hiddens: Sequence[int] = (128, 20)) -> Iterator[Row]:
+def sweep(rounds: int = 1, short: bool = False) -> Iterator[Row]:
     """Yield 8 learning rates of Adam by some seeds on the embedded digits, from the start of the first to the last end.
 
     Args:
         rounds: Not used: each sweep is long, and runs once.
-        seeds: Their number.
-        epochs: Of each run.
-        hiddens: Sizes of the hidden layer.
+        short: Whether one seed, one epoch and the smaller hidden layer will do.
     """
+    seeds, epochs, hiddens = (1, 1, [20]) if short else (8, 2, [128, 20])
     for hidden in hiddens:
         seconds = {mode: train(how, seeds, epochs, hidden) for mode, how in MODES.items()}
         what, target = f"{8 * seeds} runs of Adam, hidden {hidden}, stacked", 0.6 if hidden > 64 else 0.35

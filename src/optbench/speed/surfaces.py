@@ -42,22 +42,24 @@ def paths(rounds: int = 7) -> Iterator[Row]:
     yield row(f"{SIDE} x {SIDE} grid of {slowest}, the slowest", grids[slowest].median, "limit", 0.1, 1)
 
 
-def gallery(rounds: int = 1) -> Iterator[Row]:
+def gallery(rounds: int = 1, short: bool = False) -> Iterator[Row]:
     """Yield `study=gallery` from the shell, on two processes.
 
     Args:
         rounds: Repeats.
+        short: Whether one study of it will do.
     """
-    times = race({"gallery": make_gallery}, rounds)
-    yield row("study=gallery, two processes", times["gallery"].median, "limit", 60, 1)
+    study = "bowls" if short else "gallery"
+    times = race({study: partial(draw, study)}, rounds)
+    yield row(f"study={study}, two processes", times[study].median, "limit", 60, 1)
 
 
-def make_gallery() -> float:
-    """Return the seconds that the gallery takes."""
+def draw(study: str) -> float:
+    """Return the seconds that the figures of a study take."""
     with tempfile.TemporaryDirectory() as root:
         start = time.perf_counter()
         optbench = Path(sys.executable).with_name("optbench")
-        command = [str(optbench), "surface", "study=gallery", f"out={root}"]
+        command = [str(optbench), "surface", f"study={study}", f"out={root}"]
         subprocess.run(command, check=True, capture_output=True)
         return time.perf_counter() - start
 

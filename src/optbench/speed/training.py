@@ -34,7 +34,7 @@ PAIRS: dict[str, tuple[Callable[[Any], Optimizer], Callable[[Any], torch.optim.O
 """Ours beside torch's default implementation of the same rule, and compiled beside its fused one."""
 
 
-def steps(rounds: int = 7, epochs: int = 3) -> Iterator[Row]:
+def steps(rounds: int = 7, short: bool = False) -> Iterator[Row]:
     """Yield a training step of `optbench train` against a bare PyTorch loop, and against a Lightning batch a step.
 
     All train 784-128-10 on the 10,000 embedded digits with mini-batches of 64 on one thread. The bare loop gathers,
@@ -42,9 +42,9 @@ def steps(rounds: int = 7, epochs: int = 3) -> Iterator[Row]:
 
     Args:
         rounds: Repeats.
-        epochs: Epochs a repeat, of 157 steps.
+        short: Whether a repeat has one epoch of 157 steps instead of three.
     """
-    data = MNISTSubset()
+    data, epochs = MNISTSubset(), 1 if short else 3
     data.setup()
     count = epochs * data.batches_per_epoch
     for name, (ours, plain) in PAIRS.items():
@@ -59,21 +59,25 @@ def steps(rounds: int = 7, epochs: int = 3) -> Iterator[Row]:
             yield row(f"training step, {name}", seconds, against, times[against].median / count, aim)
 
 
-def epoch(rounds: int = 3) -> Iterator[Row]:
+def epoch(rounds: int = 3, short: bool = False) -> Iterator[Row]:
     """Yield an epoch over 60,000 images against a loop with DataLoader, transforms and a call of `item` a step.
 
     The images are the embedded 10,000 digits six times over, as the IDX files that both sides read.
 
     Args:
         rounds: Repeats.
+        short: Whether the digits come once only.
     """
+    copies = 1 if short else 6
     with tempfile.TemporaryDirectory() as root:
-        write_idx(Path(root) / "MNIST" / "raw")
+        write_idx(Path(root) / "MNIST" / "raw", copies)
         data = MNIST(root=root)
         data.setup()
         contenders: Contenders = {"ours": partial(suite, data, SGD, 1), "textbook": partial(textbook, root)}
         times = race(contenders, rounds)
-    yield row("epoch of 60,000 images, SGD", times["ours"].median, "DataLoader loop", times["textbook"].median, 0.1)
+    yield row(
+        f"epoch of {copies}0,000 images, SGD", times["ours"].median, "DataLoader loop", times["textbook"].median, 0.1
+    )
 
 
 def row(what: str, ours: float, against: str, theirs: float, target: float) -> Row:
@@ -168,11 +172,11 @@ def step(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tenso
     return output, loss
 
 
-def write_idx(folder: Path) -> None:
-    """Write the embedded digits, six times over, as the four IDX files of MNIST."""
+def write_idx(folder: Path, copies: int) -> None:
+    """Write the embedded digits, so many times over, as the four IDX files of MNIST."""
     folder.mkdir(parents=True)
     (x, y), (x_test, y_test) = MNISTSubset().load()
-    for kind, images, labels in (("train", np.tile(x, (6, 1)), np.tile(y, 6)), ("t10k", x_test, y_test)):
+    for kind, images, labels in (("train", np.tile(x, (copies, 1)), np.tile(y, copies)), ("t10k", x_test, y_test)):
         for name, array in (("images-idx3", images.reshape(-1, 28, 28)), ("labels-idx1", labels)):
             sizes = np.array(array.shape, dtype=">i4").tobytes()
             magic = bytes([0, 0, 8, array.ndim])
