@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from rich.console import Console
 from torch import nn
 
@@ -166,6 +167,10 @@ def draw(frame: pd.DataFrame) -> Figure:
             x, y = part["x"].to_numpy(float), part["y"].to_numpy(float)
             look = style.line(("sgd", "adam")[i], points=len(x))
             axes.loglog(x, y, label=f"{name}: slope {slope(x, y):.2f}", **look)
+        for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_formatter(NullFormatter())
         axes.set(xlabel=across, ylabel=up)
         axes.legend()
     figure.suptitle("How cost grows; the slope is that between the two largest sizes", x=0.01, ha="left", fontsize=11)
