@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -99,11 +100,13 @@ def test_processes_share_the_data_where_it_is_the_same(optbench, cells, loaders)
 def test_an_interrupted_sweep_says_so_in_its_records(tmp_path):
     command = [sys.executable, "-c", "from optbench.cli import main; main()", "train", "-m", *SMALL, "seed=0,1"]
     overrides = ["trainer.max_epochs=100000", "hydra.sweep.dir=sweep", "hydra.launcher.n_jobs=2", "logger=none"]
-    sweep = subprocess.Popen(command + overrides, cwd=tmp_path, start_new_session=True, stdout=subprocess.DEVNULL)
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it
+    where = {"cwd": tmp_path, "stdout": subprocess.DEVNULL, "start_new_session": True, "preexec_fn": heed}
+    sweep = subprocess.Popen(command + overrides, **where)
     while len(list(tmp_path.glob("sweep/*/steps.csv"))) < 2:
         assert sweep.poll() is None
         time.sleep(0.1)
     os.killpg(sweep.pid, signal.SIGINT)
-    assert sweep.wait() == 130
+    assert sweep.wait(timeout=60) == 130
     told = [(run.status["status"], run.status["reason"]) for run in records.find(tmp_path / "sweep")]
     assert told == [("failed", "interrupted")] * 2
