@@ -1,6 +1,5 @@
 """A class's own `update`, tensor by tensor, without the shell: for what nobody has certified yet, such as your own."""
 
-import inspect
 from typing import Any
 
 import torch
@@ -22,8 +21,7 @@ def case(cls: type[Optimizer], config: Hyper) -> Case:
     """
     known: Hyper = {"total_steps": STEPS} if "total_steps" in cls.hyper else {}
     hyper = known | config
-    whole = inspect.unwrap(cls.step) is not inspect.unwrap(Optimizer.step) or cls._move is not Optimizer._move
-    problems, reference = ((), "none") if whole else (ANY, "its own update alone")
+    problems, reference = (ANY, "its own update alone") if cls.by_update() else ((), "none")
     return Case(cls, hyper, reference, path(cls, cls.hyper | hyper), problems, STEPS, independent=False)
 
 

@@ -293,10 +293,15 @@ class Optimizer(torch.optim.Optimizer):
         return p
 
     @classmethod
-    def stackable(cls, h: Hyper) -> bool:
-        """Return whether many runs with such hyperparameters may train as one stack, whose steps are `update` alone."""
+    def by_update(cls) -> bool:
+        """Return whether a step is `update` alone, of one block after another."""
         own, plain = (tuple(inspect.unwrap(getattr(c, name)) for name in ("step", "_move")) for c in (cls, Optimizer))
         return own == plain
+
+    @classmethod
+    def stackable(cls, h: Hyper) -> bool:
+        """Return whether many runs with such hyperparameters may train as one stack, whose steps are `update` alone."""
+        return cls.by_update()
 
     # The shell -------------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,5 @@
 """Descent on a function of one tensor, by the same optimizer classes that train the networks."""
 
-import inspect
 import math
 from collections.abc import Callable
 from functools import partial
@@ -86,6 +85,4 @@ def descend(
 
 def elementwise(optimizer: Optimizer) -> bool:
     """Return whether every coordinate moves by itself, whatever the others do."""
-    cls = type(optimizer)
-    own_step = inspect.unwrap(cls.step) is not inspect.unwrap(Optimizer.step) or cls._move is not Optimizer._move
-    return not (optimizer.whole_tensor or own_step)
+    return optimizer.by_update() and not optimizer.whole_tensor
