@@ -44,12 +44,12 @@ class CheckedSweeper(BasicSweeper):
         assert self.config is not None and self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides(self._parse_config() + arguments)
-        root, directories = Path(self.config.hydra.sweep.dir), []  # resolved here, once: it may hold the time
+        directories = []
         compose = Composer(self.hydra_context.config_loader, self.config)
         for num, cell in enumerate(cell for batch in self.split_arguments(overrides, None) for cell in batch):
             config = compose(cell, num)
             HydraConfig.instance().set_config(config)
-            directories.append(root / config.hydra.sweep.subdir)
+            directories.append(Path(config.hydra.sweep.dir) / config.hydra.sweep.subdir)
             validate(config, directories[-1])
         HydraConfig.instance().set_config(self.config)
         return directories
