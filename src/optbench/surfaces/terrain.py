@@ -86,9 +86,8 @@ def critical_points(surface: Surface, resolution: int = 41, iterations: int = 60
         g = gradients(surface.f, x)
         eigenvalues, axes = torch.linalg.eigh(hessians(surface.f, x))
         step = (axes @ ((axes.mT @ g[..., None]) / eigenvalues[..., None]))[..., 0]
-        step = step.where(
-            (g != 0).any(-1, keepdim=True), 0.0
-        )  # without a slope there is no step, even where the Hessian does not exist
+        slope = (g != 0).any(-1, keepdim=True)  # without one there is no step, even where the Hessian does not exist
+        step = step.where(slope, 0.0)
         length = step.norm(dim=-1)
         x = x - step * (width / 10 / length.clamp(min=1e-300)).clamp(max=1)[:, None]
         moving = length > 1e-9 * width
