@@ -4,7 +4,6 @@ import argparse
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -25,7 +24,9 @@ from optbench.optimizers import SGD, Adam, Optimizer
 from optbench.plots import style
 from optbench.replicas import Stack
 from optbench.run import quiet
+from optbench.speed.optimizers import repeat
 from optbench.speed.race import race
+from optbench.speed.shell import optbench
 from optbench.speed.training import suite
 
 Curve = tuple[str, str, Callable[[int], float], Sequence[int]]
@@ -57,11 +58,7 @@ def curves() -> Iterator[Curve]:
 
 def median(task: Callable[[], object], rounds: int = 5) -> float:
     """Return the median seconds of a task."""
-
-    def timed() -> None:
-        task()
-
-    return race({"": timed}, rounds)[""].median
+    return race({"": task}, rounds)[""].median
 
 
 def optimizer_step(rule: type[Optimizer], size: int) -> float:
@@ -69,12 +66,7 @@ def optimizer_step(rule: type[Optimizer], size: int) -> float:
     p = nn.Parameter(torch.randn(size))
     p.grad = torch.randn(size)
     optimizer, repeats = rule([p]), max(1, 10**5 // size)
-
-    def task() -> None:
-        for _ in range(repeats):
-            optimizer.step()
-
-    return median(task) / repeats
+    return median(partial(repeat, optimizer.step, repeats)) / repeats
 
 
 def stack(hidden: int, replicas: int) -> Callable[[], object]:
@@ -88,13 +80,7 @@ def stack(hidden: int, replicas: int) -> Callable[[], object]:
 
 def stack_step(hidden: int, replicas: int) -> float:
     """Return the seconds of a training step of a stack."""
-    task = stack(hidden, replicas)
-
-    def ten() -> None:
-        for _ in range(10):
-            task()
-
-    return median(ten) / 10
+    return median(partial(repeat, stack(hidden, replicas), 10)) / 10
 
 
 def stack_memory(hidden: int, replicas: int) -> float:
@@ -110,9 +96,7 @@ def peak(hidden: int, replicas: int) -> float:
     stack(1, 1)()
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before = resident("VmRSS")
-    task = stack(hidden, replicas)
-    for _ in range(3):
-        task()
+    repeat(stack(hidden, replicas), 3)
     return resident("VmHWM") - before
 
 
@@ -128,17 +112,18 @@ def sweep(replicas: str, cells: int) -> float:
         rates = ",".join(f"{rate:.4g}" for rate in np.geomspace(1e-4, 1e-1, cells))
         small = ["data.train_size=1000", "trainer.max_epochs=2", "model.hidden=[20]", "logger=none", "figures=[]"]
         where = [f"replicas={replicas}", f"optimizer.lr={rates}", f"hydra.sweep.dir={root}/sweep"]
-        start = time.perf_counter()
-        optbench = Path(sys.executable).with_name("optbench")
-        subprocess.run([optbench, "train", "-m", *small, *where], check=True, capture_output=True)
-        return time.perf_counter() - start
+        return optbench("train", "-m", *small, *where)
 
 
 def run(epochs: int) -> float:
     """Return the seconds of a run of many short epochs."""
     data = MNISTSubset(train_size=600, test_size=200)
     data.setup()
-    return median(lambda: suite(data, SGD, epochs), 3)
+
+    def whole() -> None:
+        suite(data, SGD, epochs)  # whose own seconds leave the evaluations out
+
+    return median(whole, 3)
 
 
 @torch.no_grad()

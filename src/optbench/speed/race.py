@@ -33,11 +33,11 @@ class Time:
         return Time(tuple(a / b for a, b in zip(self.rounds, other.rounds, strict=True)))
 
 
-def race(contenders: Mapping[str, Callable[[], float | None]], rounds: int) -> dict[str, Time]:
+def race(contenders: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Time]:
     """Let every contender run once a round.
 
     Args:
-        contenders: What to time, by name; one that returns a number has timed itself, in seconds.
+        contenders: What to time, by name; one that returns a float has timed itself, in seconds.
         rounds: How often; a first, uncounted round warms up.
     """
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
@@ -45,7 +45,7 @@ def race(contenders: Mapping[str, Callable[[], float | None]], rounds: int) -> d
         for name, contender in contenders.items():
             start = time.perf_counter()
             own = contender()
-            elapsed = time.perf_counter() - start if own is None else own
+            elapsed = own if isinstance(own, float) else time.perf_counter() - start
             if i:
                 seconds[name].append(elapsed)
     return {name: Time(tuple(values)) for name, values in seconds.items()}

@@ -1,11 +1,10 @@
 """A sweep over learning rates and seeds: stacked, two processes side by side, and one run after another."""
 
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from optbench.speed.shell import optbench
 from optbench.speed.training import Row, row
 
 RATES = [1e-4 * 2**i for i in range(8)]
@@ -36,8 +35,7 @@ def train(how: Sequence[str], seeds: int, epochs: int, hidden: int) -> float:
     grid = [f"optimizer.lr={','.join(map(str, RATES))}", f"seed={','.join(map(str, range(seeds)))}"]
     size = [f"trainer.max_epochs={epochs}", f"model.hidden=[{hidden}]", "figures=[]", "logger=none"]
     with tempfile.TemporaryDirectory() as folder:
-        command = [str(Path(sys.executable).with_name("optbench")), "train", "-m", "optimizer=adam", *grid, *size, *how]
-        subprocess.run([*command, f"hydra.sweep.dir={folder}"], check=True, capture_output=True)
+        optbench("train", "-m", "optimizer=adam", *grid, *size, *how, f"hydra.sweep.dir={folder}")
         starts, ends = (
             [path.stat().st_mtime for path in Path(folder).glob(f"*/{name}")] for name in ("config.yaml", "status.json")
         )

@@ -1,7 +1,6 @@
 """How long a command takes to start."""
 
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -9,9 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from optbench.speed.race import race
+from optbench.speed.shell import OPTBENCH, optbench
 from optbench.speed.training import Row, row
-
-OPTBENCH = Path(sys.executable).with_name("optbench")
 
 
 def commands(rounds: int = 7) -> Iterator[Row]:
@@ -20,7 +18,7 @@ def commands(rounds: int = 7) -> Iterator[Row]:
     Args:
         rounds: Repeats.
     """
-    times = race({"help": partial(call, "--help"), "train": train}, rounds)
+    times = race({"help": partial(optbench, "--help"), "train": train}, rounds)
     yield row("optbench --help", times["help"].median, "limit", 0.5, 1)
     yield row("optbench train, to its first step", times["train"].median, "limit", 8, 1)
 
@@ -36,8 +34,3 @@ def train() -> float:
                     raise RuntimeError(f"optbench train ended with exit code {process.returncode}")
                 time.sleep(0.01)
             return time.perf_counter() - start
-
-
-def call(*arguments: str) -> None:
-    """Run the command."""
-    subprocess.run([OPTBENCH, *arguments], check=True, capture_output=True)

@@ -1,19 +1,15 @@
 """Paths and grids of the surfaces, against the limits that a reader's patience sets."""
 
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import torch
 
 from optbench import surfaces
 from optbench.optimizers import Adam
 from optbench.speed.race import race
+from optbench.speed.shell import optbench
 from optbench.speed.training import Row, row
 from optbench.surfaces.descent import descend
 
@@ -32,12 +28,12 @@ def paths(rounds: int = 7) -> Iterator[Row]:
     go = partial(descend, f, partial(Adam, lr=0.01))
     spread = start + torch.rand(STARTS, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     many = partial(go, batched=True)
-    times = race({"one": partial(run, go, start, STEPS), "many": partial(run, many, spread, STEPS)}, rounds)
+    times = race({"one": partial(go, start, STEPS), "many": partial(many, spread, STEPS)}, rounds)
     one = times["one"].median
     yield row(f"{STEPS} steps of Adam on rosenbrock", one, "limit", 0.6, 1)
     yield row(f"{STARTS} starts as one batch, {STEPS} steps", times["many"].median, "one start", one, 2)
     planes = [surface for surface in map(surfaces.get, surfaces.names()) if surface.size == 2]
-    grids = race({surface.name: partial(run, surface.grid, SIDE) for surface in planes}, rounds)
+    grids = race({surface.name: partial(surface.grid, SIDE) for surface in planes}, rounds)
     slowest = max(grids, key=lambda name: grids[name].median)
     yield row(f"{SIDE} x {SIDE} grid of {slowest}, the slowest", grids[slowest].median, "limit", 0.1, 1)
 
@@ -57,13 +53,4 @@ def gallery(rounds: int = 1, short: bool = False) -> Iterator[Row]:
 def draw(study: str) -> float:
     """Return the seconds that the figures of a study take."""
     with tempfile.TemporaryDirectory() as root:
-        start = time.perf_counter()
-        optbench = Path(sys.executable).with_name("optbench")
-        command = [str(optbench), "surface", f"study={study}", f"out={root}"]
-        subprocess.run(command, check=True, capture_output=True)
-        return time.perf_counter() - start
-
-
-def run(work: Callable[..., Any], *arguments: Any) -> None:
-    """Call something and forget what it returns, which a race would take for seconds."""
-    work(*arguments)
+        return optbench("surface", f"study={study}", f"out={root}")
