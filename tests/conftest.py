@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from optbench import cli
+from optbench.commands import main as cli
 
 
 @pytest.fixture

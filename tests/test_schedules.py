@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from optbench import schedules
 from optbench.checks import UserError
-from optbench.run import build_schedule
+from optbench.configs import build_schedule
 from optbench.schedules import (
     constant,
     cosine,

@@ -9,7 +9,7 @@ import torch
 from small import SMALL
 
 from optbench import records
-from optbench.listing import LISTS
+from optbench.commands.list import LISTS
 from optbench.surfaces import descend
 
 CLASS = '''

@@ -24,7 +24,7 @@ def test_a_wheel_trains_outside_a_checkout(tmp_path):
     mine = tmp_path / "mine" / "optimizer"
     mine.mkdir(parents=True)
     mine.joinpath("slow.yaml").write_text("_target_: optbench.optimizers.SGD\n_partial_: true\nlr: 0.001\n")
-    program = "import optbench.cli as cli; print(cli.__file__, flush=True); cli.main()"
+    program = "import optbench.commands.main as cli; print(cli.__file__, flush=True); cli.main()"
     arguments = ["train", "--config-dir", str(mine.parent), "optimizer=slow", "--cfg", "job"]
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments],

@@ -27,7 +27,7 @@ class LocalLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Get ready while the cells are checked."""
-        from optbench import processes
+        from optbench.sweep import processes
 
         self.context, self.task, self.sweep = hydra_context, task_function, config
         if self.processes > 1:
@@ -35,9 +35,9 @@ class LocalLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Train all cells and return how Hydra's part of each went."""
-        from optbench.cells import Composer
-        from optbench.processes import side_by_side
-        from optbench.stacks import plan
+        from optbench.sweep.compose import Composer
+        from optbench.sweep.plan import plan
+        from optbench.sweep.processes import side_by_side
 
         setup_globals()
         compose = Composer(self.context.config_loader, self.sweep)
@@ -68,12 +68,12 @@ def share(configs: Sequence[DictConfig]) -> dict[str, Any]:
 
     There is none where the cells differ in it, or such memory is short; then each process loads its own.
     """
-    from optbench import run
+    from optbench import configs as made
 
-    names = {run.key(config.data) for config in configs}
+    names = {made.key(config.data) for config in configs}
     if len(names) > 1:
         return {}
-    data = run.dataset(configs[0].data)
+    data = made.dataset(configs[0].data)
     try:
         for tensor in chain(*data.splits.values()):
             tensor.share_memory_()
@@ -107,10 +107,12 @@ def execute(
         data: What `share` returned.
         configs: The cells.
     """
-    from optbench import replicas, run
+    from optbench import configs as made
+    from optbench.sweep import replicas
+    from optbench.training import run
 
     setup_globals()
-    run.LOADED.update(data)
+    made.LOADED.update(data)
     cells: list[tuple[DictConfig, Any]] = []
 
     def begin(config: DictConfig) -> None:

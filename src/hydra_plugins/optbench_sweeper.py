@@ -24,7 +24,7 @@ class CheckedSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Check, train and report the whole grid."""
-        from optbench.report.command import report
+        from optbench.report.build import report
 
         assert self.config is not None
         directories = self.check(arguments)
@@ -38,8 +38,8 @@ class CheckedSweeper(BasicSweeper):
 
     def check(self, arguments: list[str]) -> list[Path]:
         """Check every cell of the grid and return the directories that they will write."""
-        from optbench.cells import Composer
-        from optbench.run import validate
+        from optbench.sweep.compose import Composer
+        from optbench.training.run import validate
 
         assert self.config is not None and self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from optbench import surfaces
-from optbench.cli import CONF
+from optbench.configs import CONF
 from optbench.plots import style
 from optbench.plots.surface import PANELS, check_panels, draw, inside, relief
-from optbench.surfaces.command import Request, describe
+from optbench.surfaces.request import Request, describe
 from optbench.surfaces.scene import compute
 from optbench.surfaces.setting import Setting
 

@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from optbench import cli, records
+from optbench import records
+from optbench.commands import main as cli
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 import pytest
 
-from optbench.surfaces.command import Request, describe
+from optbench.surfaces.request import Request, describe
 from optbench.surfaces.scene import compute
 
 

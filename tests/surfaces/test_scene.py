@@ -7,7 +7,7 @@ import torch
 from torch.nn import Parameter
 
 from optbench import surfaces
-from optbench.cli import CONF
+from optbench.configs import CONF
 from optbench.surfaces.descent import descend, elementwise
 from optbench.surfaces.scene import config, expand, optimizer, sweep_rates
 

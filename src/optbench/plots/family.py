@@ -15,7 +15,7 @@ def family(frame: pd.DataFrame) -> Figure:
     """Draw each optimizer at its year, below what it extends, its ideas beside it.
 
     Args:
-        frame: Rows with `class`, `year` and `extends`, as `optbench.results.properties.table` returns them.
+        frame: Rows with `class`, `year` and `extends`, as `optbench.certificates.properties.table` returns them.
     """
     years = dict(zip(frame["class"], frame["year"], strict=True))
     extends: dict[str, dict[str, str]] = dict(zip(frame["class"], frame["extends"], strict=True))

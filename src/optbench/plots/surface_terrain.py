@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from optbench.landscape.spectrum import Ground
 from optbench.plots.surface import contour, curve, legend, lines
 from optbench.surfaces.scene import Scene
-from optbench.surfaces.spectrum import Ground
 from optbench.surfaces.terrain import CriticalPoint, Terrain
 
 KINDS: dict[str, dict[str, Any]] = {

@@ -22,12 +22,12 @@ from optbench.data import MNISTSubset
 from optbench.models import mlp
 from optbench.optimizers import SGD, Adam, Optimizer
 from optbench.plots import style
-from optbench.replicas import Stack
-from optbench.run import quiet
 from optbench.speed.optimizers import repeat
 from optbench.speed.race import race
 from optbench.speed.shell import optbench
 from optbench.speed.training import suite
+from optbench.sweep.replicas import Stack
+from optbench.training.run import quiet
 
 Curve = tuple[str, str, Callable[[int], float], Sequence[int]]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from optbench.parity import PLAIN
+from optbench.certificates.parity import PLAIN
 from optbench.records import find
 from optbench.speed.shell import optbench
 from optbench.speed.training import Row, row, textbook, write_idx

@@ -21,7 +21,7 @@ from optbench.optimizers import SGD, Adam, Momentum, Optimizer
 from optbench.records import Record
 from optbench.schedules import constant
 from optbench.speed.race import race
-from optbench.training import Training
+from optbench.training.module import Training
 
 Row = dict[str, Any]
 Contenders = dict[str, Callable[[], float | None]]

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from optbench import surfaces
 from optbench.checks import Count, Rate, UserError, check, nearest
+from optbench.configs import build_optimizer, build_schedule
 from optbench.optimizers.base import Optimizer
 from optbench.optimizers.flat import Flat
-from optbench.run import build_optimizer, build_schedule
 from optbench.surfaces.descent import Factory, Schedule, descend, elementwise
 from optbench.surfaces.population import migrate
 from optbench.surfaces.setting import Setting, bounds, point, rate

@@ -7,7 +7,7 @@ import pytest
 
 from optbench import records
 from optbench.plots.curves import curves
-from optbench.report.command import FIGURES, draw, report
+from optbench.report.build import FIGURES, draw, report
 from optbench.results.frame import evaluations, load
 
 

@@ -1,4 +1,4 @@
-"""`python -m optbench.parity DIR`: finished runs beside plain PyTorch loops with the same settings.
+"""`python -m optbench.certificates.parity DIR`: finished runs beside plain PyTorch loops with the same settings.
 
 Nothing of ours takes part in the loops but the data and its order: the network is `nn.Sequential`, the optimizers are
 `torch.optim`'s. Both start from the same weights; rounding then parts them, and a wild rule within an epoch. A second
@@ -35,7 +35,7 @@ PLAIN: dict[str, Callable[[Any, dict[str, Any]], torch.optim.Optimizer]] = {
 
 def main() -> None:
     """Compare all runs below a directory and write one row an optimizer."""
-    parser = argparse.ArgumentParser(prog="python -m optbench.parity", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m optbench.certificates.parity", description=main.__doc__)
     parser.add_argument("directory", type=Path, help="what `optbench train -m study=seven` wrote")
     parser.add_argument("--out", type=Path, default=Path("results/reference/parity.csv"))
     given = parser.parse_args()

@@ -1,4 +1,4 @@
-"""`optbench report DIR`: tables and figures of finished runs, from their records alone."""
+"""A report: tables and figures of finished runs, from their records alone."""
 
 import importlib
 from collections.abc import Sequence
@@ -8,7 +8,6 @@ import pandas as pd
 from rich.console import Console
 
 from optbench import records
-from optbench.arguments import Parser
 from optbench.checks import UserError, nearest
 from optbench.plots import style
 from optbench.records import Run
@@ -24,19 +23,6 @@ FIGURES = {
     "landscape": "optbench.plots.landscape:landscape",
 }
 """What a config may list under `figures`; a figure is imported when it is drawn, since one of them needs torch."""
-
-
-def main(arguments: list[str]) -> None:
-    """Run `optbench report`.
-
-    Raises:
-        UserError: As `report`; or the arguments are wrong.
-    """
-    parser = Parser(prog="optbench report", description="Make tables and figures of the runs at and below a directory.")
-    parser.add_argument("directory", type=Path, metavar="DIR", help="what `optbench train` wrote")
-    parser.add_argument("--out", type=Path, help="where the report goes; DIR/report if not given")
-    given = parser.parse_args(arguments)
-    report(given.directory, given.out)
 
 
 def report(directory: Path, out: Path | None = None) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from optbench import surfaces
-from optbench.cli import CONF
-from optbench.listing import LISTS
+from optbench.commands.list import LISTS
+from optbench.configs import CONF
 
 GROUPS = {"hyperparameters": "optimizer", "data": "data", "models": "model", "schedules": "schedule"}
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from optbench.optimizers import CLASSES
-from optbench.results import properties
+from optbench.certificates import properties
 
 CONFIGS = {
     path.stem: yaml.safe_load(path.read_text())

@@ -9,7 +9,7 @@ from torch.func import functional_call
 
 from optbench import records
 from optbench.landscape.grid import problem
-from optbench.surfaces.spectrum import along_run, extremes
+from optbench.landscape.spectrum import along_run, extremes
 
 
 @pytest.mark.parametrize("size", [1, 2, 200])

@@ -13,7 +13,7 @@ from small import SMALL
 
 from optbench import records
 from optbench.data import LinearRegression
-from optbench.processes import side_by_side
+from optbench.sweep.processes import side_by_side
 
 
 def place(name):
@@ -98,7 +98,15 @@ def test_processes_share_the_data_where_it_is_the_same(optbench, cells, loaders)
 
 
 def test_an_interrupted_sweep_says_so_in_its_records(tmp_path):
-    command = [sys.executable, "-c", "from optbench.cli import main; main()", "train", "-m", *SMALL, "seed=0,1"]
+    command = [
+        sys.executable,
+        "-c",
+        "from optbench.commands.main import main; main()",
+        "train",
+        "-m",
+        *SMALL,
+        "seed=0,1",
+    ]
     overrides = ["trainer.max_epochs=100000", "hydra.sweep.dir=sweep", "hydra.launcher.n_jobs=2", "logger=none"]
     heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it
     where = {"cwd": tmp_path, "stdout": subprocess.DEVNULL, "start_new_session": True, "preexec_fn": heed}

@@ -13,7 +13,7 @@ from optbench import records
 def swept(tmp_path_factory):
     """A small `study=seven` in a process of its own: where it went, and what it printed."""
     folder = tmp_path_factory.mktemp("sweep")
-    command = [sys.executable, "-c", "from optbench.cli import main; main()", "train", "-m", "study=seven"]
+    command = [sys.executable, "-c", "from optbench.commands.main import main; main()", "train", "-m", "study=seven"]
     overrides = [*SMALL, "seed=0,1", "hydra.sweep.dir=sweep", "++optimizer.lr=0.01"]
     done = subprocess.run(command + overrides, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -3,21 +3,19 @@
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-from hydra.utils import get_object
 from rich import box
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from optbench.arguments import Parser
 from optbench.checks import UserError, nearest
-from optbench.cli import CONF
+from optbench.commands.arguments import Parser
+from optbench.configs import CONF, files, targets
 
 Row = dict[str, Any]
 """What is known of one name: `name`, `description`, and more by kind."""
@@ -113,7 +111,7 @@ def typed(value: Any) -> str:
 
 def optimizers(folders: Sequence[Path]) -> list[Row]:
     """Return the optimizers with all that is known of each: what `hyperparameters` has, and measured properties."""
-    from optbench.results.properties import properties
+    from optbench.certificates.properties import properties
 
     configs = {name: config for name, config, _ in targets(folders, "optimizer")}
     rows = track(hyperparameters(folders), "measuring", console=Console(stderr=True), transient=True)
@@ -175,26 +173,6 @@ LISTS: dict[str, Callable[[Sequence[Path]], list[Row]]] = {
     "studies": studies,
     "surfaces": surfaces,
 }
-
-
-def files(folders: Sequence[Path], group: str) -> list[Path]:
-    """Return the configs of a group; of two with one name the later folder's, as Hydra has it."""
-    found = {path.stem: path for folder in folders for path in (folder / group).glob("*.yaml")}
-    return [found[name] for name in sorted(found)]
-
-
-def targets(folders: Sequence[Path], group: str) -> Iterator[tuple[str, Row, Any]]:
-    """Yield name, config and target of each config of a group.
-
-    Raises:
-        UserError: A config cannot be read, or its target does not exist.
-    """
-    for path in files(folders, group):
-        try:
-            config = yaml.safe_load(path.read_text())
-            yield path.stem, config, get_object(config["_target_"])
-        except Exception as error:  # a config of the user's may be wrong in any way
-            raise UserError(f"{path}: {' '.join(str(error).split())}") from None
 
 
 def first_line(target: Any) -> str:

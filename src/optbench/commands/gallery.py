@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from optbench.checks import Count, check
+from optbench.commands.surface import make
 from optbench.plots import style, surface_page
-from optbench.surfaces.command import Request, make
+from optbench.surfaces.request import Request
 
 OWN = ("study", "out", "processes", "formats", "colours")
 """What the gallery decides for its studies; all else that was typed is handed on."""

@@ -5,9 +5,8 @@ import logging
 import os
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -15,17 +14,17 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from hydra.utils import get_class, get_object, instantiate
-from omegaconf import DictConfig, OmegaConf
+from hydra.utils import instantiate
+from omegaconf import DictConfig
 
 from optbench import records
-from optbench.checks import Count, Index, Positive, UserError, check, check_call, nearest
+from optbench.checks import Count, Index, Positive, UserError, check, nearest
+from optbench.configs import build_optimizer, build_schedule, construct, dataset, flatten, load, resolve
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
-    from torch import nn
 
-    from optbench.training import Training
+    from optbench.training.module import Training
 
     M = TypeVar("M", bound=Training)
 
@@ -92,7 +91,7 @@ def fit(config: DictConfig, record: records.Record) -> tuple[str, str]:
     """Build everything that a config names and train it; return the status and the reason."""
     import torch
 
-    from optbench.training import Diverged, Training
+    from optbench.training.module import Diverged, Training
 
     torch.set_num_threads(config.threads)
     data = load(config.data)
@@ -166,62 +165,6 @@ def validate(config: DictConfig, directory: Path) -> None:
         raise UserError(" ".join(str(error).split())) from None
 
 
-LOADED: dict[str, Any] = {}
-"""The last data module by its `key`: it has the tensors of all runs that differ in other things."""
-
-
-def key(config: DictConfig) -> str:
-    """Return what tells data apart: a config in YAML, but for the seed, which is of the mini-batches."""
-    return OmegaConf.to_yaml({**config, "seed": 0}, resolve=True)
-
-
-def dataset(config: DictConfig) -> Any:
-    """Return a data module, loaded, to be read only."""
-    name = key(config)
-    if name not in LOADED:
-        data = construct("data", OmegaConf.create(name))()
-        data.setup()
-        LOADED.clear()
-        LOADED[name] = data
-    return LOADED[name]
-
-
-def load(config: DictConfig) -> Any:
-    """Return the data module of a run, with the tensors that this process already has."""
-    data = instantiate(config)
-    data.splits = dict(dataset(config).splits)
-    data.setup()
-    return data
-
-
-def construct(group: str, config: Any, later: Sequence[str] = ()) -> partial[Any]:
-    """Return what makes the thing that a config's `_target_` names, its keywords checked.
-
-    Args:
-        group: What is made, for the message.
-        config: `_target_` and keywords.
-        later: Arguments that the caller will add.
-
-    Raises:
-        UserError: There is no such target, or it refuses a keyword or a value.
-    """
-    try:
-        make: partial[Any] = instantiate(config, _partial_=True)
-    except InstantiationException as error:
-        raise UserError(f"{group}: {' '.join(str(error.__cause__ or error).split())}") from None
-    check_call(make.func, make.keywords, later)
-    return plain(make)
-
-
-def plain(make: partial[Any]) -> partial[Any]:
-    """Return a partial as Python's own: Hydra's consults its security policy at every call, for 150 us.
-
-    A schedule is called at every step, which takes 400 us.
-    """
-    keywords = {k: plain(v) if isinstance(v, partial) else v for k, v in make.keywords.items()}
-    return partial(make.func, *make.args, **keywords)
-
-
 class Guard(Callback):
     """Refuses a single run before Hydra has touched its directory; a sweep is checked by its sweeper."""
 
@@ -265,48 +208,3 @@ def make_trainer(config: DictConfig, logger: Any = None, bar: bool = False) -> "
         )
     except InstantiationException as error:
         raise UserError(f"trainer: {' '.join(str(error.__cause__ or error).split())}") from None
-
-
-def build_optimizer(config: DictConfig, model: "nn.Module", total_steps: int) -> Any:
-    """Return what makes the configured optimizer from parameters.
-
-    A class that needs `total_steps` or the `model` itself is given the run's own, unless the config says otherwise.
-    """
-    known = {"total_steps": total_steps, "model": model}
-    hyper = get_class(config._target_).hyper  # type: ignore[attr-defined]
-    return partial(instantiate(config), **{k: v for k, v in known.items() if k in hyper and k not in config})
-
-
-def build_schedule(
-    config: DictConfig, batches_per_epoch: int, epochs: int
-) -> tuple[Callable[[int, float], float], str]:
-    """Return the configured schedule and its unit; one that needs the `total` length is given the run's own.
-
-    Raises:
-        UserError: The unit is neither `step` nor `epoch`, or the schedule refuses a value.
-    """
-    unit = check("schedule", "unit", config.get("unit"), Literal["step", "epoch"])
-    keywords = {k: v for k, v in config.items() if k != "unit"}
-    if "total" in inspect.signature(get_object(config._target_)).parameters and config.get("total") is None:
-        keywords["total"] = epochs * (batches_per_epoch if unit == "step" else 1)
-    return construct("schedule", OmegaConf.create(keywords), ("t", "eta0")), unit
-
-
-def resolve(config: DictConfig) -> dict[str, Any]:
-    """Return a config as plain values, with the defaults of everything that it makes filled in."""
-    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    for group in ("data", "model", "optimizer", "schedule"):
-        parameters = inspect.signature(get_object(plain[group]["_target_"])).parameters.values()
-        defaults = {
-            p.name: p.default for p in parameters if isinstance(p.default, bool | int | float | str | tuple | None)
-        }
-        plain[group] = {**plain[group], **defaults, **plain[group]}
-    return plain
-
-
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested keys as dotted ones: `{"optimizer": {"lr": 1}}` becomes `{"optimizer.lr": 1}`."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
-    return flat

@@ -14,8 +14,8 @@ from torch import nn
 
 from optbench import records
 from optbench.data import MNISTSubset
-from optbench.run import build, make_trainer
-from optbench.training import Training
+from optbench.training.module import Training
+from optbench.training.run import build, make_trainer
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_a_diverged_run_ends_as_such(run):
 
 
 def test_a_failed_run_ends_as_such(run, monkeypatch, tmp_path):
-    monkeypatch.setattr("optbench.training.Training.measure", lambda *_: 1 / 0)
+    monkeypatch.setattr("optbench.training.module.Training.measure", lambda *_: 1 / 0)
     with pytest.raises(SystemExit, match="the run failed: ZeroDivisionError"):
         run()
     result = records.read(tmp_path / "run")

@@ -17,13 +17,14 @@ from torch import Tensor, nn
 from torch.func import vmap
 from torch.nn import functional as F
 
-from optbench import run
+from optbench import configs
 from optbench.data import DataModule
 from optbench.data.chunks import Chunks
 from optbench.models import ACTIVATIONS
 from optbench.optimizers.base import PACK, SLICE, Optimizer, Spent, State, subtract_, to_tensor
 from optbench.records import Record
-from optbench.training import EVALUATION_BATCH, Diverged, Training
+from optbench.training import run
+from optbench.training.module import EVALUATION_BATCH, Diverged, Training
 
 
 class Pack:
@@ -456,7 +457,7 @@ def train(cells: Sequence[tuple[DictConfig, Record]]) -> None:
     torch.set_num_threads(first.threads)
     runs: list[Replica] = []
     with run.failing(record for i, (_, record) in enumerate(cells) if not (i < len(runs) and runs[i].ended)):
-        data = run.load(first.data)
+        data = configs.load(first.data)
         for config, record in cells:
             record.status["stacked"] = len(cells)
             runs.append(run.build(Replica, config, data, record))

@@ -11,9 +11,9 @@ import torch
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from optbench import run
+from optbench.configs import dataset
 from optbench.data.chunks import CHUNK
-from optbench.replicas import Network
+from optbench.sweep.replicas import Network
 
 FEWEST = {2**15: 4, 2**20: 8}
 """When a stack pays on a CPU: from how many replicas on, for networks of up to so many parameters.
@@ -101,7 +101,7 @@ def likeness(config: DictConfig) -> str:
 
 def parameters(config: DictConfig) -> int:
     """Return the size of a cell's network."""
-    data = run.dataset(config.data)
+    data = dataset(config.data)
     with torch.device("meta"):
         model = instantiate(config.model)(data.features, data.outputs)
     return sum(p.numel() for p in model.parameters())

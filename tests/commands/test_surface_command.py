@@ -9,10 +9,12 @@ from PIL import Image
 from rich.console import Console
 
 from optbench.checks import UserError
-from optbench.cli import CONF
+from optbench.commands import gallery
+from optbench.commands import surface as command
+from optbench.commands import terrain as terrain_command
+from optbench.configs import CONF
 from optbench.plots.surface import check_panels
-from optbench.surfaces import command, gallery, terrain_command
-from optbench.surfaces.command import Request, describe
+from optbench.surfaces.request import Request, describe
 from optbench.surfaces.scene import compute
 
 STUDIES = [study for study in Request.of([]).studies if study != "gallery"]

@@ -12,7 +12,7 @@ from torch import Tensor
 from optbench import records
 from optbench.checks import UserError
 from optbench.plots import style, surface_terrain
-from optbench.surfaces.command import Request, describe, formats
+from optbench.surfaces.request import Request, describe, formats
 from optbench.surfaces.scene import Scene, compute
 from optbench.surfaces.terrain import Terrain, along, critical_points
 
@@ -71,7 +71,7 @@ def main(arguments: list[str]) -> None:
 
 def network(directory: Path, console: Console) -> None:
     """Print and draw the ground under a run."""
-    from optbench.surfaces.spectrum import along_run
+    from optbench.landscape.spectrum import along_run
 
     if not (directory / "config.yaml").exists():
         raise UserError(f"run={directory} is not the directory of a run; give one with a config.yaml in it")

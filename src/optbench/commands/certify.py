@@ -15,12 +15,11 @@ from rich.progress import track
 from rich.table import Table
 
 from optbench import records
-from optbench.arguments import Parser
 from optbench.certificates import bare, packages, recurrences, solvers, torch_optim, traces
 from optbench.certificates.case import Case, Certificate
 from optbench.checks import UserError, nearest
-from optbench.cli import CONF
-from optbench.listing import targets
+from optbench.commands.arguments import Parser
+from optbench.configs import CONF, targets
 
 COLUMNS = ("optimizer", "form", "reference", "problems", "largest difference", "verdict")
 COLOURS = {"certified": "green", "paper recurrence only": "yellow", "differs": "bold red", "not installed": "dim"}

@@ -8,8 +8,8 @@ from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import OmegaConf, open_dict
 
-from optbench.cells import Composer
-from optbench.cli import CONF
+from optbench.configs import CONF
+from optbench.sweep.compose import Composer
 
 
 @pytest.fixture

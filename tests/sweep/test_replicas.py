@@ -15,7 +15,7 @@ from torch import nn
 from optbench import records
 from optbench.models import mlp
 from optbench.optimizers import CLASSES, Objective
-from optbench.replicas import Stack
+from optbench.sweep.replicas import Stack
 
 HYPER = {"total_steps": 200, "model": None}
 STACKABLE = [name for name, cls in CLASSES.items() if cls.stackable(cls.hyper)]

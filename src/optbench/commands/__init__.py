@@ -1,0 +1,1 @@
+"""The command line: one file a verb, on top of everything else; no library imports one."""

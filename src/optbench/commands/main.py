@@ -1,0 +1,36 @@
+"""The command `optbench`: it finds the command that is meant; heavy imports happen inside each."""
+
+import importlib
+import os
+import sys
+
+from optbench.checks import UserError, nearest
+
+COMMANDS = {
+    "train": "train one run, or a sweep: optbench train -m optimizer=sgd,adam seed=0,1,2",
+    "report": "make tables and figures of finished runs: optbench report DIR",
+    "surface": "draw paths on a surface: optbench surface study=gd_vs_momentum",
+    "terrain": "name a surface's critical points and a path's terrain",
+    "certify": "step optimizers beside independent references",
+    "list": "show what can be named: optbench list optimizers",
+}
+"""What each does; the module of its name in this folder has its `main`."""
+
+
+def main() -> None:
+    """Run `optbench <command> ...`; what the user got wrong ends in one line and exit code 1."""
+    name, *rest = sys.argv[1:] or ["--help"]
+    if name in ("-h", "--help"):
+        print("usage: optbench <command> ...\n")
+        print("\n".join(f"  {command:10}{what}" for command, what in COMMANDS.items()))
+        return
+    try:
+        if name not in COMMANDS:
+            raise nearest("command", name, COMMANDS, "optbench --help")
+        importlib.import_module(f"optbench.commands.{name}").main(rest)
+    except UserError as error:
+        sys.exit(f"optbench: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

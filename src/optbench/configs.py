@@ -1,0 +1,157 @@
+"""What a config names and what it makes: the folders of configs, their targets, and the errors of both in one line."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+from hydra.errors import InstantiationException
+from hydra.utils import get_class, get_object, instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from optbench.checks import UserError, check, check_call, nearest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+CONF = next(path for path in (Path(__file__).parent / "conf", Path(__file__).parents[2] / "conf") if path.is_dir())
+"""The configs: inside an installed package, at the top of a checkout."""
+
+
+def files(folders: Sequence[Path], group: str) -> list[Path]:
+    """Return the configs of a group; of two with one name the later folder's, as Hydra has it."""
+    found = {path.stem: path for folder in folders for path in (folder / group).glob("*.yaml")}
+    return [found[name] for name in sorted(found)]
+
+
+def targets(folders: Sequence[Path], group: str) -> Iterator[tuple[str, dict[str, Any], Any]]:
+    """Yield name, config and target of each config of a group.
+
+    Raises:
+        UserError: A config cannot be read, or its target does not exist.
+    """
+    for path in files(folders, group):
+        try:
+            config = yaml.safe_load(path.read_text())
+            yield path.stem, config, get_object(config["_target_"])
+        except Exception as error:  # a config of the user's may be wrong in any way
+            raise UserError(f"{path}: {' '.join(str(error).split())}") from None
+
+
+def construct(group: str, config: Any, later: Sequence[str] = ()) -> partial[Any]:
+    """Return what makes the thing that a config's `_target_` names, its keywords checked.
+
+    Args:
+        group: What is made, for the message.
+        config: `_target_` and keywords.
+        later: Arguments that the caller will add.
+
+    Raises:
+        UserError: There is no such target, or it refuses a keyword or a value.
+    """
+    try:
+        make: partial[Any] = instantiate(config, _partial_=True)
+    except InstantiationException as error:
+        raise UserError(f"{group}: {' '.join(str(error.__cause__ or error).split())}") from None
+    check_call(make.func, make.keywords, later)
+    return plain(make)
+
+
+def plain(make: partial[Any]) -> partial[Any]:
+    """Return a partial as Python's own: Hydra's consults its security policy at every call, for 150 us.
+
+    A schedule is called at every step, which takes 400 us.
+    """
+    keywords = {k: plain(v) if isinstance(v, partial) else v for k, v in make.keywords.items()}
+    return partial(make.func, *make.args, **keywords)
+
+
+LOADED: dict[str, Any] = {}
+"""The last data module by its `key`: it has the tensors of all runs that differ in other things."""
+
+
+def key(config: DictConfig) -> str:
+    """Return what tells data apart: a config in YAML, but for the seed, which is of the mini-batches."""
+    return OmegaConf.to_yaml({**config, "seed": 0}, resolve=True)
+
+
+def dataset(config: DictConfig) -> Any:
+    """Return a data module, loaded, to be read only."""
+    name = key(config)
+    if name not in LOADED:
+        data = construct("data", OmegaConf.create(name))()
+        data.setup()
+        LOADED.clear()
+        LOADED[name] = data
+    return LOADED[name]
+
+
+def load(config: DictConfig) -> Any:
+    """Return the data module of a run, with the tensors that this process already has."""
+    data = instantiate(config)
+    data.splits = dict(dataset(config).splits)
+    data.setup()
+    return data
+
+
+def build_optimizer(config: DictConfig, model: "nn.Module", total_steps: int) -> Any:
+    """Return what makes the configured optimizer from parameters.
+
+    A class that needs `total_steps` or the `model` itself is given the run's own, unless the config says otherwise.
+    """
+    known = {"total_steps": total_steps, "model": model}
+    hyper = get_class(config._target_).hyper  # type: ignore[attr-defined]
+    return partial(instantiate(config), **{k: v for k, v in known.items() if k in hyper and k not in config})
+
+
+def build_schedule(
+    config: DictConfig, batches_per_epoch: int, epochs: int
+) -> tuple[Callable[[int, float], float], str]:
+    """Return the configured schedule and its unit; one that needs the `total` length is given the run's own.
+
+    Raises:
+        UserError: The unit is neither `step` nor `epoch`, or the schedule refuses a value.
+    """
+    unit = check("schedule", "unit", config.get("unit"), Literal["step", "epoch"])
+    keywords = {k: v for k, v in config.items() if k != "unit"}
+    if "total" in inspect.signature(get_object(config._target_)).parameters and config.get("total") is None:
+        keywords["total"] = epochs * (batches_per_epoch if unit == "step" else 1)
+    return construct("schedule", OmegaConf.create(keywords), ("t", "eta0")), unit
+
+
+def resolve(config: DictConfig) -> dict[str, Any]:
+    """Return a config as plain values, with the defaults of everything that it makes filled in."""
+    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    for group in ("data", "model", "optimizer", "schedule"):
+        parameters = inspect.signature(get_object(plain[group]["_target_"])).parameters.values()
+        defaults = {
+            p.name: p.default for p in parameters if isinstance(p.default, bool | int | float | str | tuple | None)
+        }
+        plain[group] = {**plain[group], **defaults, **plain[group]}
+    return plain
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested keys as dotted ones: `{"optimizer": {"lr": 1}}` becomes `{"optimizer.lr": 1}`."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return flat
+
+
+def explain(error: Exception) -> UserError:
+    """Return an error of Hydra or OmegaConf as one line that names the nearest option there is."""
+    options = getattr(error, "options", None)
+    missing = getattr(error, "missing_cfg_file", None)
+    if missing and options is not None:
+        group, _, name = missing.rpartition("/")
+        listed = {"data": "data", "study": "studies"}.get(group, f"{group}s")
+        return nearest(group or "config", name, options, f"optbench list {listed}" if group else ", ".join(options))
+    unknown = re.search(r"Could not override '([^']+)'", str(error))
+    if unknown:
+        return UserError(f"no field '{unknown[1]}'; see the fields with optbench train --cfg job")
+    cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+    return UserError(" ".join(str(error if not str(cause) else cause).split()))

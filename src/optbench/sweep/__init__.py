@@ -1,0 +1,1 @@
+"""Many runs: composed once, planned, stacked, side by side."""
