@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from optbench.optimizers import CLASSES
 from optbench.certificates import properties
+from optbench.optimizers import CLASSES
 
 CONFIGS = {
     path.stem: yaml.safe_load(path.read_text())
