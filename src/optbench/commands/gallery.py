@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from optbench.checks import Count, check
-from optbench.commands.surface import make
+from optbench.commands.scenes import make
 from optbench.plots import style, surface_page
 from optbench.surfaces.request import Request
 

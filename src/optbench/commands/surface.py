@@ -3,18 +3,16 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from optbench.checks import Interval, UserError, check
-from optbench.plots import style, surface, surface_page
-from optbench.surfaces.request import Request, describe, formats
-from optbench.surfaces.scene import Scene, compute
-
-Colours = Annotated[int, Interval("[2, 256]")]
+from optbench.checks import UserError
+from optbench.commands.scenes import make
+from optbench.plots import style, surface_page
+from optbench.surfaces.request import Request
+from optbench.surfaces.scene import Scene
 
 USAGE = """usage: optbench surface study=<name> | surface=<name> [optimizers=[adam,lion]] [field=value ...]
 
@@ -60,31 +58,6 @@ def main(arguments: list[str]) -> None:
         files.append(style.write(Path(config["out"]) / "page", "html", lambda file: file.write_text(page)))
     console.print("written: " + ", ".join(map(str, files)), soft_wrap=True)
     console.print(f"next:    optbench terrain {shlex.join(request.overrides)}", soft_wrap=True)
-
-
-def make(request: Request, config: dict[str, Any]) -> tuple[list[Scene], list[Path]]:
-    """Compute all scenes of a request, then draw them; return the scenes and the files.
-
-    Raises:
-        UserError: Anything in the config is wrong, and nothing has been written; or the files cannot be written.
-    """
-    check("surface", "colours", config["colours"], Colours | None)
-    kinds = formats(config)
-    kind = check("surface", "animate", config["animate"], Literal["gif", "mp4"] | None)
-    scenes = [compute(setting, request.folders) for setting in describe(request, config)]
-    surface.check_panels(scenes)
-    if kind:
-        surface.check_animation(scenes, kind)
-    files = []
-    try:
-        with style.context():
-            for scene in scenes:
-                path = Path(config["out"]) / scene.name
-                files += style.save(surface.draw(scene), path, kinds, config["colours"])
-                files += [surface.animate(scene, path, kind)] if kind else []
-    except OSError as error:
-        raise UserError(f"out={config['out']} cannot be written: {error.strerror}; choose another") from None
-    return scenes, files
 
 
 def table(scene: Scene) -> Table:

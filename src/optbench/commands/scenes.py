@@ -1,0 +1,36 @@
+"""What `surface` and `gallery` share: the scenes of a request, computed and drawn."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from optbench.checks import Interval, UserError, check
+from optbench.plots import style, surface
+from optbench.surfaces.request import Request, describe, formats
+from optbench.surfaces.scene import Scene, compute
+
+Colours = Annotated[int, Interval("[2, 256]")]
+
+
+def make(request: Request, config: dict[str, Any]) -> tuple[list[Scene], list[Path]]:
+    """Compute all scenes of a request, then draw them; return the scenes and the files.
+
+    Raises:
+        UserError: Anything in the config is wrong, and nothing has been written; or the files cannot be written.
+    """
+    check("surface", "colours", config["colours"], Colours | None)
+    kinds = formats(config)
+    kind = check("surface", "animate", config["animate"], Literal["gif", "mp4"] | None)
+    scenes = [compute(setting, request.folders) for setting in describe(request, config)]
+    surface.check_panels(scenes)
+    if kind:
+        surface.check_animation(scenes, kind)
+    files = []
+    try:
+        with style.context():
+            for scene in scenes:
+                path = Path(config["out"]) / scene.name
+                files += style.save(surface.draw(scene), path, kinds, config["colours"])
+                files += [surface.animate(scene, path, kind)] if kind else []
+    except OSError as error:
+        raise UserError(f"out={config['out']} cannot be written: {error.strerror}; choose another") from None
+    return scenes, files

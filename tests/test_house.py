@@ -1,0 +1,90 @@
+"""The house: every import points down, and none goes in a circle."""
+
+import ast
+from pathlib import Path
+
+import optbench
+
+ROOT = Path(optbench.__file__).parent
+ROOMS = [
+    {"checks"},
+    {"configs", "records", "models", "schedules"},
+    {"data", "optimizers"},
+    {"training"},
+    {"sweep"},
+    {"surfaces"},
+    {"landscape"},
+    {"results"},
+    {"plots"},
+    {"report"},
+    {"certificates"},
+    {"speed"},
+    {"commands"},
+]
+"""From the ground up; a room knows those below it, its own modules and, on its own floor, nothing."""
+FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
+
+
+ENGINE = {f"optimizers.{name}" for name in ("base", "blocks", "compiled")}  # one circle, which goes with the engine
+
+
+def imports():
+    """Yield each module with each module or package of ours that it imports, anywhere in its text."""
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        name = ".".join(parts).removesuffix(".__init__")
+        if name == "__init__":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "optbench":
+                package = node.module.split(".")[1:]
+                for alias in node.names:
+                    inner = ROOT.joinpath(*package, alias.name)
+                    named = inner.is_dir() or inner.with_suffix(".py").exists()
+                    yield name, ".".join([*package, alias.name] if named else package)
+
+
+def test_every_module_has_a_room():
+    rooms = {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in ROOT.rglob("*.py")} - {
+        "__init__",
+        "__main__",
+    }
+    assert rooms == FLOOR.keys()
+
+
+def test_no_import_points_up():
+    up = {
+        f"{module} -> {other}"
+        for module, other in imports()
+        if other and FLOOR[other.split(".")[0]] > FLOOR[module.split(".")[0]]
+    }
+    assert not up
+
+
+def test_no_library_imports_a_command_or_a_plot_of_another_floor():
+    wrong = {
+        f"{module} -> {other}"
+        for module, other in imports()
+        if other.split(".")[0] != module.split(".")[0] and FLOOR[other.split(".")[0]] == FLOOR[module.split(".")[0]]
+    }
+    assert not wrong
+
+
+def test_no_circle():
+    arrows = {}
+    for module, other in imports():
+        if other and other != module and not {module, other} <= ENGINE:
+            arrows.setdefault(module, set()).add(other)
+    done, path = set(), []
+
+    def visit(module):
+        assert module not in path, " -> ".join([*path[path.index(module) :], module])
+        if module in done:
+            return
+        path.append(module)
+        for other in sorted(arrows.get(module, ())):
+            visit(other)
+        done.add(path.pop())
+
+    for module in sorted(arrows):
+        visit(module)
