@@ -108,7 +108,7 @@ def execute(
         configs: The cells.
     """
     from optbench import configs as made
-    from optbench.sweep import replicas
+    from optbench.sweep import module
     from optbench.training import run
 
     setup_globals()
@@ -125,5 +125,5 @@ def execute(
         function = task if len(configs) == 1 else begin
         jobs.append(run_job(function, config, "hydra.sweep.dir", "hydra.sweep.subdir", context))
     if cells:
-        replicas.train(cells)
+        module.train(cells)
     return jobs

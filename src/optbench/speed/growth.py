@@ -26,7 +26,7 @@ from optbench.speed.optimizers import repeat
 from optbench.speed.race import race
 from optbench.speed.shell import optbench
 from optbench.speed.training import suite
-from optbench.sweep.replicas import Stack
+from optbench.sweep.stack import Stack
 from optbench.training.run import quiet
 
 Curve = tuple[str, str, Callable[[int], float], Sequence[int]]

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from optbench.configs import dataset
 from optbench.data.chunks import CHUNK
-from optbench.sweep.replicas import Network
+from optbench.sweep.network import Network
 
 FEWEST = {2**15: 4, 2**20: 8}
 """When a stack pays on a CPU: from how many replicas on, for networks of up to so many parameters.

@@ -14,7 +14,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-HEAVY = ["optbench.sweep.replicas", "torch.utils.tensorboard", "torch._dynamo"]
+HEAVY = ["optbench.sweep.module", "torch.utils.tensorboard", "torch._dynamo"]
 """What a training takes seconds to import; the last one with its optimizer's first step."""
 
 

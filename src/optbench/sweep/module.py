@@ -1,0 +1,241 @@
+"""Runs that differ in numbers only, trained as one stack, each with the record of a run alone."""
+
+import copy
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import lightning.pytorch as lightning
+import torch
+from omegaconf import DictConfig
+from torch import Tensor, nn
+
+from optbench import configs
+from optbench.data import DataModule
+from optbench.data.chunks import Chunks
+from optbench.optimizers.base import Optimizer
+from optbench.records import Record
+from optbench.sweep.stack import Stack
+from optbench.training import run
+from optbench.training.module import EVALUATION_BATCH, Diverged, Training
+
+
+class Batches(Chunks):
+    """Chunks with the mini-batches of several orders side by side: x (mini-batches, orders, batch, features).
+
+    Args:
+        loaders: The chunks of each order, of the same data. A full batch has no order: there is one for all.
+    """
+
+    def __init__(self, loaders: Sequence[Chunks]) -> None:
+        first = loaders[0]
+        super().__init__(first.x, first.y, first.batch_size, first.seed)
+        self.edges, self.loaders = first.edges, loaders
+
+    def order(self, epoch: int) -> Tensor:
+        """Return the orders of an epoch: indices (samples, orders)."""
+        return torch.stack([loader.order(epoch) for loader in self.loaders], 1)
+
+    def _gather(self, tensor: Tensor, rows: Tensor | None) -> Tensor:
+        if rows is None:
+            return tensor[None, None]
+        size, orders = min(self.batch_size, len(rows)), len(self.loaders)
+        index = rows.view(-1, size, orders).mT.flatten()
+        return tensor.index_select(0, index).view(-1, orders, size, *tensor.shape[1:])
+
+
+class Replica(Training):
+    """A run in a stack: it keeps its record as a run alone does, and leaves steps and measurements to the stack."""
+
+    logger: Any = None
+    results: Iterator[dict[str, float]]
+    """What the stack measured, split by split."""
+    ended = False
+
+    def prepare(self) -> None:
+        """Make the optimizer, which serves for its numbers, its iterate and its state_dict, and never steps."""
+        self.raw = self.configure_optimizers()
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The raw optimizer."""
+        return self.raw
+
+    def log_row(self, row: Mapping[str, float]) -> None:
+        """Log at once, and like Lightning from the first step on; its own way takes as long as the evaluation."""
+        if self.logger and row["step"]:
+            self.logger.log_metrics({k: v for k, v in row.items() if k != "step"}, int(row["step"]))
+
+    def measure(self, x: Tensor, y: Tensor) -> dict[str, float]:
+        """Return what the stack measured on the next split."""
+        return next(self.results)
+
+
+class Replicas(lightning.LightningModule):
+    """Several runs as one; a Lightning batch is a chunk of mini-batches for all of them.
+
+    A replica that has diverged stays in the stack, where it touches no other, and is no longer recorded.
+
+    Args:
+        runs: The runs; those that share their mini-batches follow one another, equally many for each order.
+        data: The data of all.
+        seeds: The orders of the mini-batches.
+    """
+
+    def __init__(self, runs: Sequence[Replica], data: DataModule, seeds: Sequence[int]) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.replicas = nn.ModuleList(runs)
+        self.runs, self.data, self.seeds = list(runs), data, seeds
+        self.seconds, self.started, self.saved = 0.0, 0.0, 0
+
+    def setup(self, stage: str) -> None:
+        """Bring the data to the device."""
+        self.data.trainer = self.trainer
+        self.data.setup(stage)
+        for replica in self.runs:
+            replica.trainer = self.trainer
+
+    def configure_optimizers(self) -> None:
+        """Stack the networks, which are on the device by now, and their optimizers."""
+        for replica in self.runs:
+            replica.prepare()
+        models, optimizers = zip(*((replica.model, replica.optimizer) for replica in self.runs), strict=True)
+        self.stack = Stack(models, optimizers, self.data.loss)
+
+    def train_dataloader(self) -> Batches:
+        """Return the mini-batches of all orders."""
+        loaders = []
+        for seed in self.seeds:
+            data = copy.copy(self.data)
+            data.seed = seed
+            loaders.append(data.train_dataloader())
+        return Batches(loaders)
+
+    def training_step(self, chunk: tuple[Tensor, Tensor], index: int) -> None:
+        """Take one step for each mini-batch of a chunk: x (n, groups, batch, features), y (n, groups, batch, ...)."""
+        lrs = [replica.rates(len(chunk[0])) for replica in self.runs]
+        losses = [self.stack.step(x, y, rates) for x, y, rates in zip(*chunk, self.stack.rates(lrs), strict=True)]
+        values = torch.stack(losses, 1).tolist()
+        self.seconds += time.perf_counter() - self.started
+        for i, replica in enumerate(self.runs):
+            if not replica.ended:
+                self.hand_back(i, moved=True)
+                with self.ending(replica):
+                    replica.end_chunk(index, lrs[i], values[i])
+        self.started = time.perf_counter()
+
+    def on_train_start(self) -> None:
+        """Evaluate the untrained models."""
+        self.evaluate(0)
+
+    def on_train_epoch_start(self) -> None:
+        """Start the training clock; it stands still outside of the chunks."""
+        self.started = time.perf_counter()
+
+    def on_train_epoch_end(self) -> None:
+        """Evaluate."""
+        self.evaluate(self.current_epoch + 1)
+
+    @torch.no_grad()
+    def evaluate(self, epoch: int) -> None:
+        """Measure all replicas at once, each at its optimizer's own iterate, and let each write its row."""
+        for i, replica in enumerate(self.runs):
+            for name, gradient in self.stack.gradients.items():
+                replica.model.get_parameter(name).grad = gradient[i]
+            self.hand_back(i, moved=True)
+            replica.optimizer.eval()
+        measured = [self.measure(*self.data.split(name)) for name in self.data.splits]
+        for replica, *results in zip(self.runs, *measured, strict=True):
+            replica.optimizer.train()
+            if not replica.ended:
+                replica.results, replica.seconds = iter(results), self.seconds / len(self.runs)
+                replica.objective.grad_evals = self.stack.steps
+                with self.ending(replica):
+                    replica.evaluate(epoch)
+
+    def measure(self, x: Tensor, y: Tensor) -> list[dict[str, float]]:
+        """Return what `Training.measure` returns, for each replica."""
+        loss = torch.zeros(len(self.runs), dtype=torch.float64, device=x.device)
+        right = torch.zeros_like(loss)
+        size = max(1, EVALUATION_BATCH // len(self.runs))
+        classes = self.data.task == "classification"
+        for part, goal in zip(torch.split(x, size), torch.split(y, size), strict=True):
+            mean, output, target = self.stack.losses(part[None], goal[None], training=False)
+            loss += mean * len(part)
+            if classes:
+                right += (output.argmax(1) == target).sum(1)
+        shares = torch.stack([loss, right][: 1 + classes], 1) / len(x)
+        return [dict(zip(("loss", "accuracy"), row, strict=False)) for row in shares.tolist()]
+
+    def hand_back(self, i: int, moved: bool = False) -> None:
+        """Give the optimizer of a replica the state that the stack holds for it.
+
+        Args:
+            i: The replica.
+            moved: Only if its iterate is another point than its parameters, and has to be found from the state.
+        """
+        replica = self.runs[i]
+        if not moved or type(replica.optimizer).iterate is not Optimizer.iterate:
+            parameter = replica.model.get_parameter
+            replica.optimizer.state = defaultdict(dict, {parameter(k): s for k, s in self.stack.state_of(i).items()})
+
+    @contextmanager
+    def ending(self, replica: Replica) -> Iterator[None]:
+        """End a replica that turns out to have diverged, and the whole stack with the last one."""
+        try:
+            yield
+        except Diverged as error:
+            self.end(replica, "diverged", str(error))
+            if all(other.ended for other in self.runs):
+                raise
+
+    def end(self, replica: Replica, status: str, reason: str = "") -> None:
+        """Write what a run leaves at its end."""
+        replica.keep_path()
+        self.saved = self.runs.index(replica)
+        self.hand_back(self.saved)
+        for group in replica.optimizer.param_groups if self.stack.steps else ():
+            group |= {"lr": replica.lr} if "lr" in group else {}
+        replica.save()
+        if replica.logger:
+            replica.logger.finalize("success")  # whatever became of it, all is to be written
+        replica.record.finish(status, reason)
+        replica.ended = True
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Make it the checkpoint of one replica, as a run alone would have written it."""
+        replica = self.runs[self.saved]
+        checkpoint["state_dict"] = replica.state_dict()
+        checkpoint["state_dict"].update({k: view.clone() for k, view in checkpoint["state_dict"].items()})
+        checkpoint["optimizer_states"] = [replica.optimizer.state_dict()]
+
+
+def train(cells: Sequence[tuple[DictConfig, Record]]) -> None:
+    """Train the cells of a sweep as one stack; how each ended is in its record, and nothing is raised.
+
+    Args:
+        cells: Resolved configs as `stacks` groups them, each with its open record.
+    """
+    first = cells[0][0]
+    run.quiet()
+    warnings.filterwarnings("ignore", "There is a performance drop")  # vmap lacks a rule, and is still the faster way
+    torch.set_num_threads(first.threads)
+    runs: list[Replica] = []
+    with run.failing(record for i, (_, record) in enumerate(cells) if not (i < len(runs) and runs[i].ended)):
+        data = configs.load(first.data)
+        for config, record in cells:
+            record.status["stacked"] = len(cells)
+            runs.append(run.build(Replica, config, data, record))
+            runs[-1].logger = run.make_logger(config)
+        module = Replicas(runs, data, list(dict.fromkeys(config.data.seed for config, _ in cells)))
+        try:
+            run.make_trainer(first.trainer).fit(module)
+        except Diverged:
+            return
+        for replica in runs:
+            if not replica.ended:
+                module.end(replica, "done")

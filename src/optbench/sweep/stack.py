@@ -1,0 +1,148 @@
+"""Networks and their optimizers as one stack, whose replicas are the runs that they would be alone."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import vmap
+
+from optbench.optimizers.base import SLICE, Optimizer, Spent, State, subtract_, to_tensor
+from optbench.sweep.network import Network, Pack
+
+
+class Block:
+    """Replicas of a pack, one after another, that one call of `update` moves: only their learning rates differ.
+
+    Args:
+        pack: The pack.
+        rows: The replicas.
+        optimizer: That of any of them.
+    """
+
+    def __init__(self, pack: Pack, rows: slice, optimizer: Optimizer) -> None:
+        self.rows, self.rule, self.h = rows, type(optimizer), numbers(optimizer)
+        single = rows.stop - rows.start == 1
+        self.at = rows.start if single else rows
+        self.p = (pack.leaves[0].detach() if self.rule.whole_tensor else pack.flat)[self.at]
+        self.batched = self.rule.whole_tensor and not single
+        self.state = vmap(self.rule.init)(self.p) if self.batched else self.rule.init(self.p)
+
+    def rates(self, lrs: Sequence[Sequence[float]]) -> Sequence[Any]:
+        """Return the learning rate of each step: a number, or a tensor (replicas, 1) where they have several.
+
+        Args:
+            lrs: Learning rates by replica and step.
+        """
+        mine = lrs[self.rows]
+        if all(other == mine[0] for other in mine):
+            return mine[0]
+        return torch.tensor(mine, dtype=self.p.dtype, device=self.p.device).mT.unsqueeze(2).unbind()
+
+    def step(self, g: Tensor, t: int, lr: Any) -> None:
+        """Move the replicas.
+
+        Args:
+            g: Gradient of the whole pack.
+            t: Step, from 1.
+            lr: What `rates` gave for it.
+        """
+        if self.batched:
+            rate = lr.flatten() if isinstance(lr, Tensor) else lr
+            move = vmap(partial(self._move, t), (0, 0, 0, 0 if isinstance(lr, Tensor) else None))
+            step, self.state = move(g[self.at], self.p, self.state, rate)
+            self.p.sub_(step)
+        else:
+            change, self.state = self.rule.update(g[self.at], self.p, Spent(self.state), t, {**self.h, "lr": lr})
+            subtract_(self.p, 1.0 if self.rule.whole_step else lr, change)
+
+    def _move(self, t: int, g: Tensor, p: Tensor, s: State, lr: Any) -> tuple[Tensor, State]:
+        change, s = self.rule.update(g, p, s, t, {**self.h, "lr": lr})
+        return to_tensor(change) * (1.0 if self.rule.whole_step else lr), s
+
+    def state_of(self, replica: int) -> State:
+        """Return the state of one of its replicas."""
+        pick = isinstance(self.at, slice)
+        return {k: v[replica - self.rows.start] if pick and isinstance(v, Tensor) else v for k, v in self.state.items()}
+
+
+def numbers(optimizer: Optimizer) -> dict[str, Any]:
+    """Return the hyperparameters of an optimizer but for the learning rate."""
+    return {k: v for k, v in optimizer.param_groups[0].items() if k not in ("params", "lr", "initial_lr")}
+
+
+class Stack:
+    """Networks and their optimizers as one.
+
+    Args:
+        models: The networks, of one architecture.
+        optimizers: The optimizer of each, of one class; they serve for their numbers and never step.
+        loss: Function of outputs, targets and `reduction`.
+    """
+
+    def __init__(
+        self, models: Sequence[nn.Module], optimizers: Sequence[Optimizer], loss: Callable[..., Tensor]
+    ) -> None:
+        self.apart = optimizers[0].whole_tensor
+        self.network, self.loss, self.steps = Network(models, self.apart), loss, 0
+        self.blocks = [list(self._cut(pack, optimizers)) for pack in self.network.packs]
+        self.gradients: dict[str, Tensor] = {}
+
+    def _cut(self, pack: Pack, optimizers: Sequence[Optimizer]) -> Iterator[Block]:
+        """Cut a pack where a number changes, and on a CPU where more would not stay in the cache."""
+        fit = max(1, SLICE // pack.flat.shape[1]) if pack.flat.device.type == "cpu" else len(optimizers)
+        start = 0
+        for _, alike in groupby(optimizers, numbers):
+            stop = start + len(list(alike))
+            for i in range(start, stop, fit):
+                yield Block(pack, slice(i, min(i + fit, stop)), optimizers[i])
+            start = stop
+
+    def losses(self, x: Tensor, y: Tensor, training: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the loss of each replica, and outputs and targets (replicas, ..., batch).
+
+        Args:
+            x: Inputs (groups, batch, features).
+            y: Targets (groups, batch, ...).
+            training: As for `Network`.
+        """
+        output = self.network(x, training)
+        target = y.movedim(1, -1).unsqueeze(1)
+        target = target.expand(-1, len(output) // len(y), *target.shape[2:]).flatten(0, 1)
+        return self.loss(output, target, reduction="none").flatten(1).mean(1), output, target
+
+    def rates(self, lrs: Sequence[Sequence[float]]) -> Iterator[list[list[Any]]]:
+        """Yield for each step what `step` needs of the learning rates, given by replica and step."""
+        by_block = [[block.rates(lrs) for block in blocks] for blocks in self.blocks]
+        for i in range(len(lrs[0])):
+            yield [[rates[i] for rates in blocks] for blocks in by_block]
+
+    def step(self, x: Tensor, y: Tensor, rates: Sequence[Sequence[Any]]) -> Tensor:
+        """Take a step on a mini-batch, as given to `losses`, and return the losses before it."""
+        loss, _, _ = self.losses(x, y)
+        leaves = self.network.leaves
+        gradients = torch.autograd.grad(loss, list(leaves.values()), torch.ones_like(loss))
+        self.gradients = dict(zip(leaves, gradients, strict=True))
+        self.steps += 1
+        with torch.no_grad():
+            for pack, blocks, lrs in zip(self.network.packs, self.blocks, rates, strict=True):
+                parts = [self.gradients[name] for name in pack.names]
+                g = parts[0] if self.apart else pack.pack(parts)
+                for block, lr in zip(blocks, lrs, strict=True):
+                    block.step(g, self.steps, lr)
+        return loss.detach()
+
+    def state_of(self, i: int) -> dict[str, State]:
+        """Return the state of a replica by parameter, copied; none before the first step."""
+        state: defaultdict[str, State] = defaultdict(dict)
+        for pack, blocks in zip(self.network.packs, self.blocks, strict=True) if self.steps else ():
+            own = next(block for block in blocks if i < block.rows.stop).state_of(i)
+            for key, value in {"step": self.steps, **own}.items():
+                flat = isinstance(value, Tensor) and not self.apart
+                parts = pack.unpack(value) if flat else [value] * len(pack.names)
+                for name, part in zip(pack.names, parts, strict=True):
+                    state[name][key] = part.clone() if isinstance(part, Tensor) else part
+        return state
