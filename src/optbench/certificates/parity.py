@@ -18,6 +18,7 @@ from rich.progress import track
 from torch import nn
 
 from optbench import records
+from optbench.configs import trusted
 from optbench.data import DataModule
 from optbench.data.chunks import Chunks
 from optbench.records import Run
@@ -58,7 +59,7 @@ def main() -> None:
 def compare(run: Run) -> dict[str, Any]:
     """Return the final test accuracy, in per cent, of a run and of two plain loops with its settings."""
     name = run.config["optimizer"]["_target_"].rpartition(".")[2]
-    data = instantiate(run.config["data"])
+    data = instantiate(trusted(run.config)["data"])
     data.setup()
     same = data.train_dataloader()
     own = Chunks(same.x, same.y, same.batch_size, seed=same.seed + 1000)

@@ -1,13 +1,15 @@
 """The loss of a model at many points of a plane, at once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, replace_all_batch_norm_modules_, vmap
 
+from optbench.configs import CONF, trusted
 from optbench.landscape.plane import Array, Plane
 
 EXAMPLES = 1000
@@ -31,14 +33,20 @@ class Problem:
     y: Tensor
 
 
-def problem(config: Mapping[str, Any], examples: int = EXAMPLES) -> Problem:
+def problem(config: Mapping[str, Any], examples: int = EXAMPLES, folders: Sequence[Path] = (CONF,)) -> Problem:
     """Build what a run's config trained, on the first examples of its training split.
 
+    Args:
+        config: Contents of a record's config.yaml, anybody's.
+        examples: How many.
+        folders: Folders of configs; only what they name is made, see `configs.trusted`.
+
     Raises:
-        UserError: The data cannot be had.
+        UserError: The data cannot be had, or the config names something else.
     """
     from hydra.utils import instantiate
 
+    config = trusted(config, folders)
     data = instantiate(config["data"])
     data.setup()
     x, y = data.split("train")
