@@ -11,7 +11,7 @@ from small import SMALL
 from tasks import ELEMENTWISE, Task, run
 
 from optbench import optimizers, records
-from optbench.optimizers import CLASSES, base, compiled
+from optbench.optimizers import CLASSES, arithmetic, compiled
 
 RULES = [*ELEMENTWISE, "Rprop"]
 KERNELS = ["SGD", "NAdam", "AggMo"]  # no state, a number in it, and one whose first step decides what it holds
@@ -33,11 +33,11 @@ def test_a_rule_is_what_numbers_say_and_one_graph_over_elements(name, other):
     for t in range(1, 7):
         g, h["lr"] = torch.randn(7, dtype=torch.float64), h["lr"] * 0.9
         change, r = cls.update(g, q, r, t, h)
-        base.subtract_(q, 1.0 if cls.whole_step else h["lr"], change)
+        arithmetic.subtract_(q, 1.0 if cls.whole_step else h["lr"], change)
         if not compiled.steady(cls, s, t, h):
             assert t == 1
             change, s = cls.update(g, p, s, t, h)
-            base.subtract_(p, 1.0 if cls.whole_step else h["lr"], change)
+            arithmetic.subtract_(p, 1.0 if cls.whole_step else h["lr"], change)
             continue
         rule = compiled.Rule.of(cls, p, s, h)
         known = known or rule

@@ -16,7 +16,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from optbench import optimizers
 from optbench.checks import Interval, UserError
-from optbench.optimizers import CLASSES, Objective, base
+from optbench.optimizers import CLASSES, Objective, arithmetic, base
 
 every = pytest.mark.parametrize("name", CLASSES)
 elementwise = pytest.mark.parametrize("name", ELEMENTWISE)
@@ -323,7 +323,7 @@ def test_refuses_complex_and_sparse_in_one_line(name):
     with pytest.raises(UserError, match=": a parameter is torch.complex64; give dense real ones"):
         task.make(name, [torch.nn.Parameter(torch.zeros(2, dtype=torch.complex64))])
     table = torch.nn.Embedding(4, 3, sparse=True)
-    objective = base.Objective(lambda: table(torch.tensor([1, 2])).square().sum(), [table.weight])
+    objective = Objective(lambda: table(torch.tensor([1, 2])).square().sum(), [table.weight])
     with pytest.raises(UserError) as error:
         task.make(name, [table.weight]).step(objective)
     assert "sparse" in str(error.value) and "\n" not in str(error.value)
@@ -400,7 +400,7 @@ def test_takes_tensors_for_numbers(name):
 
     def rule(*arguments):
         change, state = CLASSES[name].update(*arguments)
-        return base.to_tensor(change), state
+        return arithmetic.to_tensor(change), state
 
     stacked = torch.func.vmap(lambda g, p, s, t, h: rule(g, p, s, t, rest | h), in_dims=(0, 0, 0, None, 0))
     p, one_by_one = start.expand(3, 6), [start] * 3

@@ -9,7 +9,7 @@ from torch.nn.utils import parameters_to_vector as vector
 from optbench.certificates.case import Case, Hyper, Path, Rate
 from optbench.certificates.problems import ANY, Problem
 from optbench.optimizers import Optimizer
-from optbench.optimizers.base import to_tensor
+from optbench.optimizers.arithmetic import to_tensor
 
 STEPS = 40
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from optbench.checks import UserError
 from optbench.landscape.grid import problem
-from optbench.optimizers.base import Objective
+from optbench.optimizers.objective import Objective
 from optbench.records import Run
 from optbench.surfaces.terrain import name_ground
 

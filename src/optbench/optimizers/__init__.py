@@ -1,9 +1,10 @@
-"""Every optimizer of the suite, one class and one file each; `base.py` is what they share."""
+"""Every optimizer of the suite, one class and one file each; `base.py` is the shell that they share."""
 
 import importlib
 import pkgutil
 
-from optbench.optimizers.base import Objective, Optimizer
+from optbench.optimizers.base import Optimizer
+from optbench.optimizers.objective import Objective
 
 CLASSES: dict[str, type[Optimizer]] = {}
 """All optimizers by name, as found in this folder."""

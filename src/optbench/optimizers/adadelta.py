@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Decay, Positive, Rate
-from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled, mean_square
+from optbench.optimizers.arithmetic import add_scaled, mean_square_
+from optbench.optimizers.base import Hyper, Optimizer, State
 
 
 class Adadelta(Optimizer):
@@ -28,7 +29,7 @@ class Adadelta(Optimizer):
     @staticmethod
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
         g = add_scaled(g, h["weight_decay"], p)
-        E = mean_square(s, "E", g, h["rho"])
+        E = mean_square_(s, "E", g, h["rho"])
         d = (s["D"] + h["eps"]).div_(E + h["eps"]).sqrt_().mul_(g)
-        D = mean_square(s, "D", d, h["rho"])
+        D = mean_square_(s, "D", d, h["rho"])
         return d, {"E": E, "D": D}

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Positive, Rate
-from optbench.optimizers.base import Hyper, Optimizer, Quotient, State, add_scaled, sum_square
+from optbench.optimizers.arithmetic import Quotient, add_scaled, sum_square_
+from optbench.optimizers.base import Hyper, Optimizer, State
 
 
 class Adagrad(Optimizer):
@@ -29,6 +30,6 @@ class Adagrad(Optimizer):
     @staticmethod
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Quotient, State]:
         g = add_scaled(g, h["weight_decay"], p)
-        G = sum_square(s, "G", g)
+        G = sum_square_(s, "G", g)
         root = (G + h["eps"]).sqrt_() if h["eps_inside"] else G.sqrt().add_(h["eps"])
         return Quotient(g, root), {"G": G}

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Decay, Positive, Rate
-from optbench.optimizers.base import Direction, Hyper, Optimizer, Quotient, State, add_scaled, mean_square
+from optbench.optimizers.arithmetic import Direction, Quotient, add_scaled, mean_square_
+from optbench.optimizers.base import Hyper, Optimizer, State
 
 
 class Adam(Optimizer):
@@ -35,7 +36,7 @@ class Adam(Optimizer):
     @staticmethod
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Direction, State]:
         g = add_scaled(g, h["weight_decay"], p)
-        v = mean_square(s, "v", g, h["beta2"])
+        v = mean_square_(s, "v", g, h["beta2"])
         c1, c2 = 1 - h["beta1"] ** t, 1 - h["beta2"] ** t
         match h["eps_form"]:
             case "outside":

@@ -6,7 +6,8 @@ from torch import Tensor
 
 from optbench.checks import Rate
 from optbench.optimizers.adam import Adam
-from optbench.optimizers.base import Direction, Hyper, State, add_scaled, scaled
+from optbench.optimizers.arithmetic import Direction, add_scaled, scaled
+from optbench.optimizers.base import Hyper, State
 
 
 class AdamW(Adam):

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Decay, Positive, Rate
-from optbench.optimizers.base import Hyper, Optimizer, Quotient, State, add_scaled, mean_square
+from optbench.optimizers.arithmetic import Quotient, add_scaled, mean_square_
+from optbench.optimizers.base import Hyper, Optimizer, State
 
 
 class AMSGrad(Optimizer):
@@ -36,7 +37,7 @@ class AMSGrad(Optimizer):
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Quotient, State]:
         g = add_scaled(g, h["weight_decay"], p)
         m = s["m"].lerp(g, 1 - h["beta1"])
-        v = mean_square(s, "v", g, h["beta2"])
+        v = mean_square_(s, "v", g, h["beta2"])
         c1, c2 = 1 - h["beta1"] ** t, 1 - h["beta2"] ** t
         v_max = torch.maximum(s["v_max"], v / c2 if h["form"] == "corrected" else v)
         state = {"m": m, "v": v, "v_max": v_max}

@@ -10,9 +10,8 @@ import math
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import wraps
-from typing import Any, ClassVar, get_origin, get_type_hints, overload
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -21,158 +20,17 @@ from torch.optim import optimizer as torch_optimizer
 
 from optbench.checks import UserError, check, describe, nearest
 from optbench.optimizers import compiled
+from optbench.optimizers.arithmetic import Direction, Spent, subtract_
 from optbench.optimizers.blocks import Block, Pack
+from optbench.optimizers.objective import Closure
+from optbench.optimizers.signature import declared, documented, signature
 
 State = dict[str, Any]
 Hyper = Mapping[str, Any]
-Closure = Callable[[], Any]
 Params = Iterable[Any]
 
 PACK = 2**14  # parameters of up to this many elements share one vector: a kernel's launch costs more than its work
 SLICE = 2**17  # larger ones are cut to this on a CPU: an update's temporaries then never leave the cache
-
-
-@dataclass(slots=True)
-class Quotient:
-    """A direction `scale top / bottom` that is yet to be divided: to move along it takes one kernel instead of three.
-
-    Attributes:
-        top: Numerator.
-        bottom: Denominator.
-        scale: A number, or a tensor that broadcasts.
-    """
-
-    top: Tensor
-    bottom: Tensor
-    scale: Any = 1.0
-
-
-Direction = Tensor | Quotient
-
-
-def to_tensor(x: Direction) -> Tensor:
-    """Return a direction as a tensor, divided."""
-    return x if isinstance(x, Tensor) else (x.top / x.bottom).mul_(x.scale)
-
-
-def scaled(a: Any, x: Direction) -> Direction:
-    """Return `a x`."""
-    return a * x if isinstance(x, Tensor) else Quotient(x.top, x.bottom, a * x.scale)
-
-
-@overload
-def add_scaled(x: Tensor, a: Any, y: Tensor) -> Tensor: ...
-@overload
-def add_scaled(x: Quotient, a: Any, y: Tensor) -> Direction: ...
-def add_scaled(x: Direction, a: Any, y: Tensor) -> Direction:
-    """Return `x + a y`, in one kernel where the factors are numbers, and `x` itself where `a` is the number 0."""
-    if isinstance(a, Tensor):
-        return to_tensor(x) + a * y
-    if not a:
-        return x
-    if isinstance(x, Tensor):
-        return torch.add(x, y, alpha=a)
-    if isinstance(x.scale, Tensor) or not isinstance(y, Tensor):
-        return to_tensor(x).add_(y, alpha=a)
-    step: Tensor = a * y
-    return step.addcdiv_(x.top, x.bottom, value=x.scale)
-
-
-def add_scaled_(x: Tensor, a: Any, y: Tensor) -> Tensor:
-    """Return `x + a y` in the memory of x, which has to be the caller's own temporary."""
-    return x.add_(a * y) if isinstance(a, Tensor) else x.add_(y, alpha=a)
-
-
-def subtract_(p: Tensor, rate: Any, x: Direction) -> None:
-    """Move p in place to `p - rate x`."""
-    if isinstance(x, Tensor):
-        p.add_(rate * -x) if isinstance(rate, Tensor) else p.add_(x, alpha=-rate)
-    elif isinstance(rate, Tensor) or isinstance(x.scale, Tensor):
-        p.addcdiv_(-rate * x.scale * x.top, x.bottom)
-    else:
-        p.addcdiv_(x.top, x.bottom, value=-rate * x.scale)
-
-
-class Spent(dict[str, Any]):
-    """A state that nobody else needs: the three functions below may write what they return into its memory.
-
-    At 100,000 parameters, what no longer fits into the cache costs more than the arithmetic.
-    """
-
-
-def decayed(s: State, name: str, beta: Any) -> Tensor:
-    """Return `beta s[name]`."""
-    x: Tensor = s[name]
-    return x.mul_(beta) if isinstance(s, Spent) and not isinstance(beta, Tensor) else beta * x
-
-
-def sum_square(s: State, name: str, g: Tensor) -> Tensor:
-    """Return `s[name] + g g`."""
-    x: Tensor = s[name]
-    return x.addcmul_(g, g) if isinstance(s, Spent) else x.addcmul(g, g)
-
-
-def mean_square(s: State, name: str, g: Tensor, beta: Any) -> Tensor:
-    """Return the running mean `beta s[name] + (1 - beta) g g`."""
-    if isinstance(beta, Tensor):
-        return s[name].lerp(g * g, 1 - beta)  # type: ignore[no-any-return]
-    return decayed(s, name, beta).addcmul_(g, g, value=1 - beta)
-
-
-class Objective:
-    """The closure of a step: sets the gradients of one mini-batch's loss, and counts what that took.
-
-    Args:
-        loss: Function of nothing that returns the loss, a scalar tensor with its graph. Within one step it must
-            return the same function of the parameters at every call.
-        params: The parameters to differentiate with respect to.
-    """
-
-    def __init__(self, loss: Callable[[], Tensor], params: Iterable[Tensor]) -> None:
-        self.loss, self.params = loss, list(params)
-        self.grad_evals = self.loss_evals = self.hvp_evals = 0
-
-    @staticmethod
-    def of(closure: Any, optimizer: object) -> "Objective":
-        """Return the closure of a step that needs the loss function itself.
-
-        Raises:
-            UserError: There is no closure, or it is another one.
-        """
-        if not isinstance(closure, Objective):
-            name, given = type(optimizer).__name__, "no closure" if closure is None else "a closure without its loss"
-            raise UserError(f"{name}: step() has {given}; call step(Objective(loss, params))")
-        return closure
-
-    def __call__(self) -> Tensor:
-        """Zero the gradients, evaluate the loss, differentiate it and return it."""
-        for p in self.params:
-            p.grad = None
-        loss = self.loss()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.grad_evals += 1
-        return loss
-
-    @torch.enable_grad()
-    def expand(self, params: list[Tensor]) -> tuple[Tensor, list[Tensor], Callable[[list[Tensor]], list[Tensor]]]:
-        """Return the loss, its gradients and the function from vectors to Hessian-vector products, all at one point.
-
-        Args:
-            params: What to differentiate with respect to; gradients, vectors and products are lists of their shapes.
-        """
-        loss = self.loss()
-        gradients = torch.autograd.grad(loss, params, create_graph=True, materialize_grads=True)
-        curved = [i for i, g in enumerate(gradients) if g.requires_grad]
-        self.grad_evals += 1
-
-        def product(vectors: list[Tensor]) -> list[Tensor]:
-            self.hvp_evals += 1
-            if not curved:
-                return [torch.zeros_like(p) for p in params]
-            outputs, along = [gradients[i] for i in curved], [vectors[i] for i in curved]
-            return list(torch.autograd.grad(outputs, params, along, retain_graph=True, materialize_grads=True))
-
-        return loss.detach(), [g.detach() for g in gradients], product
 
 
 def direct(step: Callable[..., Any]) -> Callable[..., Any]:
@@ -226,30 +84,21 @@ class Optimizer(torch.optim.Optimizer):
     parts: ClassVar[tuple[str, ...]] = ()
     """Fields that belong to the optimizer instead of its groups: objects such as a model, which no state_dict holds."""
 
+    needs: ClassVar[tuple[str, ...]] = ()
+    """The hyperparameters that the run itself gives, where nobody else does: `model`, `total_steps`."""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Collect the hyperparameters into `hyper`, the signature and the docstring."""
         super().__init_subclass__(**kwargs)
-        plain = cls.__dict__.get("hyper", {})
-        typed = {
-            name: kind
-            for name, kind in get_type_hints(cls, include_extras=True).items()
-            if name in cls.__annotations__ and get_origin(kind) is not ClassVar and kind is not ClassVar
-        }
-        own = {name: cls.__dict__.get(name, inspect.Parameter.empty) for name in typed} | plain
+        own, kinds = declared(cls)
         base = next(c for c in cls.__mro__[1:] if issubclass(c, Optimizer))  # Lightning wraps by a mixin in front
         cls.hyper = {**base.hyper, **own}
-        cls.kinds = {**base.kinds, **{name: type(value) for name, value in plain.items()}, **typed}
-        for name in typed.keys() & cls.__dict__.keys():
-            delattr(cls, name)  # a value belongs to a group; the class attribute would be read by mistake
-        P = inspect.Parameter
-        rest = [P(k, P.KEYWORD_ONLY, default=v, annotation=cls.kinds[k]) for k, v in cls.hyper.items()]
-        rest.append(P("compile", P.KEYWORD_ONLY, default=False, annotation=bool))
-        cls.__signature__ = inspect.Signature([P("params", P.POSITIONAL_OR_KEYWORD), *rest])  # type: ignore[attr-defined]
-        lines = [
-            f"    {name}: {describe(cls.kinds[name])}, " + ("required" if v is P.empty else f"default {v!r}") + "."
-            for name, v in cls.hyper.items()
-        ]
-        cls.__doc__ = f"{inspect.cleandoc(cls.__doc__ or '')}\n\nHyperparameters:\n" + "\n".join(lines)
+        cls.kinds = {**base.kinds, **kinds}
+        cls.needs = tuple(name for name in ("model", "total_steps") if name in cls.hyper)
+        cls.__signature__ = signature(  # type: ignore[attr-defined]
+            {**cls.hyper, "compile": False}, {**cls.kinds, "compile": bool}
+        )
+        cls.__doc__ = documented(cls.__doc__, cls.hyper, cls.kinds)
 
     compile = False
 
@@ -291,6 +140,16 @@ class Optimizer(torch.optim.Optimizer):
     def iterate(p: Tensor, s: State, h: Hyper) -> Tensor:
         """Return the method's own iterate, where the parameter in training is another point; see `eval`."""
         return p
+
+    @classmethod
+    def rate(cls, h: Hyper) -> Any:
+        """Return what a direction is to be scaled by: the learning rate, or 1 where `update` returns the whole step."""
+        return 1.0 if cls.whole_step else h["lr"]
+
+    @classmethod
+    def elementwise(cls) -> bool:
+        """Return whether every coordinate moves by itself, whatever the others do."""
+        return cls.by_update() and not cls.whole_tensor
 
     @classmethod
     def by_update(cls) -> bool:
@@ -355,7 +214,7 @@ class Optimizer(torch.optim.Optimizer):
             return
         p = block.point()
         change, block.state = self.update(block.gradient(), p, Spent(block.state), block.t, group)
-        subtract_(p, 1.0 if self.whole_step else group["lr"], change)
+        subtract_(p, self.rate(group), change)
         block.store()
 
     def _launch(self, block: Block, group: Hyper) -> bool:

@@ -5,7 +5,8 @@ from torch import Tensor
 
 from optbench.checks import Decay, Positive, Rate
 from optbench.optimizers.adafactor import average, inverse_root, rms, zeros
-from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled
+from optbench.optimizers.arithmetic import add_scaled
+from optbench.optimizers.base import Hyper, Optimizer, State
 
 
 class CAME(Optimizer):

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.fx import Graph, GraphModule, Node
 from torch.utils import _pytree as pytree
 
-from optbench.optimizers import base
+from optbench.optimizers.arithmetic import scaled, to_tensor
 
 if TYPE_CHECKING:
     from optbench.optimizers.base import Optimizer, State
@@ -67,7 +67,7 @@ class Rule:
         h = dict(self.constants) | dict(zip(self.changing, values[:count], strict=True))
         state = dict(zip((*self.vectors, *self.numbers), (*old, *values[count:]), strict=True))
         change, new = self.cls.update(g, p, state, t, h)
-        p.sub_(base.to_tensor(change if self.cls.whole_step else base.scaled(h["lr"], change)))
+        p.sub_(to_tensor(change if self.cls.whole_step else scaled(h["lr"], change)))
         for k, x in zip(self.vectors, old, strict=True):
             x.copy_(new[k])
         return [new[k] for k in self.numbers]

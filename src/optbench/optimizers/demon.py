@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Count, Decay, Positive, Rate
-from optbench.optimizers.base import Hyper, Optimizer, Quotient, State, add_scaled_, decayed, mean_square
+from optbench.optimizers.arithmetic import Quotient, add_scaled_, decayed_, mean_square_
+from optbench.optimizers.base import Hyper, Optimizer, State
 
 
 def demon(beta: Any, t: Any, total: Any) -> Any:
@@ -37,7 +38,7 @@ class DemonSGD(Optimizer):
 
     @staticmethod
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
-        v = add_scaled_(decayed(s, "v", demon(h["beta"], t, h["total_steps"])), h["lr"], g)
+        v = add_scaled_(decayed_(s, "v", demon(h["beta"], t, h["total_steps"])), h["lr"], g)
         return v, {"v": v}
 
 
@@ -67,7 +68,7 @@ class DemonAdam(Optimizer):
     @staticmethod
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Quotient, State]:
         beta = demon(h["beta1"], t, h["total_steps"])
-        v = mean_square(s, "v", g, h["beta2"])
+        v = mean_square_(s, "v", g, h["beta2"])
         c = (1 - h["beta2"] ** t) ** 0.5
         root = v.sqrt().add_(h["eps"] * c)
         product = s["product"] * beta

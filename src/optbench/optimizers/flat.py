@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from optbench.checks import UserError
-from optbench.optimizers.base import Closure, Optimizer
+from optbench.optimizers.base import Optimizer
+from optbench.optimizers.objective import Closure
 
 
 class Function:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from optbench.checks import Count, Decay, Index, Positive, Rate, UserError
-from optbench.optimizers.base import Closure, Hyper, Objective, Optimizer, State
+from optbench.optimizers.base import Hyper, Optimizer, State
+from optbench.optimizers.objective import Closure, Objective
 
 Layers = dict[nn.Linear, list[Tensor]]
 

@@ -5,7 +5,8 @@ from torch import Tensor
 
 from optbench.checks import Positive, Rate
 from optbench.optimizers.adam import Adam
-from optbench.optimizers.base import Hyper, State, add_scaled, to_tensor
+from optbench.optimizers.arithmetic import add_scaled, to_tensor
+from optbench.optimizers.base import Hyper, State
 
 
 class LAMB(Adam):

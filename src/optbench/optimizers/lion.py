@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Decay, Rate
-from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled
+from optbench.optimizers.arithmetic import add_scaled
+from optbench.optimizers.base import Hyper, Optimizer, State
 
 
 class Lion(Optimizer):

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Count, Fraction
-from optbench.optimizers.base import Closure, State
+from optbench.optimizers.base import State
+from optbench.optimizers.objective import Closure
 from optbench.optimizers.wrapper import Factory, Wrapper
 
 

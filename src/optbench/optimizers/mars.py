@@ -7,7 +7,8 @@ from torch import Tensor
 
 from optbench.checks import Decay, Rate
 from optbench.optimizers.adam import Adam
-from optbench.optimizers.base import Direction, Hyper, State, add_scaled
+from optbench.optimizers.arithmetic import Direction, add_scaled
+from optbench.optimizers.base import Hyper, State
 
 
 class MARS(Adam):

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Decay, Rate
-from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled, add_scaled_, decayed
+from optbench.optimizers.arithmetic import add_scaled, add_scaled_, decayed_
+from optbench.optimizers.base import Hyper, Optimizer, State
 
 
 class Momentum(Optimizer):
@@ -36,8 +37,8 @@ class Momentum(Optimizer):
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
         g = add_scaled(g, h["weight_decay"], p)
         if h["form"] == "sum":
-            v = add_scaled_(decayed(s, "v", h["beta"]), h["lr"], g)
+            v = add_scaled_(decayed_(s, "v", h["beta"]), h["lr"], g)
             return v, {"v": v}
         gain = 1 - h["beta"] if h["form"] == "ema" else 1 - h["dampening"] * (t > 1)
-        v = add_scaled_(decayed(s, "v", h["beta"]), gain, g)
+        v = add_scaled_(decayed_(s, "v", h["beta"]), gain, g)
         return h["lr"] * v, {"v": v}

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from optbench.checks import Count, Decay, Positive, Rate
 from optbench.optimizers.adam import Adam
-from optbench.optimizers.base import Direction, Hyper, Optimizer, State, add_scaled, scaled
+from optbench.optimizers.arithmetic import Direction, add_scaled, scaled
+from optbench.optimizers.base import Hyper, Optimizer, State
 
 
 class Muon(Optimizer):

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Decay, Positive, Rate
-from optbench.optimizers.base import Hyper, Optimizer, Quotient, State, add_scaled, add_scaled_, mean_square
+from optbench.optimizers.arithmetic import Quotient, add_scaled, add_scaled_, mean_square_
+from optbench.optimizers.base import Hyper, Optimizer, State
 
 
 class NAdam(Optimizer):
@@ -37,7 +38,7 @@ class NAdam(Optimizer):
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Quotient, State]:
         g = add_scaled(g, h["weight_decay"], p)
         m = s["m"].lerp(g, 1 - h["beta1"])
-        v = mean_square(s, "v", g, h["beta2"])
+        v = mean_square_(s, "v", g, h["beta2"])
         mu = mu_next = h["beta1"]
         if h["form"] == "dozat":
             mu, mu_next = (h["beta1"] * (1 - 0.5 * 0.96 ** (k * h["momentum_decay"])) for k in (t, t + 1))

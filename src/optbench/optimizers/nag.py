@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Decay, Rate
-from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled, add_scaled_, decayed
+from optbench.optimizers.arithmetic import add_scaled, add_scaled_, decayed_
+from optbench.optimizers.base import Hyper, Optimizer, State
 
 
 class NAG(Optimizer):
@@ -41,7 +42,7 @@ class NAG(Optimizer):
         a = (1 + (1 + 4 * s["a"] ** 2) ** 0.5) / 2
         beta = (s["a"] - 1) / a if h["form"] == "fista" else h["beta"]
         rate = 1.0 if h["form"] == "torch" else h["lr"]
-        ahead = add_scaled_(decayed(s, "ahead", beta), beta * rate, g)
+        ahead = add_scaled_(decayed_(s, "ahead", beta), beta * rate, g)
         step = add_scaled(ahead, rate, g)
         return h["lr"] * step if h["form"] == "torch" else step, {"ahead": ahead, "a": a}
 

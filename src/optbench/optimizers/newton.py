@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Count, Positive, Rate, UserError
-from optbench.optimizers.base import Closure, Hyper, Objective
+from optbench.optimizers.base import Hyper
 from optbench.optimizers.flat import Flat, Function
+from optbench.optimizers.objective import Closure, Objective
 from optbench.optimizers.shampoo import eigh
 
 

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Decay, Fraction, Positive, Rate
-from optbench.optimizers.base import Hyper, Optimizer, Quotient, State
+from optbench.optimizers.arithmetic import Quotient
+from optbench.optimizers.base import Hyper, Optimizer, State
 
 
 class QHAdam(Optimizer):

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Decay, Interval, Positive, Rate
-from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled, mean_square
+from optbench.optimizers.arithmetic import add_scaled, mean_square_
+from optbench.optimizers.base import Hyper, Optimizer, State
 
 
 class RAdam(Optimizer):
@@ -35,7 +36,7 @@ class RAdam(Optimizer):
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
         g = add_scaled(g, h["weight_decay"], p)
         m = s["m"].lerp(g, 1 - h["beta1"])
-        v = mean_square(s, "v", g, h["beta2"])
+        v = mean_square_(s, "v", g, h["beta2"])
         c1, c2 = 1 - h["beta1"] ** t, 1 - h["beta2"] ** t
         longest = 2 / (1 - h["beta2"]) - 1
         rho = longest - 2 * t * h["beta2"] ** t / c2

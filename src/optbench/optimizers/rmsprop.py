@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Decay, Positive, Rate
-from optbench.optimizers.base import Direction, Hyper, Optimizer, Quotient, State, add_scaled, mean_square
+from optbench.optimizers.arithmetic import Direction, Quotient, add_scaled, mean_square_
+from optbench.optimizers.base import Hyper, Optimizer, State
 
 
 class RMSprop(Optimizer):
@@ -36,7 +37,7 @@ class RMSprop(Optimizer):
     @staticmethod
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Direction, State]:
         g = add_scaled(g, h["weight_decay"], p)
-        v = mean_square(s, "v", g, h["alpha"])
+        v = mean_square_(s, "v", g, h["alpha"])
         m, variance = s["m"], v
         if h["centered"]:
             m = (1 - h["alpha"]) * g + h["alpha"] * m

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Interval, Positive, Rate, UserError
-from optbench.optimizers.base import Closure, Hyper, Optimizer, State
+from optbench.optimizers.base import Hyper, Optimizer, State
+from optbench.optimizers.objective import Closure
 
 
 class Rprop(Optimizer):

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from optbench.checks import Rate, UserError
-from optbench.optimizers.base import Closure
+from optbench.optimizers.objective import Closure
 from optbench.optimizers.wrapper import Factory, Wrapper
 
 

@@ -5,7 +5,8 @@ from typing import Annotated
 from torch import Tensor
 
 from optbench.checks import Interval, Rate
-from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled
+from optbench.optimizers.arithmetic import add_scaled
+from optbench.optimizers.base import Hyper, Optimizer, State
 
 Weight = Annotated[float, Interval("(0, 1)")]
 

@@ -3,7 +3,8 @@
 from torch import Tensor
 
 from optbench.checks import Rate
-from optbench.optimizers.base import Hyper, Optimizer, State, add_scaled
+from optbench.optimizers.arithmetic import add_scaled
+from optbench.optimizers.base import Hyper, Optimizer, State
 
 
 class SGD(Optimizer):

@@ -5,7 +5,8 @@ from torch import Tensor
 
 from optbench.checks import Count, Positive, Rate
 from optbench.optimizers.adam import Adam
-from optbench.optimizers.base import Direction, Hyper, Optimizer, State, scaled
+from optbench.optimizers.arithmetic import Direction, scaled
+from optbench.optimizers.base import Hyper, Optimizer, State
 
 
 class Shampoo(Optimizer):

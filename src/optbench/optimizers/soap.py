@@ -5,7 +5,8 @@ from torch import Tensor
 
 from optbench.checks import Count, Decay, Positive, Rate
 from optbench.optimizers.adam import Adam
-from optbench.optimizers.base import Direction, Hyper, Optimizer, State, add_scaled, to_tensor
+from optbench.optimizers.arithmetic import Direction, add_scaled, to_tensor
+from optbench.optimizers.base import Hyper, Optimizer, State
 from optbench.optimizers.shampoo import eigh
 
 

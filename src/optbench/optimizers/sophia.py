@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Count, Decay, Index, Positive, Rate
-from optbench.optimizers.base import Closure, Hyper, Objective, Optimizer, State, add_scaled
+from optbench.optimizers.arithmetic import add_scaled
+from optbench.optimizers.base import Hyper, Optimizer, State
 from optbench.optimizers.blocks import Block
+from optbench.optimizers.objective import Closure, Objective
 
 
 class Sophia(Optimizer):

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from optbench.checks import UserError
-from optbench.optimizers.base import Objective, Optimizer
+from optbench.optimizers.base import Optimizer
+from optbench.optimizers.objective import Objective
 
 Factory = Callable[..., Optimizer]
 Schedule = Callable[[int, float], float]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from optbench.optimizers.base import Objective
+from optbench.optimizers.objective import Objective
 from optbench.surfaces.descent import Factory
 from optbench.surfaces.terrain import F
 

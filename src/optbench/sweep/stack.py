@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import vmap
 
-from optbench.optimizers.base import SLICE, Optimizer, Spent, State, subtract_, to_tensor
+from optbench.optimizers.arithmetic import Spent, subtract_, to_tensor
+from optbench.optimizers.base import SLICE, Optimizer, State
 from optbench.sweep.network import Network, Pack
 
 

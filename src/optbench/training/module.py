@@ -10,7 +10,8 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 
-from optbench.optimizers.base import Objective, Optimizer
+from optbench.optimizers.base import Optimizer
+from optbench.optimizers.objective import Objective
 from optbench.records import Record
 
 HPARAM_METRICS = ("train_loss", "test_loss", "test_accuracy")
