@@ -1,0 +1,122 @@
+"""What a report page shows, as plain data: from runs, their comparison and the figures that were drawn."""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from optbench.report import charts
+from optbench.report.page import Content, image
+
+NUMBER = re.compile(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?")
+
+
+def content(
+    title: str,
+    answer: Sequence[str],
+    frame: pd.DataFrame,
+    evaluations: pd.DataFrame,
+    comparison: pd.DataFrame,
+    shown: pd.DataFrame,
+    caption: str,
+    command: str,
+    more: Sequence[charts.Chart] = (),
+    figures: Mapping[str, Path] | None = None,
+    notices: Sequence[str] = (),
+    certificates: pd.DataFrame | None = None,
+) -> Content:
+    """Return the content of a report page.
+
+    Args:
+        title: Heading of the page.
+        answer: Sentences, the most important one first.
+        frame: The runs, a row each.
+        evaluations: Their evaluations, with `run`, a row's index in the frame.
+        comparison: A row for each setting, the best first, with `command` and how many runs are done.
+        shown: The same rows as text for readers.
+        caption: What the table's numbers are.
+        command: What makes the report again.
+        more: Charts beside the curves.
+        figures: Pictures in PNG by their titles.
+        notices: What is wrong with the records: damaged runs, duplicates.
+        certificates: Rows of `optbench certify` for the optimizers that take part.
+    """
+    order = settings(frame, comparison)
+    drawn = [charts.curves(frame, evaluations), *more]
+    pictures = [
+        {"id": f"figure-{i}", "title": name, "image": image(path.read_bytes()), "command": command}
+        for i, (name, path) in enumerate((figures or {}).items())
+    ]
+    return {
+        "title": title,
+        "answer": list(answer),
+        "notices": list(notices),
+        "command": command,
+        "table": {
+            **rows(shown),
+            "caption": caption.replace("`", ""),
+            "classes": [kind(row) for _, row in comparison.iterrows()],
+            "commands": comparison["command"].tolist(),
+        },
+        "lines": charts.lines(frame, order),
+        "charts": [{"command": command, **chart} for chart in drawn if chart["curves"]] + pictures,
+        "runs": run_rows(frame),
+        "certificates": rows(certificates) if certificates is not None else {"headings": [], "rows": []},
+    }
+
+
+def settings(frame: pd.DataFrame, comparison: pd.DataFrame) -> list[str]:
+    """Return the names of the settings, in the comparison's order."""
+    return list(dict.fromkeys(charts.names(comparison_keys(frame, comparison))))
+
+
+def comparison_keys(frame: pd.DataFrame, comparison: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a comparison with the columns that tell the runs of a frame apart."""
+    from optbench.results.frame import labels
+
+    keys = labels(frame)
+    return comparison[keys].assign(seed=0)
+
+
+def kind(row: "pd.Series[Any]") -> str:
+    """Return how a row of the comparison is marked: `unfinished`, `tied` with the best, or not at all."""
+    if row["done"] < row["runs"]:
+        return "unfinished"
+    return "tied" if bool(row.get("tied", False)) else ""
+
+
+def rows(table: pd.DataFrame) -> dict[str, Any]:
+    """Return a table of texts as `headings` and `rows`; a cell that begins with a number is a pair, to sort by it."""
+    return {"headings": list(table.columns), "rows": [[cell(x) for x in row] for row in table.itertuples(index=False)]}
+
+
+def cell(value: Any) -> Any:
+    """Return a cell's text, paired with the number that it begins with, if it does."""
+    text = "" if value is None or value != value else str(value)
+    number = NUMBER.match(text)
+    if number is None:
+        return text
+    return [text, float(number[0])]
+
+
+def run_rows(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return every run: its setting, seed, status with the reason, where it lies, and its command."""
+    table = pd.DataFrame(
+        {
+            "setting": charts.names(frame),
+            "seed": frame["seed"],
+            "status": frame["status"],
+            "reason": frame["reason"].fillna(""),
+            "directory": frame["directory"].fillna(""),
+        }
+    )
+    commands = [str(text) if isinstance(text, str) else "" for text in frame["command"]]
+    return {**rows(table), "commands": commands}
+
+
+def report_command(directories: Sequence[Path]) -> str:
+    """Return the command that makes a report again."""
+    return shlex.join(["optbench", "report", *map(str, directories)])
