@@ -10,6 +10,8 @@ from optbench.optimizers.base import Hyper, Optimizer, State
 class FTRL(Optimizer):
     """The weights that would have done best against all gradients so far, kept sparse by `l1`.
 
+    Each past gradient keeps the learning rate of its own step, so that a schedule moves no weight by itself. What is
+    kept of the sum z is `pull`, z without its quadratic part: the slope that holds a weight at 0, or against `l2`.
     The closed form starts at zero; `warm_start` lets the first weights stand, without which a network collapses.
 
     References:
@@ -28,15 +30,17 @@ class FTRL(Optimizer):
 
     @staticmethod
     def init(p: Tensor) -> State:
-        return {"z": torch.zeros_like(p), "n": torch.zeros_like(p)}
+        return {"pull": torch.zeros_like(p), "n": torch.zeros_like(p)}
 
     @staticmethod
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
-        n_past = s["n"] + (t == 1) * h["initial_accumulator"]
+        lr, l1, l2, tiny = h["lr"], h["l1"], h["l2"], torch.finfo(p.dtype).tiny
+        first, warm = t == 1, h["warm_start"]
+        n_past = s["n"] + first * h["initial_accumulator"]
         n = n_past + g * g
-        tiny = torch.finfo(p.dtype).tiny  # a coordinate without any gradient yet would be 0 / 0
-        strength, past = ((h["beta"] + x.sqrt()) / h["lr"] + h["l2"] + tiny for x in (n, n_past))
-        z = s["z"] + g - (strength - past) * p
-        z = z - (t == 1) * h["warm_start"] * (past * p + h["l1"] * p.sign())
-        w = -(z - z.clamp(-h["l1"], h["l1"])) / strength
-        return p - w, {"z": z, "n": n}
+        strength, past = (h["beta"] + x.sqrt() + tiny for x in (n, n_past))  # 0 / 0 without any gradient yet
+        pull = s["pull"] - (first * warm) * (l2 * p + l1 * p.sign())
+        scaled_z = lr * (pull + g) - (strength - first * (not warm) * past) * p  # a rate of 0 leaves it finite
+        w = (scaled_z.clamp(-lr * l1, lr * l1) - scaled_z) / (strength + lr * l2)
+        held = (scaled_z / (lr + tiny)).clamp(-l1, l1)
+        return p - w, {"pull": held - l2 * w, "n": n}
