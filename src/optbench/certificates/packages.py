@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
@@ -51,6 +53,7 @@ def kozistr() -> list[Case]:
         pair(
             *(ours.FTRL, "FTRL", dict(lr=0.2, beta=0.5)),
             *(dict(l1=0.1, l2=0.3, warm_start=False), dict(lambda_1=0.1, lambda_2=0.3)),
+            rate=constant,  # a new one rescales its weights
         ),
         pair(  # it keeps the learning rate outside the velocity, and adapts it for matrices only
             *(ours.LARS, "LARS", dict(lr=0.1, weight_decay=0.1), dict(beta=0.8, trust=0.3)),
@@ -75,11 +78,32 @@ def kozistr() -> list[Case]:
         pair(ours.Shampoo, "Shampoo", dict(lr=0.1), dict(eps=0.1), dict(matrix_eps=0.1), MATRICES),
         pair(ours.SignSGD, "SignSGD", dict(lr=0.02), {}, dict(momentum=0.0)),
         pair(ours.Signum, "SignSGD", dict(lr=0.02), dict(beta=0.8), dict(momentum=0.8)),
-        pair(  # its bases turn in float32, sorted, which is not in the paper; its eps is not corrected
-            *(ours.SOAP, "SOAP", dict(lr=0.05, eps=1e-30, weight_decay=0, shampoo_beta=0.7)),
-            *(dict(interval=1000, **ADAM), dict(precondition_frequency=1000, **BETAS), MATRICES),
-        ),
+        *soap(),
     ]
+
+
+def soap() -> list[Case]:
+    """Return the comparisons with pytorch-optimizer's SOAP, kept from float32: bases that turn, and unrotated sides."""
+    both: Hyper = dict(shampoo_beta=0.7, **DECAYED)
+    return [
+        in_double(
+            compare(
+                *("pytorch_optimizer", ours.SOAP, "SOAP", both | dict(max_precondition_dim=limit)),
+                *(dict(interval=3, **ADAM), dict(precondition_frequency=3, **BETAS), MATRICES),
+            )
+        )
+        for limit in (4, 3)
+    ]
+
+
+def in_double(case: Case) -> Case:
+    """Return a comparison whose reference, wherever it asks for float32, gets float64."""
+
+    def path(*arguments: Any) -> Any:
+        with patch.object(torch, "float32", torch.float64):
+            return case.path(*arguments)
+
+    return replace(case, path=path)
 
 
 def lookahead() -> Case:

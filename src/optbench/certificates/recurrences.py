@@ -127,15 +127,17 @@ def rmsprop(w: Array, h: Any) -> Walk:
 
 
 def ftrl(w: Array, h: Any) -> Walk:
-    """McMahan 2013; z starts where the closed form gives the first weights."""
+    """McMahan 2013, each sigma at its own rate; z starts at 0, or where the closed form gives the first weights."""
     n = np.full_like(w, h.initial_accumulator)
     for t in count(1):
         g = yield w
         if t == 1:
-            z = -w * ((h.beta + sqrt(n)) / h.lr + h.l2) - sign(w) * h.l1
-        sigma = (sqrt(n + g**2) - sqrt(n)) / h.lr
-        z, n = z + g - sigma * w, n + g**2
-        w = np.where(abs(z) <= h.l1, 0, -(z - sign(z) * h.l1) / ((h.beta + sqrt(n)) / h.lr + h.l2))
+            total = (h.beta + sqrt(n)) / h.lr
+            z = -w * (total + h.l2) - sign(w) * h.l1 if h.warm_start else np.zeros_like(w)
+        n = n + g**2
+        sigma = (h.beta + sqrt(n)) / h.lr - total
+        z, total = z + g - sigma * w, total + sigma
+        w = np.where(abs(z) <= h.l1, 0, -(z - sign(z) * h.l1) / (total + h.l2))
 
 
 def adam(w: Array, h: Any) -> Walk:
@@ -296,13 +298,13 @@ def shampoo(w: Array, h: Any) -> Walk:
 
 
 def soap(w: Array, h: Any) -> Walk:
-    """Vyas 2024; the first gradient only finds the eigenbases."""
+    """Vyas 2024; the first gradient only finds the eigenbases. At a refresh they are sorted, as the authors do."""
     if w.ndim == 1:
         yield from vectors(w, h, 1.0, h.beta1, h.beta2, h.eps)
     beta = h.shampoo_beta
     g = yield w
     L, R = (1 - beta) * g @ g.T, (1 - beta) * g.T @ g
-    left, right = np.linalg.eigh(L)[1], np.linalg.eigh(R)[1]
+    left, right = np.linalg.eigh(L)[1][:, ::-1], np.linalg.eigh(R)[1][:, ::-1]
     m, v = np.zeros_like(w), np.zeros_like(w)
     for t in count(1):
         g = yield w
@@ -312,7 +314,10 @@ def soap(w: Array, h: Any) -> Walk:
         w = w - h.lr * (left @ n @ right.T + h.weight_decay * w)
         L, R = beta * L + (1 - beta) * g @ g.T, beta * R + (1 - beta) * g.T @ g
         if t % h.interval == 0:
-            left, right = np.linalg.qr(L @ left)[0], np.linalg.qr(R @ right)[0]
+            rows = np.argsort(-np.diag(left.T @ L @ left))
+            columns = np.argsort(-np.diag(right.T @ R @ right))
+            left, right = np.linalg.qr(L @ left[:, rows])[0], np.linalg.qr(R @ right[:, columns])[0]
+            v = v[np.ix_(rows, columns)]
 
 
 def sophia(w: Array, h: Any) -> Walk:
@@ -436,7 +441,8 @@ def cases() -> list[Case]:
         case(ours.Adagrad, adagrad, dict(lr=0.1, **LARGE, eps_inside=True)),
         case(ours.RMSprop, rmsprop, dict(lr=0.02, alpha=0.7, **LARGE, momentum=0.5, centered=True, eps_inside=True)),
         case(ours.RMSprop, rmsprop, dict(lr=0.02, alpha=0.7, **LARGE, momentum=0.5, centered=False, eps_inside=True)),
-        case(ours.FTRL, ftrl, dict(lr=0.2, beta=0.5, l1=0.1, l2=0.3, initial_accumulator=0.1)),
+        case(ours.FTRL, ftrl, dict(**PROXIMAL, initial_accumulator=0.1, warm_start=True)),
+        case(ours.FTRL, ftrl, dict(**PROXIMAL, initial_accumulator=0.1, warm_start=False)),
         case(ours.Adam, adam, dict(**ADAM, **LARGE, eps_form="inside")),
         case(ours.Adam, adam, dict(**ADAM, **LARGE, eps_form="hat")),
         case(ours.AdamW, adam, dict(**ADAM, **LARGE, eps_form="outside", decay="paper")),
@@ -459,7 +465,7 @@ def cases() -> list[Case]:
         ),
         case(ours.Shampoo, shampoo, dict(lr=0.1, eps=0.1, interval=1, vector_scale=0.5), problems=MATRICES),
         case(ours.Shampoo, shampoo, dict(lr=0.1, eps=0.1, interval=4, vector_scale=0.5), problems=MATRICES),
-        case(ours.SOAP, soap, dict(**ADAM, **LARGE, shampoo_beta=0.7, interval=3), problems=FULL_RANK),
+        case(ours.SOAP, soap, dict(**ADAM, **LARGE, **TURNED), problems=FULL_RANK),
         case(ours.YellowFin, yellowfin, RANGE, dict(eps=1e-14), whole=True, problems=RANGED),
         case(ours.Sophia, sophia, CLIPPED, dict(estimator="exact"), whole=True, steps=20),
         case(ours.SAM, sam, dict(rho=0.1), dict(base=BASE), dict(lr=0.1, adaptive=False), whole=True),
@@ -470,6 +476,8 @@ def cases() -> list[Case]:
     ]
 
 
+PROXIMAL: Hyper = dict(lr=0.2, beta=0.5, l1=0.1, l2=0.3)
+TURNED: Hyper = dict(shampoo_beta=0.7, interval=3, decay="adamw", eps_form="outside")
 BASE = partial(ours.SGD, lr=0.1)
 RANGE: Hyper = dict(lr=0.1, beta_init=0.3, beta=0.9, window=5)
 CLIPPED: Hyper = dict(lr=0.05, beta1=0.8, beta2=0.6, gamma=0.3, eps=0.02, weight_decay=0.3, interval=4)

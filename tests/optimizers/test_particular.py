@@ -1,0 +1,49 @@
+"""What single rules promise beyond the contract of all."""
+
+import pytest
+import torch
+from torch import nn
+
+from optbench.checks import UserError
+from optbench.optimizers import FTRL, SOAP, Shampoo
+
+
+@pytest.mark.parametrize("hyper", [{}, dict(l1=0.3, l2=0.2), dict(warm_start=False, initial_accumulator=0.1)])
+def test_no_rate_moves_a_weight_of_ftrl_without_a_gradient(hyper):
+    p = nn.Parameter(torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64))
+    optimizer = FTRL([p], lr=0.5, **hyper)
+    for g in ([1.0, -3.0, 0.1], [0.5, 2.0, 0.1]):
+        p.grad = torch.tensor(g, dtype=torch.float64)
+        optimizer.step()
+    known = p.detach().clone()
+    p.grad = torch.zeros_like(p)
+    for lr in (0.1, 0.0, 3.0, 0.5):
+        optimizer.param_groups[0]["lr"] = lr
+        optimizer.step()
+        torch.testing.assert_close(p.detach(), known, rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize("cls", [Shampoo, SOAP])
+@pytest.mark.parametrize("shape", [(6, 2), (2, 6), (6, 7)])
+def test_a_side_above_the_limit_has_no_statistic(cls, shape):
+    p = nn.Parameter(torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64))
+    optimizer = cls([p], max_precondition_dim=3, interval=2)
+    before = p.detach().square().sum()
+    for _ in range(5):
+        p.grad = p.detach().clone()
+        optimizer.step()
+    assert p.detach().square().sum() < before
+    kept = [k for k in shape if k <= 3]
+    statistics = [optimizer.state[p][side] for side in "LR"]
+    assert [len(x) for x in statistics if x.numel()] == kept
+
+
+@pytest.mark.parametrize("cls", [Shampoo, SOAP])
+def test_statistics_beyond_the_memory_are_refused_by_name(cls):
+    huge = nn.Parameter(torch.zeros(1).expand(10**7, 2))  # takes one number, and stands for so many
+    limit = 10**7
+    with pytest.raises(UserError, match=rf"{cls.__name__}: table.weight of shape \[10000000, 2\] asks for .* GB"):
+        cls([("table.weight", huge)], max_precondition_dim=limit)
+    with pytest.raises(UserError, match="parameter 0 of shape .*; give max_precondition_dim=9999999 or less"):
+        cls([huge], max_precondition_dim=limit)
+    cls([huge])
