@@ -1,6 +1,9 @@
 """The house: every import points down, and none goes in a circle."""
 
 import ast
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import optbench
@@ -88,3 +91,14 @@ def test_no_circle():
 
     for module in sorted(arrows):
         visit(module)
+
+
+def test_a_folder_of_a_users_own_is_not_checked(tmp_path):
+    shutil.copy(ROOT.parents[1] / "pyproject.toml", tmp_path)
+    for folder in ("mine", "src"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "lion.py").write_text("import os\n")
+    command = [sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format=concise", "."]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout
+    assert "lion.py" in said
+    assert "mine" not in said
