@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from optbench.plots import style
 from optbench.results.frame import labels, written
@@ -18,6 +19,9 @@ Chart = dict[str, Any]
 
 POINTS = 200
 """Points of a curve at most; a run of a thousand epochs has no more on a screen."""
+
+FEWEST = 3
+"""Seeds from which on an interval is given."""
 
 VIEWS = {
     "val_accuracy": "validation accuracy, %",
@@ -43,6 +47,12 @@ def names(frame: pd.DataFrame) -> "pd.Series[str]":
     for key in others:
         named = named + ", " + str(key) + "=" + frame[key].map(written)
     return named
+
+
+def ranked(frame: pd.DataFrame, comparison: pd.DataFrame) -> list[str]:
+    """Return the names of the settings of a comparison, in its order; they are those that `names` gives the runs."""
+    keys = labels(frame)
+    return names(comparison[keys].assign(seed=0)).tolist()
 
 
 def lines(frame: pd.DataFrame, order: Sequence[str]) -> list[dict[str, str]]:
@@ -83,8 +93,8 @@ def curves(frame: pd.DataFrame, evaluations: pd.DataFrame) -> Chart:
     for name, runs in data.groupby(data["run"].map(named), sort=False):
         for view in views:
             found.append({"name": name, "view": view, **band(runs, view)})
-    several = int(data.groupby(data["run"].map(named))["run"].nunique().max() or 0) if len(data) else 0
-    spread = "band: from the lowest seed to the highest" if several > 1 else "one seed, so no band"
+    banded = any("low" in curve for curve in found)
+    spread = "band: its 95 % interval (Student's t)" if banded else f"no band with fewer than {FEWEST} seeds"
     return {
         "id": "curves",
         "title": "Curves",
@@ -96,7 +106,7 @@ def curves(frame: pd.DataFrame, evaluations: pd.DataFrame) -> Chart:
 
 
 def band(runs: pd.DataFrame, view: str) -> dict[str, Any]:
-    """Return mean, lowest and highest over a setting's runs at each step at which all were evaluated.
+    """Return the mean over a setting's runs at each step, and its 95 % interval from three seeds on.
 
     Args:
         runs: Evaluations of one setting.
@@ -104,14 +114,16 @@ def band(runs: pd.DataFrame, view: str) -> dict[str, Any]:
     """
     scale = 100.0 if view.endswith("accuracy") else 1.0
     steps = runs.groupby("step")
-    values = pd.DataFrame({"y": steps[view].mean(), "low": steps[view].min(), "high": steps[view].max()}) * scale
-    along = pd.DataFrame({axis: runs.groupby("step")[axis].mean() for axis in AXES if axis != "step"})
-    along["step"] = along.index
-    places = thinned(len(values))
-    band = {"y": values["y"].iloc[places].tolist()}
-    if runs["run"].nunique() > 1:
-        band |= {key: values[key].iloc[places].tolist() for key in ("low", "high")}
-    return {"x": {axis: along[axis].iloc[places].astype(float).tolist() for axis in AXES}, **band}
+    mean = scale * steps[view].mean()
+    along = steps[[axis for axis in AXES if axis != "step"]].mean().assign(step=mean.index)
+    places = thinned(len(mean))
+    x = {axis: along[axis].iloc[places].astype(float).tolist() for axis in AXES}
+    curve = {"x": x, "y": mean.iloc[places].tolist()}
+    seeds = steps[view].count()
+    if seeds.min() >= FEWEST:
+        reach = stats.t.ppf(0.975, seeds - 1) * scale * steps[view].sem()
+        curve |= {"low": (mean - reach).iloc[places].tolist(), "high": (mean + reach).iloc[places].tolist()}
+    return curve
 
 
 def thinned(count: int) -> list[int]:

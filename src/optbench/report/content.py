@@ -44,7 +44,7 @@ def content(
         notices: What is wrong with the records: damaged runs, duplicates.
         certificates: Rows of `optbench certify` for the optimizers that take part.
     """
-    order = settings(frame, comparison)
+    order = list(dict.fromkeys(charts.ranked(frame, comparison)))
     drawn = [charts.curves(frame, evaluations), *more]
     pictures = [
         {"id": f"figure-{i}", "title": name, "image": image(path.read_bytes()), "command": command}
@@ -66,19 +66,6 @@ def content(
         "runs": run_rows(frame),
         "certificates": rows(certificates) if certificates is not None else {"headings": [], "rows": []},
     }
-
-
-def settings(frame: pd.DataFrame, comparison: pd.DataFrame) -> list[str]:
-    """Return the names of the settings, in the comparison's order."""
-    return list(dict.fromkeys(charts.names(comparison_keys(frame, comparison))))
-
-
-def comparison_keys(frame: pd.DataFrame, comparison: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of a comparison with the columns that tell the runs of a frame apart."""
-    from optbench.results.frame import labels
-
-    keys = labels(frame)
-    return comparison[keys].assign(seed=0)
 
 
 def kind(row: "pd.Series[Any]") -> str:
