@@ -83,3 +83,19 @@ def test_yaml_makes_a_model(path):
 
 def test_a_list_from_a_config_will_do():
     assert widths(instantiate(OmegaConf.load(CONF / "mlp.yaml"), hidden=[8, 8])(4, 2)) == [(4, 8), (8, 8), (8, 2)]
+
+
+def test_residual_links_add_the_input_of_a_hidden_layer():
+    torch.manual_seed(0)
+    plain = mlp(6, 3, hidden=(5, 5, 4, 4), activation="tanh")
+    torch.manual_seed(0)
+    linked = mlp(6, 3, hidden=(5, 5, 4, 4), activation="tanh", residual=True)
+    assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), linked.parameters(), strict=True))
+    x = torch.randn(7, 6)
+    first, second, third, fourth, last = (layer for layer in plain if isinstance(layer, torch.nn.Linear))
+    h = first(x).tanh()
+    h = h + second(h).tanh()
+    h = third(h).tanh()
+    torch.testing.assert_close(linked(x), last(h + fourth(h).tanh()))
+    with pytest.raises(UserError, match=r"mlp: residual=True links nothing in hidden=\(5, 4\)"):
+        mlp(6, 3, hidden=(5, 4), residual=True)

@@ -5,7 +5,7 @@ import yaml
 
 from optbench.checks import UserError
 from optbench.configs import CONF, GROUPS, targets, trusted
-from optbench.landscape.grid import problem
+from optbench.landscape.task import task as problem
 
 RUN = {
     "seed": 0,

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
-from optbench.checks import Count, checked
+from optbench.checks import Count, UserError, checked
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
 Normalization = Literal["none", "batch", "layer"]
@@ -29,6 +29,18 @@ INITS: dict[str, Callable[..., Any]] = {
 }
 
 
+class Residual(nn.Sequential):
+    """A row of layers whose input is added to its output.
+
+    References:
+        He, Zhang, Ren & Sun, Deep residual learning for image recognition, 2016, https://arxiv.org/abs/1512.03385
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return outputs, of the shape of the inputs."""
+        return x + super().forward(x)  # type: ignore[no-untyped-call,no-any-return]
+
+
 @checked
 def mlp(
     features: Count,
@@ -38,6 +50,7 @@ def mlp(
     activation: Activation = "relu",
     normalization: Normalization = "none",
     init: Init = "default",
+    residual: bool = False,
 ) -> nn.Sequential:
     """Return a multilayer perceptron, from (batch, features) to (batch, outputs).
 
@@ -49,19 +62,26 @@ def mlp(
         normalization: What stands between a hidden layer and its activation.
         init: `default` is PyTorch's; the others draw the weights as Glorot & Bengio (2010, uniform), He et al. (2015,
             normal) or Saxe et al. (2014, orthogonal) do, and set the biases to 0.
+        residual: Whether a hidden layer's input is added to its output, where both are hidden and of one width.
 
     Raises:
-        UserError: An argument is of a wrong type or out of range.
+        UserError: An argument is of a wrong type or out of range, or no layer's input could be added.
     """
+    if residual and all(a != b for a, b in pairwise(hidden)):
+        raise UserError(f"mlp: residual=True links nothing in hidden={hidden}; give neighbours of one width")
     model = nn.Sequential()
-    for width_in, width in pairwise([features, *hidden]):
-        model.append(nn.Linear(width_in, width))
+    for i, (width_in, width) in enumerate(pairwise([features, *hidden])):
+        layers: list[nn.Module] = [nn.Linear(width_in, width)]
         if normalization != "none":
-            model.append(NORMALIZATIONS[normalization](width))
-        model.append(ACTIVATIONS[activation]())
+            layers.append(NORMALIZATIONS[normalization](width))
+        layers.append(ACTIVATIONS[activation]())
+        if residual and i and width == width_in:
+            model.append(Residual(*layers))
+        else:
+            model.extend(layers)
     model.append(nn.Linear([features, *hidden][-1], outputs))
     if init != "default":
-        for layer in model:
+        for layer in model.modules():
             if isinstance(layer, nn.Linear):
                 INITS[init](layer.weight)
                 nn.init.zeros_(layer.bias)

@@ -8,8 +8,9 @@ from small import SMALL
 from torch.func import functional_call
 
 from optbench import records
-from optbench.landscape.grid import problem
-from optbench.landscape.spectrum import along_run, extremes
+from optbench.landscape.curvature import extremes
+from optbench.landscape.spectrum import along_run
+from optbench.landscape.task import task as problem
 
 
 @pytest.mark.parametrize("size", [1, 2, 200])

@@ -1,87 +1,251 @@
-"""The loss of a model at many points of a plane, at once."""
+"""The loss of a model at many points of a plane, at once and exactly."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, replace_all_batch_norm_modules_, vmap
+from torch.func import functional_call
+from torch.nn import functional as F
 
-from optbench.configs import CONF, trusted
-from optbench.landscape.plane import Array, Plane
+from optbench.checks import UserError
+from optbench.landscape import columns
+from optbench.landscape.arrays import Array
+from optbench.landscape.plane import Plane
+from optbench.landscape.store import Store, key
+from optbench.landscape.task import Loss, Task
 
-EXAMPLES = 1000
-CHUNK = 16  # points at once: few enough for their hidden layers to stay in the cache
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A model's loss on fixed examples.
-
-    Attributes:
-        model: The network; its weights do not matter.
-        loss: From outputs and targets to their mean loss.
-        x: Inputs (examples, features).
-        y: Targets (examples, ...).
-    """
-
-    model: nn.Module
-    loss: Callable[[Tensor, Tensor], Tensor]
-    x: Tensor
-    y: Tensor
+MEMORY = 2**29
+"""Bytes that an evaluation may take for its activations, if nothing else is asked."""
+CACHED = 2**19
+"""Activations at once: few enough to stay in the processor's cache."""
+SPLIT = 1e-4
+"""Relative difference up to which the mean of two halves' losses is that of the whole."""
+AFFINE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+"""Layers whose output, for fixed inputs, is affine in their parameters."""
 
 
-def problem(config: Mapping[str, Any], examples: int = EXAMPLES, folders: Sequence[Path] = (CONF,)) -> Problem:
-    """Build what a run's config trained, on the first examples of its training split.
+def loss_grid(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    plane: Plane,
+    alphas: Array,
+    betas: Array,
+    loss: Loss = F.cross_entropy,
+    *,
+    memory: int = MEMORY,
+    cache: Path | None = None,
+) -> Array:
+    """Return the loss of a model at all points of a grid on a plane, shape (len(betas), len(alphas)).
+
+    Every value is that of the model itself with the weights of its point, but for rounding. Batch normalization stands
+    as it does in the model: in training mode it takes mean and variance from `x`, else its running ones. Dropout is
+    off. The model is left as it is.
 
     Args:
-        config: Contents of a record's config.yaml, anybody's.
-        examples: How many.
-        folders: Folders of configs; only what they name is made, see `configs.trusted`.
+        model: Any module; its own weights do not matter.
+        x: Inputs (examples, ...).
+        y: Targets (examples, ...).
+        plane: A plane through the model's weight space.
+        alphas: Coordinates along the plane's first direction.
+        betas: Coordinates along the second.
+        loss: From outputs and targets to a mean over the examples; `optbench.landscape.accuracy` will do too.
+        memory: Bytes that activations may take.
+        cache: A folder where a finished grid is kept by all that it depends on, and an interrupted one to go on with.
 
     Raises:
-        UserError: The data cannot be had, or the config names something else.
+        UserError: The plane is not of this model's weights.
     """
-    from hydra.utils import instantiate
-
-    config = trusted(config, folders)
-    data = instantiate(config["data"])
-    data.setup()
-    x, y = data.split("train")
-    model = instantiate(config["model"])(data.features, data.outputs)
-    return Problem(model, data.loss, x[:examples], y[:examples])
+    coordinates = np.stack(np.meshgrid(alphas, betas), -1).reshape(-1, 2)
+    found = losses(Task(model, loss, x, y), plane, coordinates, memory, cache)
+    return found.reshape(len(betas), len(alphas))
 
 
-@torch.no_grad()
-def losses(problem: Problem, plane: Plane, coordinates: Array) -> Array:
-    """Return the loss, in float32, at coordinates (n, 2) of a plane, shape (n,).
+def losses(task: Task, plane: Plane, coordinates: Array, memory: int = MEMORY, cache: Path | None = None) -> Array:
+    """Return the loss at coordinates (n, 2) of a plane, shape (n,); arguments as of `loss_grid`."""
+    if plane.origin.shape != (task.parameters,):
+        raise UserError(f"the plane is of {plane.origin.size} parameters, and the model has {task.parameters}")
+    if not len(coordinates):
+        return np.zeros(0)
+    store = Store(cache, key(task, plane, coordinates)) if cache else None
+    if store and store.values is not None:
+        return store.values
+    surface = Surface(task.frozen(), plane, memory)
+    values = surface.losses(np.asarray(coordinates, np.float64), store)
+    if store:
+        store.finish(values)
+    return values
 
-    A first linear layer is linear in its weights, so its outputs lie in a plane too: three products give those of all
-    points. Batch normalization takes its statistics from the examples.
+
+class Surface:
+    """A model's loss over a plane: the parts that all points share are worked out once.
+
+    What a linear layer or a convolution makes of fixed inputs is affine in its weights: if it comes first, its outputs
+    at all points follow from those at three.
+
+    Args:
+        task: The model, frozen, and its examples.
+        plane: The plane.
+        memory: Bytes that activations may take.
     """
-    model = replace_all_batch_norm_modules_(problem.model.eval())
-    corners = [_named(model, v) for v in (plane.origin, *plane.basis)]
-    inputs, rest = None, model
-    if isinstance(model, nn.Sequential) and isinstance(model[0], nn.Linear):
-        own = {f"0.{name}": name for name, _ in model[0].named_parameters()}
-        firsts = [{name: corner[full] for full, name in own.items()} for corner in corners]
-        inputs = torch.stack([functional_call(model[0], first, problem.x) for first in firsts])
-        rest = model[1:]
-    weights = {name: torch.stack([corner[name] for corner in corners]) for name, _ in rest.named_parameters()}
 
-    def at(c: Tensor) -> Tensor:
-        x = problem.x if inputs is None else torch.tensordot(c, inputs, 1)
-        output = functional_call(rest, {name: torch.tensordot(c, w, 1) for name, w in weights.items()}, x)
-        return problem.loss(output, problem.y)
+    def __init__(self, task: Task, plane: Plane, memory: int) -> None:
+        self.task = task
+        self.corners = [task.named(v) for v in (plane.origin, *plane.basis)]
+        self.dtype = next(task.model.parameters()).dtype
+        layers = list(columns.leaves(task.model))
+        first = next((i for i, (_, layer) in enumerate(layers) if list(layer.parameters())), None)
+        self.ready, self.head, self.rest = nn.Sequential(), None, layers
+        if first is not None and type(layers[first][1]) in AFFINE:
+            self.ready = nn.Sequential(*(layer for _, layer in layers[:first]))
+            self.head, self.rest = layers[first], layers[first + 1 :]
+        used = [name for name in self.corners[0] if self.head is None or not name.startswith(self._head_prefix)]
+        self.weights = {name: torch.stack([corner[name] for corner in self.corners]) for name in used}
+        self.fast = all(columns.takes(layer) for _, layer in self.rest)
+        wide, flat = self._probe()
+        self.fast = self.fast and flat
+        self.blocks = self._blocks(wide, memory)
+        room = min(CACHED, memory // (16 * self.task.x.element_size()))
+        held = max(1, self.blocks[0].stop * wide, sum(w[0].numel() for w in self.weights.values()))
+        self.at_once = min(64, max(1, room // held)) if self.fast else 1
 
-    points = torch.as_tensor(coordinates, dtype=torch.float32)
-    return vmap(at, chunk_size=CHUNK)(torch.cat([torch.ones(len(points), 1), points], 1)).numpy()
+    @property
+    def _head_prefix(self) -> str:
+        assert self.head is not None
+        return f"{self.head[0]}." if self.head[0] else ""
+
+    @torch.no_grad()
+    def losses(self, coordinates: Array, store: Store | None = None) -> Array:
+        """Return the losses at coordinates (n, 2), shape (n,); with a store, go on where it ends."""
+        ones = np.ones((len(coordinates), 1))
+        points = torch.from_numpy(np.concatenate([ones, coordinates], 1)).to(self.task.x.device, self.dtype)
+        chunks = [slice(i, i + self.at_once) for i in range(0, len(points), self.at_once)]
+        sums = np.zeros(len(points)) if store is None else store.sums(len(points))
+        done = 0 if store is None else store.done
+        try:
+            for b, chunk, evaluate in self._work(chunks, done):
+                block = self.blocks[b]
+                values = evaluate(points[chunk]).double().cpu().numpy()
+                sums[chunk] += values * ((block.stop - block.start) / len(self.task.x))
+                done += 1
+                if store:
+                    store.keep(sums, done)
+        except BaseException:
+            if store:
+                store.keep(sums, done, now=True)
+            raise
+        return sums
+
+    def _work(self, chunks: Sequence[slice], done: int) -> Iterator[tuple[int, slice, Callable[[Tensor], Tensor]]]:
+        """Yield each block of examples with each chunk of points, and what evaluates it, the first ones left out."""
+        for b, block in enumerate(self.blocks):
+            todo = chunks[max(0, done - b * len(chunks)) :]
+            if todo:
+                evaluate = self._prepare(self.task.x[block], self.task.y[block])
+                yield from ((b, chunk, evaluate) for chunk in todo)
+
+    def _prepare(self, x: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the function from points (n, 3) to losses (n,) on some examples."""
+        inputs = None
+        if self.head is not None:
+            _, layer = self.head
+            x = self.ready(x)
+            prefix = self._head_prefix
+            own = [{k: corner[prefix + k] for k, _ in layer.named_parameters()} for corner in self.corners]
+            inputs = torch.stack([functional_call(layer, weights, (x,)) for weights in own])
+        return self._by_columns(x, y, inputs) if self.fast else self._by_model(x, y, inputs)
+
+    def _by_columns(self, x: Tensor, y: Tensor, inputs: Tensor | None) -> Callable[[Tensor], Tensor]:
+        shared = x.mT[None] if inputs is None else inputs.mT.contiguous()
+
+        def evaluate(c: Tensor) -> Tensor:
+            h = shared if inputs is None else (c @ shared.flatten(1)).view(len(c), *shared.shape[1:])
+            weights = self._weights(c)
+            output = columns.forward(iter(self.rest), weights, h)
+            return columns.scores(self.task.loss, output.expand(len(c), *output.shape[1:]), y)
+
+        return evaluate
+
+    def _by_model(self, x: Tensor, y: Tensor, inputs: Tensor | None) -> Callable[[Tensor], Tensor]:
+        if inputs is None:
+            model, rename = self.task.model, {name: name for name in self.weights}
+        else:
+            model = nn.Sequential(*(layer for _, layer in self.rest))
+            places = {name: str(i) for i, (name, _) in enumerate(self.rest)}
+            rename = {full: _moved(full, places) for full in self.weights}
+
+        def evaluate(c: Tensor) -> Tensor:
+            values = []
+            for point in c:
+                weights = {rename[name]: w for name, w in self._weights(point).items()}
+                h = x if inputs is None else torch.tensordot(point, inputs, 1)
+                values.append(self.task.loss(functional_call(model, weights, (h,)), y))
+            return torch.stack(values)
+
+        return evaluate
+
+    def _weights(self, c: Tensor) -> dict[str, Tensor]:
+        return {name: torch.tensordot(c, w, 1) for name, w in self.weights.items()}
+
+    @torch.no_grad()
+    def _probe(self) -> tuple[int, bool]:
+        """Return the numbers that an example takes in the widest layer, and whether all activations are vectors."""
+        sizes, dimensions = [1], {self.task.x.dim()}
+        few = self.task.x[:2]
+
+        def seen(module: nn.Module, given: object, output: object) -> None:
+            if isinstance(output, Tensor) and not list(module.children()):
+                sizes.append(math.ceil(output.numel() / len(few)))
+                dimensions.add(output.dim())
+
+        hooks = [module.register_forward_hook(seen) for module in self.task.model.modules()]
+        try:
+            functional_call(self.task.model, self.corners[0], (few,))
+        except ValueError:  # batch normalization of a single example; the evaluation itself says so
+            pass
+        finally:
+            for hook in hooks:
+                hook.remove()
+        wide = max(sizes)
+        inputs = math.ceil(self.task.x.numel() / len(self.task.x))
+        return (wide if self.head is not None else max(wide, inputs)), dimensions == {2}
+
+    def _blocks(self, wide: int, memory: int) -> list[slice]:
+        """Cut the examples where a part of them would do: to stay in the cache, and in the memory."""
+        examples = len(self.task.x)
+        fit = memory // (16 * self.task.x.element_size() * wide)
+        size = min(max(CACHED // wide, 1024), max(1, fit))
+        count = math.ceil(examples / size)
+        if count < 2 or not self._separable():
+            return [slice(0, examples)]
+        edges = np.linspace(0, examples, count + 1).round().astype(int).tolist()
+        return [slice(low, high) for low, high in itertools.pairwise(edges)]
+
+    @torch.no_grad()
+    def _separable(self) -> bool:
+        """Return whether the loss is a mean over examples that know nothing of each other; two points tell."""
+        if self.task.statistics == "of the examples":
+            return False
+        few, half = min(64, len(self.task.x)), min(64, len(self.task.x)) // 3
+        at: Mapping[str, Tensor] = {name: sum(c[name] for c in self.corners) for name in self.corners[0]}  # type: ignore[misc]
+        for weights in (self.corners[0], at):
+
+            def mean(rows: slice, weights: Mapping[str, Tensor] = weights) -> float:
+                x, y = self.task.x[rows], self.task.y[rows]
+                return float(self.task.loss(functional_call(self.task.model, dict(weights), (x,)), y))
+
+            whole = mean(slice(0, few))
+            parts = (half * mean(slice(0, half)) + (few - half) * mean(slice(half, few))) / few
+            if math.isfinite(whole) and abs(whole - parts) > SPLIT * max(abs(whole), 1e-6):
+                return False
+        return True
 
 
-def _named(model: nn.Module, weights: Array) -> dict[str, Tensor]:
-    """Return flat weights by parameter."""
-    shapes = {name: p.shape for name, p in model.named_parameters()}
-    flat = torch.split(torch.as_tensor(weights, dtype=torch.float32), [shape.numel() for shape in shapes.values()])
-    return {name: part.view(shape) for (name, shape), part in zip(shapes.items(), flat, strict=True)}
+def _moved(full: str, places: Mapping[str, str]) -> str:
+    """Return a parameter's name where its layer has another place."""
+    layer = next(name for name in places if full.startswith(f"{name}."))
+    return f"{places[layer]}.{full.removeprefix(f'{layer}.')}"

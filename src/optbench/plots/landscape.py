@@ -11,8 +11,11 @@ from matplotlib.figure import Figure
 
 from optbench import records
 from optbench.checks import UserError
-from optbench.landscape.grid import Problem, losses, problem
-from optbench.landscape.plane import Array, Plane, nearest
+from optbench.landscape.arrays import Array
+from optbench.landscape.grid import losses
+from optbench.landscape.plane import Plane, nearest
+from optbench.landscape.task import Task as Problem
+from optbench.landscape.task import task as problem
 from optbench.plots import style
 from optbench.plots.lines import legend, split
 from optbench.results.frame import labels
