@@ -2,6 +2,7 @@
 
 import importlib.metadata
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, get_origin
@@ -10,10 +11,11 @@ import torch
 from torch import Tensor
 
 from optbench.certificates.problems import ANY, PROBLEMS, Problem
+from optbench.certificates.reach import Recorder
 from optbench.optimizers import Objective, Optimizer
 
 TOLERANCE = 1e-9
-"""Largest difference, relative above 1, that rounding may explain."""
+"""Largest difference, relative above 1, that rounding may explain after a few dozen steps."""
 
 Hyper = dict[str, Any]
 Rate = Callable[[int], float]
@@ -99,7 +101,9 @@ class Case:
         problems: Names of the problems.
         steps: Number of steps.
         rate: Factors of the learning rate.
-        independent: Whether the reference is somebody else's.
+        independent: Whether the reference is no transcription of ours.
+        theirs: Whether the reference is somebody else's code, beside which the reach of a rule counts.
+        tolerance: Largest difference, relative above 1, that rounding or the reference's own solver may explain.
     """
 
     optimizer: type[Optimizer]
@@ -110,22 +114,26 @@ class Case:
     steps: int = 40
     rate: Rate = changing
     independent: bool = True
+    theirs: bool = True
+    tolerance: float = TOLERANCE
 
-    def run(self) -> Certificate:
-        """Step both and compare."""
+    def run(self, recorder: Recorder | None = None) -> Certificate:
+        """Step both and compare; a recorder learns what of the class is executed beside somebody else's code."""
+        recorder = recorder if self.independent and self.theirs else None
         try:
-            difference = max((self.difference(name) for name in self.problems), default=None)
+            difference = max((self.difference(name, recorder) for name in self.problems), default=None)
         except ImportError:
             return self.certificate(None, "not installed")
         agree = "certified" if self.independent else "paper recurrence only"
-        return self.certificate(difference, "differs" if (difference or 0) > TOLERANCE else agree)
+        return self.certificate(difference, "differs" if (difference or 0) > self.tolerance else agree)
 
-    def difference(self, problem: str) -> float:
+    def difference(self, problem: str, recorder: Recorder | None = None) -> float:
         """Return the largest difference on one problem; infinity where either is not finite."""
         expected = self.path(PROBLEMS[problem](), self.steps, self.rate)
         mine = PROBLEMS[problem]()
         known: Hyper = {"model": mine.model} if "model" in self.optimizer.hyper else {}
-        path = walk(mine, self.optimizer(mine.params, **known, **self.hyper), self.steps, self.rate)
+        with recorder.recording(self.hyper) if recorder else nullcontext():
+            path = walk(mine, self.optimizer(mine.params, **known, **self.hyper), self.steps, self.rate)
         gap = (path[-len(expected) :] - expected).abs() / expected.abs().clamp(min=1)
         return float(gap.nan_to_num(torch.inf).max())
 

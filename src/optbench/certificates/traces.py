@@ -31,4 +31,4 @@ def case(trace: dict[str, Any]) -> Case:
         return torch.tensor(trace[SURFACES[problem.name]], dtype=torch.float64)
 
     cls = optimizers.CLASSES[trace["optimizer"]]
-    return Case(cls, hyper, "NumPy traces of the papers", path, tuple(SURFACES), 20, constant)
+    return Case(cls, hyper, "NumPy traces of the papers", path, tuple(SURFACES), 20, constant, theirs=False)

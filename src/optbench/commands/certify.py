@@ -4,6 +4,7 @@ import csv
 import io
 import warnings
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,21 @@ import torch
 from hydra.utils import instantiate
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
 from optbench import records
 from optbench.certificates import bare, packages, recurrences, solvers, torch_optim, traces
 from optbench.certificates.case import Case, Certificate
+from optbench.certificates.reach import Reach, Recorder
 from optbench.checks import UserError, nearest
 from optbench.commands.arguments import Parser
 from optbench.configs import CONF, targets
+from optbench.optimizers import Optimizer
 
 COLUMNS = ("optimizer", "form", "reference", "problems", "largest difference", "verdict")
+REACH = ("rule reached by others' code", "not reached")
 COLOURS = {"certified": "green", "paper recurrence only": "yellow", "differs": "bold red", "not installed": "dim"}
 
 
@@ -48,9 +53,15 @@ def main(arguments: list[str]) -> None:
     console.width = max(console.width, 0 if console.is_terminal else 160)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of the packages
-        certificates = merged(case.run() for case in track(cases, "certifying", console=console, transient=True))
+        recorders = recorders_of(cases)
+        certificates = merged(
+            case.run(recorders.get(case.optimizer))
+            for case in track(cases, "certifying", console=console, transient=True)
+        )
+        reaches = [recorder.reach() for recorder in recorders.values()]
     console.print(view(certificates))
-    for path in write(certificates, out) if out else ():
+    console.print(view_reach(reaches))
+    for path in write(certificates, reaches, out) if out else ():
         print(path)
     wrong = {c.optimizer for c in certificates if c.verdict == "differs"}
     if wrong:
@@ -75,6 +86,13 @@ def chosen(folders: list[Path], names: list[str]) -> list[Case]:
             own = [case for case in known if case.optimizer is cls]
             cases += own or [bare.case(cls, {k: v for k, v in instantiate(config).keywords.items() if k != "search"})]
     return cases
+
+
+def recorders_of(cases: Iterable[Case]) -> dict[type[Optimizer], Recorder]:
+    """Return what records each class that there is a comparison of; nothing where coverage.py is not installed."""
+    if find_spec("coverage") is None:
+        return {}
+    return {cls: Recorder(cls) for cls in dict.fromkeys(case.optimizer for case in cases)}
 
 
 def merged(certificates: Iterable[Certificate]) -> list[Certificate]:
@@ -114,6 +132,19 @@ def view(certificates: list[Certificate]) -> Table:
     return table
 
 
+def view_reach(reaches: list[Reach]) -> Table:
+    """Return for a rich console what no reference of somebody else's reached; in the caption, of how many rules."""
+    whole = sum(not reach.gaps for reach in reaches)
+    said = f"{whole} of {len(reaches)} rules reached whole by somebody else's code" if reaches else "install coverage"
+    table = Table(box=box.SIMPLE_HEAD, caption=said, caption_justify="left")
+    for name, justify in (("optimizer", "left"), ("rule\nreached", "right"), ("not reached", "left")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for reach in reaches:
+        if reach.gaps:
+            table.add_row(reach.optimizer, f"{reach.share:.0%}", escape("\n".join(map(str, reach.gaps))))
+    return table
+
+
 def prepare(out: Path) -> None:
     """Make a directory, before anything that takes time.
 
@@ -126,11 +157,22 @@ def prepare(out: Path) -> None:
         raise UserError(f"{out} cannot be written: {error.strerror}; give another folder with --out") from None
 
 
-def write(certificates: list[Certificate], out: Path) -> list[Path]:
-    """Write certificates as CSV and as Markdown and return the files."""
+def write(certificates: list[Certificate], reaches: list[Reach], out: Path) -> list[Path]:
+    """Write certificates and what they cover, as CSV and as Markdown, and return the files."""
+    covered = {reach.optimizer: (f"{reach.share:.3f}", "; ".join(map(str, reach.gaps))) for reach in reaches}
+    whole = [(*row, *covered.get(row[0], ("", ""))) for row in rows(certificates)]
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows(certificates)])
-    lines = ["| " + " | ".join(row) + " |" for row in (COLUMNS, ["---"] * len(COLUMNS), *rows(certificates))]
+    csv.writer(text, lineterminator="\n").writerows([(*COLUMNS, *REACH), *whole])
+    shares = [
+        (reach.optimizer, f"{reach.share:.0%}", "<br>".join(str(gap).replace("|", "\\|") for gap in reach.gaps))
+        for reach in reaches
+    ]
+    tables = [markdown(COLUMNS, rows(certificates)), markdown(("optimizer", *REACH), shares)]
     records.write(out / "certificates.csv", text.getvalue())
-    records.write(out / "certificates.md", "\n".join([*lines, ""]))
+    records.write(out / "certificates.md", "\n\n".join(tables) + "\n")
     return [out / "certificates.csv", out / "certificates.md"]
+
+
+def markdown(columns: tuple[str, ...], lines: Iterable[tuple[str, ...]]) -> str:
+    """Return a table as Markdown."""
+    return "\n".join("| " + " | ".join(row) + " |" for row in (columns, ["---"] * len(columns), *lines))
