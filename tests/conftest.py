@@ -5,6 +5,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
+from optbench import records
 from optbench.commands import main as cli
 
 FLAGS = (
@@ -41,3 +42,49 @@ def optbench(monkeypatch, tmp_path):
         cli.main()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def swept(tmp_path_factory):
+    """A sweep of two optimizers, two learning rates of which one diverges, and two seeds, with its report."""
+    folder = tmp_path_factory.mktemp("swept")
+    overrides = """
+        data.train_size=600 data.test_size=200 data.subset=balanced trainer.max_epochs=2 model.hidden=[16]
+        optimizer=sgd,adam optimizer.lr=0.01,1e12 seed=0,1 figures=[curves,steps,landscape]
+        hydra.launcher.n_jobs=1 hydra.sweep.dir=. replicas=off
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["optbench", "train", "-m", *overrides.split()])
+        cli.main()
+    return folder
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a run in tmp_path from its overrides and the measures of each epoch; the optimizer is `optimizer=`'s."""
+
+    def run(name, overrides, epochs, status="done", **config):
+        typed = dict(override.split("=") for override in overrides)
+        target = "optbench.optimizers." + {"sgd": "SGD", "adam": "Adam"}.get(typed["optimizer"], "Adam")
+        config = {
+            "name": "written",
+            "seed": int(typed["seed"]),
+            "optimizer": {"_target_": target},
+            "figures": [],
+            **config,
+        }
+        config |= {"data": {"_target_": "optbench.data.MNIST"}, "model": {"_target_": "optbench.models.mlp"}} | config
+        (tmp_path / name).mkdir()
+        record = records.Record(tmp_path / name, config, overrides)
+        for epoch, measures in enumerate(epochs):
+            record.evaluation({"epoch": epoch, "step": 10 * epoch, "train_seconds": epoch, **measures})
+        record.finish(status)
+        return tmp_path / name
+
+    return run
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the slow ones: the quick ones then fill what is left of either process."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

@@ -20,6 +20,7 @@ def test_compares_a_rule_with_all_that_does_the_same():
     assert [row["target"] for row in rows[:2]] == [1.2, 0.7]
 
 
+@pytest.mark.slow
 def test_every_benchmark_gives_its_rows(monkeypatch, tmp_path):
     monkeypatch.setattr("sys.argv", ["speed", "--short", "--out", str(tmp_path / "speed.csv")])
     speed.main()

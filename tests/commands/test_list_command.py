@@ -82,6 +82,7 @@ def test_bad_input_is_refused_in_one_line(optbench, arguments, said):
     assert said in str(refusal.value) and "\n" not in str(refusal.value)
 
 
+@pytest.mark.slow
 def test_the_readme_carries_the_property_table(optbench, capsys, tmp_path):
     optbench("list", "optimizers", "--out", "here")
     assert "state bytes" in capsys.readouterr().out

@@ -19,6 +19,7 @@ def test_a_report_holds_the_table_and_the_figures_of_the_config(swept, optbench,
     assert "2 diverged" in printed and "out/curves.png" in printed and f"tensorboard --logdir {swept}" in printed
 
 
+@pytest.mark.slow
 def test_the_same_records_give_the_same_bytes(swept, tmp_path):
     for name in ("a", "b"):
         report(swept, tmp_path / name)

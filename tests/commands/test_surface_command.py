@@ -133,6 +133,7 @@ def test_configs_of_ones_own():
     assert "results/surfaces/ours/bowl.png" in files()
 
 
+@pytest.mark.slow
 def test_the_gallery_has_an_index_of_all_studies(tmp_path):
     conf = tmp_path / "conf"
     for study in ("gallery", "newton_vs_gd", "bowls"):

@@ -56,6 +56,7 @@ def test_a_rule_is_what_numbers_say_and_one_graph_over_elements(name, other):
 @pytest.mark.parametrize(("dtype", "rtol"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
 @pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.filterwarnings("error:.*steps without")
+@pytest.mark.slow
 def test_steps_alike_and_compiles_once(name, dtype, rtol):
     ends = []
     for compile in False, True:
@@ -102,6 +103,7 @@ def test_leaves_a_state_dict_as_it_was():
     torch.testing.assert_close(state["state"], kept["state"], rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_keeps_up_with_what_a_user_does_to_parameters():
     ends = []
     for compile in False, True:
@@ -203,6 +205,7 @@ def test_steps_without_a_compiler(monkeypatch, tmp_path):
 
 
 @pytest.mark.filterwarnings("error:.*steps without")
+@pytest.mark.slow
 def test_the_optimizer_inside_another_compiles():
     task, other = Task(), Task()
     optimizer = task.make("SAM", compile=True)

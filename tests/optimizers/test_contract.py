@@ -110,6 +110,7 @@ torch.save(ends, sys.argv[2])
 """
 
 
+@pytest.mark.slow
 def test_resumes_in_another_process(tmp_path):
     states, ends = {}, {}
     for name in CLASSES:

@@ -10,6 +10,8 @@ from optbench.report.page import page
 from optbench.results.frame import evaluations, load
 from optbench.results.table import caption, compare, readable
 
+pytestmark = pytest.mark.slow  # in a browser
+
 HOSTILE = "</script><img src=x onerror='document.body.dataset.hacked=1'>"
 
 

@@ -6,6 +6,8 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from optbench.plots.surface_page import describe_all, page
 
+pytestmark = pytest.mark.slow  # in a browser
+
 
 @pytest.fixture(scope="module")
 def shown(browser, scenes, tmp_path_factory):

@@ -15,6 +15,8 @@ from optbench import records
 from optbench.data import LinearRegression
 from optbench.sweep.processes import side_by_side
 
+pytestmark = pytest.mark.slow  # processes of their own
+
 
 def place(name):
     return os.getpid(), os.getcwd(), os.environ["PLACE"], name

@@ -196,6 +196,7 @@ def scalars(directory):
     return {tag: [x for event in events.Scalars(tag) for x in (event.step, event.value)] for tag in tags}
 
 
+@pytest.mark.slow
 def test_a_stacked_sweep_is_the_sweep_one_by_one(optbench, tmp_path, capsys):
     cells = ["optimizer=nag", "seed=0,1", "optimizer.lr=0.01,0.02,1e9", "++model.activation=tanh"]
     stacked = sweep(optbench, "stacked", *cells, "replicas=4")

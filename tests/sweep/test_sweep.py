@@ -8,6 +8,8 @@ from small import SMALL
 
 from optbench import records
 
+pytestmark = pytest.mark.slow  # processes of their own
+
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
