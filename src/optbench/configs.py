@@ -1,5 +1,6 @@
 """What a config names and what it makes: the folders of configs, their targets, and the errors of both in one line."""
 
+import functools
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.utils import get_class, get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -153,8 +155,9 @@ def plain(make: partial[Any]) -> partial[Any]:
     return partial(make.func, *make.args, **keywords)
 
 
-LOADED: dict[str, Any] = {}
-"""The last data module by its `key`: it has the tensors of all runs that differ in other things."""
+def enter(config: DictConfig) -> None:
+    """Make a composed config the one that `${hydra:...}` is resolved from, which is Hydra's global state."""
+    HydraConfig.instance().set_config(config)
 
 
 def key(config: DictConfig) -> str:
@@ -162,21 +165,29 @@ def key(config: DictConfig) -> str:
     return OmegaConf.to_yaml({**config, "seed": 0}, resolve=True)
 
 
-def dataset(config: DictConfig) -> Any:
-    """Return a data module, loaded, to be read only."""
+def dataset(config: DictConfig, loaded: Mapping[str, Any] | None = None) -> Any:
+    """Return a data module, loaded, to be read only.
+
+    Args:
+        config: That of the data.
+        loaded: Data modules that are there already, by `key`.
+    """
     name = key(config)
-    if name not in LOADED:
-        data = construct("data", OmegaConf.create(name))()
-        data.setup()
-        LOADED.clear()
-        LOADED[name] = data
-    return LOADED[name]
+    return loaded[name] if loaded and name in loaded else _loaded(name)
 
 
-def load(config: DictConfig) -> Any:
-    """Return the data module of a run, with the tensors that this process already has."""
+@functools.lru_cache(1)
+def _loaded(name: str) -> Any:
+    """Return a data module by its key; the last one is kept, for the runs that differ in other things."""
+    data = construct("data", OmegaConf.create(name))()
+    data.setup()
+    return data
+
+
+def load(config: DictConfig, loaded: Mapping[str, Any] | None = None) -> Any:
+    """Return the data module of a run, with the tensors that this process already has; see `dataset`."""
     data = instantiate(config)
-    data.splits = dict(dataset(config).splits)
+    data.splits = dict(dataset(config, loaded).splits)
     data.setup()
     return data
 

@@ -10,20 +10,28 @@ A run is a directory:
     checkpoint.ckpt   Lightning's
     events.out.*      TensorBoard's view of the metrics
 
-Nothing here is unpickled, and whole files are written beside and renamed.
+Nothing here is unpickled, and whole files are written beside and renamed. At its end status.json says how many rows and
+bytes each file has and its SHA-256; `read` believes none of it without a look. Whoever trains a run holds a lock on
+`.lock`, which the kernel takes back when that process ends, however it ends.
 """
 
 import csv
 import datetime
+import fcntl
 import functools
+import hashlib
 import importlib.metadata
 import json
 import os
 import platform
 import shlex
+import stat
 import subprocess
+import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,55 +62,189 @@ METRICS = {
 }
 """Columns of metrics.csv; a measure that a problem lacks stays empty."""
 
-STATUSES = ("done", "diverged", "failed", "missing")
+STATUSES = ("done", "diverged", "failed", "timed out", "running", "stale", "waiting", "missing")
+"""What can have become of a run. Stale: cut off without a word; waiting: a cell of a sweep that has not begun yet;
+missing: one that an older sweep lacks."""
+
+ENDS = ("done", "diverged", "failed", "timed out")
+"""The statuses that a run writes when it ends; the first two are results."""
+
+IRRELEVANT = ("name", "figures", "logger", "replicas", "checkpoint", "timeout", "resume", "rerun", "fail_fast", "hydra")
+"""Keys of a config that change nothing of what is trained."""
+
+LIMITS = {"config.yaml": 2**20, "status.json": 2**22, "metrics.csv": 2**28, "steps.csv": 2**32, "trajectory.npz": 2**35}
+"""Bytes of a file beyond which it is no record of ours."""
+
+
+def identity(config: Mapping[str, Any]) -> str:
+    """Return what a run is known by: a hash of the resolved config, as far as it matters to training.
+
+    Args:
+        config: Contents of config.yaml, or what will be written there.
+    """
+    told = {k: _canonical(v) for k, v in config.items() if k not in IRRELEVANT}
+    rule = told.get("optimizer")
+    if isinstance(rule, dict):
+        rule.pop("search", None)
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _canonical(value: Any) -> Any:
+    """Return a value such that equal ones are written alike: 1 as 1.0, a tuple as a list."""
+    if isinstance(value, Mapping):
+        return {str(k): _canonical(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(v) for v in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 def write(path: Path, text: str) -> None:
     """Write a text file beside its place and rename it, so that nobody ever reads half of it."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text)
-    beside.replace(path)
+    try:
+        beside.write_text(text)
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+class Busy(UserError):
+    """Another process is training this run."""
+
+
+class Lock:
+    """The right to write to a run's directory, for as long as the process lives.
+
+    Args:
+        directory: The run's; created if missing.
+        patience: Seconds to wait for a lock that another holds; a reader's look takes a moment too.
+
+    Raises:
+        Busy: Another process holds it.
+    """
+
+    def __init__(self, directory: Path, patience: float = 0.5) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.file = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        end = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    os.close(self.file)
+                    raise Busy(f"{directory} is being written by another process; wait for its end") from None
+                time.sleep(0.02)
+
+    def release(self) -> None:
+        """Give the right back."""
+        if self.file >= 0:
+            os.close(self.file)
+        self.file = -1
+
+    def __del__(self) -> None:
+        if hasattr(self, "file"):
+            self.release()
+
+
+def locked(directory: Path) -> bool:
+    """Return whether a process is training the run of a directory at this moment."""
+    try:
+        file = os.open(directory / ".lock", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
+class Finished(UserError):
+    """A directory already holds this very run, and it has come to its end."""
 
 
 class Record:
     """The files of one run, as they grow.
+
+    The directory may hold the same run, begun before: one that was cut off goes on from its checkpoint, and one that
+    failed starts anew.
 
     Args:
         directory: Where they go; created if missing.
         config: The resolved config.
         overrides: What was typed to get it, such as `["optimizer=adam", "seed=1"]`.
 
+    Attributes:
+        resumed: Whether the run goes on from the checkpoint that is there.
+
     Raises:
+        Busy: Another process is training this run.
+        Finished: The directory holds this run, done or diverged.
         UserError: The directory holds another run, or cannot be written.
     """
 
     def __init__(self, directory: Path, config: Mapping[str, Any], overrides: Sequence[str]) -> None:
         from omegaconf import OmegaConf
 
-        vacant(directory)
-        directory.mkdir(parents=True, exist_ok=True)
+        key = identity(config)
+        vacant(directory, key)
+        self.lock = Lock(directory)
+        vacant(directory, key)  # what another process did meanwhile
+        before = status_of(directory) or {}
+        if before.get("status") in ("done", "diverged"):
+            raise Finished(f"{directory}: this run is {before['status']} already; rerun=all trains it again")
         self.directory = directory
         self.rows: list[dict[str, Any]] = []
+        self.resumed = resumable(directory, before)
+        if not self.resumed:
+            clear(directory)
         self.status: dict[str, Any] = {
             "status": "running",
             "reason": "",
+            "key": key,
             "seed": config["seed"],
             "command": f"optbench train {shlex.join(overrides)}".strip(),
             "overrides": list(overrides),
-            "started": _now(),
+            "started": before.get("started") if self.resumed else _now(),
             "finished": None,
             "train_seconds": 0.0,
+            "pid": os.getpid(),
             **provenance(),
         }
+        if self.resumed:
+            self.status["continued"] = [*before.get("continued", []), _now()]
         write(directory / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(config))))
         self._write_status()
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint has to know of the files, to cut off later what comes after it."""
+        path = self.directory / "steps.csv"
+        return {"rows": self.rows, "bytes": path.stat().st_size if path.exists() else 0}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Bring the files back to where they were at a checkpoint."""
+        self.rows = [dict(row) for row in state["rows"]]
+        self._write_rows()
+        path = self.directory / "steps.csv"
+        if path.exists():
+            os.truncate(path, state["bytes"])
 
     def evaluation(self, row: Mapping[str, Any]) -> None:
         """Add a row to metrics.csv; unknown columns are an error, missing ones stay empty."""
         self.rows.append({name: row.get(name, "") for name in METRICS} | dict(row))
+        self._write_rows()
+        self.status["train_seconds"] = row["train_seconds"]
+
+    def _write_rows(self) -> None:
         lines = [",".join(METRICS), *(",".join(str(r[name]) for name in METRICS) for r in self.rows)]
         write(self.directory / "metrics.csv", "\n".join(lines) + "\n")
-        self.status["train_seconds"] = row["train_seconds"]
 
     def steps(self, first: int, epoch: int, lrs: Iterable[float], losses: Iterable[float]) -> None:
         """Append consecutive steps to steps.csv, `first` being the number of the first of them, from 1."""
@@ -123,10 +265,18 @@ class Record:
         np.savez(beside, steps=np.asarray(steps), weights=weights)
         beside.replace(self.directory / "trajectory.npz")
 
-    def finish(self, status: str, reason: str = "") -> None:
-        """Close the run as done, diverged or failed, with the reason in one line."""
-        self.status |= {"status": status, "reason": reason, "finished": _now()}
+    def finish(self, status: str, reason: str = "", cut: bool = False) -> None:
+        """Close the run, which publishes it: one rename makes its status and the checksums of its files known.
+
+        Args:
+            status: One of `ENDS`.
+            reason: Why, in one line.
+            cut: Whether it only was cut off, and may go on from its checkpoint.
+        """
+        self.status |= {"status": status, "reason": reason, "finished": _now(), "cut": cut}
+        self.status["files"] = inventory(self.directory)
         self._write_status()
+        self.lock.release()
 
     def _write_status(self) -> None:
         write(self.directory / "status.json", json.dumps(self.status, indent=2) + "\n")
@@ -139,39 +289,39 @@ class Run:
     Attributes:
         directory: Where it lies.
         config: Contents of config.yaml.
-        status: Contents of status.json; `status` is `missing` where the run never ended.
+        status: Contents of status.json; `status` is `running` or `stale` where the run has not ended.
     """
 
     directory: Path
     config: dict[str, Any]
     status: dict[str, Any]
 
+    @property
+    def key(self) -> str:
+        """What the run is known by, see `identity`."""
+        return identity(self.config)
+
     @functools.cached_property
     def metrics(self) -> "pd.DataFrame":
         """One row an evaluation, the columns of `METRICS`; empty for a run that failed before the first."""
-        import pandas as pd
-
-        path = self.directory / "metrics.csv"
-        return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=list(METRICS))
+        return _numbers(self.directory, "metrics.csv", list(METRICS), self._promised("metrics.csv"))
 
     @functools.cached_property
     def steps(self) -> "pd.DataFrame":
         """One row a step: step, epoch, lr, loss."""
-        import pandas as pd
-
-        path = self.directory / "steps.csv"
-        return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["step", "epoch", "lr", "loss"])
+        return _numbers(self.directory, "steps.csv", ["step", "epoch", "lr", "loss"], self._promised("steps.csv"))
 
     @functools.cached_property
     def trajectory(self) -> "tuple[np.ndarray, np.ndarray] | None":
         """Steps (k,) and flat weights (k, parameters), or None where they were not kept."""
-        import numpy as np
-
         path = self.directory / "trajectory.npz"
         if not path.exists():
             return None
-        with np.load(path, allow_pickle=False) as file:
-            return file["steps"], file["weights"]
+        return _arrays(path, self._promised(path.name))
+
+    def _promised(self, name: str) -> dict[str, Any] | None:
+        """Return what status.json says of a file; None where the run has not ended, or is of an older version."""
+        return self.status.get("files", {}).get(name)  # type: ignore[no-any-return]
 
 
 def read(directory: Path) -> Run:
@@ -183,51 +333,315 @@ def read(directory: Path) -> Run:
     import yaml
 
     try:
-        config = yaml.safe_load((directory / "config.yaml").read_text())
-        status = json.loads((directory / "status.json").read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"{directory} holds no readable run: {' '.join(str(error).split())}") from None
-    if status["status"] not in STATUSES:
-        status |= {"status": "missing", "reason": "the run never ended"}
+        text = _text(directory / "config.yaml")
+        config = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        status = json.loads(_text(directory / "status.json"))
+        _check_config(config)
+        _check_status(status)
+        promised = status.get("files", {}).get("config.yaml")
+        _verify(directory / "config.yaml", promised)
+    except UserError as error:
+        raise UserError(f"{_name(directory)} holds no readable run: {error}") from None
+    except (OSError, ValueError, RecursionError, MemoryError, yaml.YAMLError) as error:
+        raise UserError(f"{_name(directory)} holds no readable run: {_line(error)}") from None
+    if status["status"] not in ENDS:
+        status |= {"status": "running" if locked(directory) else "stale", "reason": _unended(directory, status)}
     return Run(directory, config, status)
 
 
-def find(root: Path) -> list[Run]:
+def survey(root: Path) -> tuple[list[Run], dict[Path, str]]:
     """Read all runs at and below a directory, in the order of their names.
+
+    Returns:
+        The runs that are whole, and why each of the others is not, in one line.
+    """
+    runs: list[Run] = []
+    damaged: dict[Path, str] = {}
+    for path in sorted(_below(root), key=_natural):
+        try:
+            runs.append(inspect(read(path)))
+        except UserError as error:
+            damaged[path] = str(error)
+    return runs, damaged
+
+
+def inspect(run: Run) -> Run:
+    """Return a run after a look at all of its files, which are not kept in memory but for the metrics.
+
+    Raises:
+        UserError: One of them is damaged.
+    """
+    at, promised = run.directory, run.status.get("files", {})
+    _ = run.metrics
+    _numbers(at, "steps.csv", ["step", "epoch", "lr", "loss"], promised.get("steps.csv"))
+    if (at / "trajectory.npz").exists():
+        _ = run.trajectory
+        del run.__dict__["trajectory"]
+    elif "trajectory.npz" in promised:
+        raise UserError(f"{_name(at)} is damaged: it lacks its trajectory.npz")
+    return run
+
+
+def find(root: Path) -> list[Run]:
+    """Read all runs at and below a directory, in the order of their names; one that is damaged is named and left out.
 
     Raises:
         UserError: There is none.
     """
-    runs = [read(path.parent) for path in sorted(root.rglob("status.json"), key=_natural)]
+    runs, damaged = survey(root)
+    for reason in damaged.values():
+        print(f"optbench: left out: {reason}", file=sys.stderr)
     if not runs:
         raise UserError(f"no runs in {root}; give a directory that `optbench train` wrote")
     return runs
 
 
+def _below(root: Path) -> Iterator[Path]:
+    """Yield the directories at and below a root that hold a status.json, through no link."""
+    for folder, _, names in os.walk(root):
+        if "status.json" in names:
+            yield Path(folder)
+
+
+def _text(path: Path) -> str:
+    """Return a file's text.
+
+    Raises:
+        UserError: It is no regular file, or larger than a record's can be.
+        OSError: It cannot be read.
+        UnicodeDecodeError: It is no text.
+    """
+    return _bytes(path).decode()
+
+
+def _bytes(path: Path) -> bytes:
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO would wait for its writer
+    with os.fdopen(file, "rb") as opened:
+        known = os.fstat(file)
+        if not stat.S_ISREG(known.st_mode):
+            raise UserError(f"{path.name} is no regular file")
+        if known.st_size > LIMITS[path.name]:
+            raise UserError(f"{path.name} has {known.st_size} bytes, more than a record's {LIMITS[path.name]}")
+        return opened.read(LIMITS[path.name])
+
+
+STATUS = {"status": str, "reason": str, "seed": int, "command": str, "overrides": list}
+"""What every status.json holds, and of which type."""
+
+
+def _check_status(status: Any) -> None:
+    """Raise a `UserError` where a status is not what `Record` writes."""
+    if not isinstance(status, dict):
+        raise UserError("status.json is no object")
+    for name, kind in STATUS.items():
+        if type(status.get(name)) is not kind:
+            raise UserError(f"status.json: {name}={_short(status.get(name))} is no {kind.__name__}")
+    if not all(type(override) is str for override in status["overrides"]):
+        raise UserError("status.json: overrides are no words")
+    if status["status"] not in STATUSES:
+        raise UserError(f"status.json: status={_short(status['status'])} is none of {', '.join(STATUSES)}")
+    if type(status.get("stacked", 1)) is not int:
+        raise UserError(f"status.json: stacked={_short(status['stacked'])} is no int")
+    files = status.setdefault("files", {})
+    if not (isinstance(files, dict) and all(isinstance(promise, dict) for promise in files.values())):
+        raise UserError("status.json: files is no object of objects")
+    if not files:
+        del status["files"]
+
+
+def _check_config(config: Any) -> None:
+    """Raise a `UserError` where a config lacks what every run has."""
+    if not isinstance(config, dict):
+        raise UserError("config.yaml is no mapping")
+    for group in ("data", "model", "optimizer"):
+        part = config.get(group)
+        if not (isinstance(part, dict) and isinstance(part.get("_target_"), str)):
+            raise UserError(f"config.yaml: {group}={_short(part)} names nothing that was made")
+    for name, kind in {"trainer": dict, "schedule": dict, "figures": list}.items():
+        if name in config and not isinstance(config[name], kind):
+            raise UserError(f"config.yaml: {name}={_short(config[name])} is no {kind.__name__}")
+    if type(config.get("seed")) is not int:
+        raise UserError(f"config.yaml: seed={_short(config.get('seed'))} is no whole number")
+    config.setdefault("name", "train")
+
+
+def _numbers(directory: Path, name: str, columns: list[str], promise: Mapping[str, Any] | None) -> "pd.DataFrame":
+    """Return a file of numbers; empty where there is none and none is promised.
+
+    Raises:
+        UserError: It is damaged.
+    """
+    import io
+
+    import pandas as pd
+
+    path = directory / name
+    if not path.exists() and promise is None:
+        return pd.DataFrame(columns=columns)
+    try:
+        content = _bytes(path)
+        _compare(content, name, promise)
+        frame = pd.read_csv(io.BytesIO(content), on_bad_lines="error")
+        missing = [column for column in columns if column not in frame]
+        if missing:
+            raise UserError(f"{name} lacks the column {missing[0]}")
+        words = [column for column in columns if frame[column].dtype.kind not in "ifb" and frame[column].notna().any()]
+        if words:
+            raise UserError(f"{name}: the column {words[0]} is no column of numbers")
+    except UserError as error:
+        raise UserError(f"{_name(directory)} is damaged: {error}") from None
+    except (OSError, ValueError, OverflowError, MemoryError, RecursionError) as error:
+        raise UserError(f"{_name(directory)} is damaged: {name}: {_line(error)}") from None
+    return frame
+
+
+def _arrays(path: Path, promise: Mapping[str, Any] | None) -> "tuple[np.ndarray, np.ndarray]":
+    """Return steps and weights of a trajectory.
+
+    Raises:
+        UserError: It is damaged.
+    """
+    import zipfile
+
+    import numpy as np
+
+    try:
+        _verify(path, promise)
+        with zipfile.ZipFile(path) as archive:
+            if sum(part.file_size for part in archive.infolist()) > LIMITS[path.name]:
+                raise UserError(f"{path.name} unpacks to more than a record's")
+        with np.load(path, allow_pickle=False) as file:
+            steps, weights = file["steps"], file["weights"]
+    except UserError as error:
+        raise UserError(f"{_name(path.parent)} is damaged: {error}") from None
+    except Exception as error:  # zip and npy raise whatever they meet
+        raise UserError(f"{_name(path.parent)} is damaged: {path.name}: {_line(error)}") from None
+    shaped = steps.ndim == 1 and weights.ndim == 2 and len(steps) == len(weights)
+    if not shaped or steps.dtype.kind not in "iu" or weights.dtype.kind != "f":
+        raise UserError(f"{_name(path.parent)} is damaged: {path.name} holds no steps (k,) and weights (k, parameters)")
+    return steps, weights
+
+
+def inventory(directory: Path) -> dict[str, dict[str, Any]]:
+    """Return rows, bytes and SHA-256 of each file of a run."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in ("config.yaml", "metrics.csv", "steps.csv", "trajectory.npz", "checkpoint.ckpt"):
+        path = directory / name
+        if path.exists():
+            with path.open("rb") as file:
+                found[name] = {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+            if name.endswith(".csv"):
+                found[name]["rows"] = path.read_bytes().count(b"\n") - 1
+    return found
+
+
+def _verify(path: Path, promise: Mapping[str, Any] | None) -> None:
+    """Raise a `UserError` where a file is not what status.json promises."""
+    if promise is not None:
+        _compare(_bytes(path), path.name, promise)
+
+
+def _compare(content: bytes, name: str, promise: Mapping[str, Any] | None) -> None:
+    if promise is None:
+        return
+    if len(content) != promise.get("bytes"):
+        raise UserError(f"{name} has {len(content)} bytes, not the {_short(promise.get('bytes'))} of status.json")
+    if hashlib.sha256(content).hexdigest() != promise.get("sha256"):
+        raise UserError(f"{name} has another checksum than status.json says")
+
+
+def _unended(directory: Path, status: Mapping[str, Any]) -> str:
+    """Return in words since when and where a run that has not ended has been running, or when it was last seen."""
+    machine = status.get("machine")
+    host = machine.get("name", "?") if isinstance(machine, Mapping) else "?"
+    if locked(directory):
+        return f"since {_short(status.get('started'))} on {_short(host)}"
+    return f"cut off; begun {_short(status.get('started'))} on {_short(host)}"
+
+
+def _short(value: Any) -> str:
+    """Return a stranger's value as one short line."""
+    text = value if isinstance(value, str) and value.isprintable() and value else ascii(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _name(path: Path) -> str:
+    """Return a path as one line."""
+    text = str(path)
+    return text if text.isprintable() else ascii(text)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def status_of(directory: Path) -> dict[str, Any] | None:
+    """Return the status of a directory's run, or None where there is none that can be read."""
+    try:
+        status = json.loads(_text(directory / "status.json"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return status if isinstance(status, dict) else None
+
+
+def key_of(directory: Path) -> str | None:
+    """Return what the run of a directory is known by, or None where there is none that can be read."""
+    status = status_of(directory)
+    if status is None:
+        return None
+    if isinstance(status.get("key"), str):
+        return str(status["key"])
+    try:
+        return read(directory).key
+    except UserError:
+        return None
+
+
 def ended(directory: Path) -> bool:
     """Return whether the run of a directory has come to its end, whichever it was."""
-    try:
-        return json.loads((directory / "status.json").read_text())["finished"] is not None
-    except FileNotFoundError:
-        return False
+    status = status_of(directory)
+    return status is not None and status.get("finished") is not None
 
 
-def lose(directory: Path, reason: str) -> None:
-    """Close the run of a directory as failed if it began, and its process ended before it."""
-    path = directory / "status.json"
-    if path.exists() and not ended(directory):
-        status = json.loads(path.read_text()) | {"status": "failed", "reason": reason, "finished": _now()}
-        write(path, json.dumps(status, indent=2) + "\n")
+def resumable(directory: Path, status: Mapping[str, Any]) -> bool:
+    """Return whether a run that did not come to its end left a checkpoint to go on from."""
+    cut = status.get("status") == "running" or status.get("cut", False)
+    return bool(cut) and (directory / "checkpoint.ckpt").is_file()
 
 
-def vacant(directory: Path) -> None:
+def lose(directory: Path, reason: str, status: str = "failed") -> None:
+    """Close the run of a directory if it began, and its process ended before it."""
+    known = status_of(directory)
+    if known is not None and known.get("finished") is None:
+        known |= {"status": status, "reason": reason, "finished": _now(), "cut": True}
+        write(directory / "status.json", json.dumps(known, indent=2) + "\n")
+
+
+OWN = ("status.json", "metrics.csv", "steps.csv", "trajectory.npz", "checkpoint.ckpt", "error.txt", "output.txt")
+"""Files that a run writes, besides TensorBoard's."""
+
+
+def clear(directory: Path) -> None:
+    """Remove what an earlier try of a run left, so that it starts anew."""
+    for path in (*(directory / name for name in OWN), *directory.glob("events.out.*"), *directory.glob(".*.[0-9]*")):
+        with suppress(FileNotFoundError):
+            path.unlink()
+
+
+def vacant(directory: Path, key: str | None = None) -> None:
     """Make sure that a run may be written to a directory, creating nothing that was not there.
+
+    Args:
+        directory: Where the run would go.
+        key: What it is known by; the same run may be there already.
 
     Raises:
         UserError: It holds another run, or cannot be written.
     """
-    if (directory / "status.json").exists():
-        raise UserError(f"{directory} already holds a run; give another hydra.run.dir or hydra.sweep.dir, or remove it")
+    if (directory / "status.json").exists() and (key is None or key_of(directory) != key):
+        raise UserError(
+            f"{directory} already holds a run, another one; give another hydra.run.dir or hydra.sweep.dir, or remove it"
+        )
     parent = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     try:
         tempfile.TemporaryFile(dir=parent).close()

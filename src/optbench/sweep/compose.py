@@ -1,13 +1,61 @@
 """The cells of a sweep as configs: Hydra takes a sixth of a second to compose one, so it composes only the choices."""
 
 import copy
+import functools
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from optbench import configs, records
+from optbench.checks import UserError
+from optbench.training.private import overrides_dirname, set_values
+
+
+@dataclass
+class Cell:
+    """One run of a sweep, composed once; the check, the launcher and the ledger pass it on.
+
+    Attributes:
+        num: Its place in the sweep.
+        overrides: What makes it differ from the others, such as `["optimizer=adam", "seed=1"]`.
+        config: The composed config, `hydra` included.
+        directory: Where it is recorded.
+    """
+
+    num: int
+    overrides: list[str]
+    config: DictConfig
+    directory: Path
+
+    @functools.cached_property
+    def task(self) -> DictConfig:
+        """The cell's own config, resolved, without what only its job will know."""
+        configs.enter(self.config)
+        own = {k: self.config[k] for k in self.config if k not in ("hydra", "logger")}
+        plain = {k: OmegaConf.to_container(v, resolve=True) if OmegaConf.is_config(v) else v for k, v in own.items()}
+        return OmegaConf.create(plain)
+
+    @functools.cached_property
+    def key(self) -> str:
+        """What the run is known by, see `records.identity`."""
+        return records.identity(configs.resolve(self.task))
+
+    @property
+    def name(self) -> str:
+        """What was typed for it."""
+        return " ".join(self.overrides) or "(no override)"
+
+    def at(self, directory: Path) -> "Cell":
+        """Return the cell, to be recorded elsewhere in the sweep."""
+        config = copy.deepcopy(self.config)
+        with open_dict(config):
+            config.hydra.sweep.subdir = str(directory.relative_to(config.hydra.sweep.dir))
+        return replace(self, config=config, directory=directory)
 
 
 class Composer:
@@ -22,26 +70,46 @@ class Composer:
         self.loader, self.sweep = loader, sweep
         self.parser = OverridesParser.create(config_loader=loader)
         self.composed: dict[tuple[str, ...], DictConfig] = {}
-        sweep.hydra.sweep.dir  # noqa: B018  (read, it is cached for all cells: there is a time in its name)
+        configs.enter(sweep)
+        self.root = Path(sweep.hydra.sweep.dir)  # read, it is cached for all cells: there is a time in its name
 
-    def __call__(self, cell: Sequence[str], num: int) -> DictConfig:
+    def cell(self, overrides: Sequence[str], num: int) -> Cell:
+        """Return a cell.
+
+        Args:
+            overrides: Its own.
+            num: Its place in the sweep.
+
+        Raises:
+            UserError: Its `hydra.sweep.dir` is not the sweep's.
+        """
+        config = self(overrides, num)
+        configs.enter(config)
+        if Path(config.hydra.sweep.dir) != self.root:
+            raise UserError(
+                f"hydra.sweep.dir is {config.hydra.sweep.dir} for '{' '.join(overrides)}', and {self.root} for the "
+                "sweep; a sweep has one directory, so let hydra.sweep.subdir depend on the cell"
+            )
+        return Cell(num, list(overrides), config, self.root / config.hydra.sweep.subdir)
+
+    def __call__(self, overrides: Sequence[str], num: int) -> DictConfig:
         """Return the config of a cell, `hydra` included.
 
         Args:
-            cell: Its overrides.
+            overrides: Its own.
             num: Its place in the sweep.
         """
-        overrides = self.parser.parse_overrides(list(cell))
-        values = [override for override in overrides if self._is_value(override)]
-        choices = tuple(line for line, override in zip(cell, overrides, strict=True) if override not in values)
+        parsed = self.parser.parse_overrides(list(overrides))
+        values = [override for override in parsed if self._is_value(override)]
+        choices = tuple(line for line, override in zip(overrides, parsed, strict=True) if override not in values)
         if choices not in self.composed:
             self.composed[choices] = self.loader.load_sweep_config(self.sweep, list(choices))
         config = copy.deepcopy(self.composed[choices])
-        ConfigLoaderImpl._apply_overrides_to_config(values, config)
+        set_values(values, config)
         job = config.hydra.job
         with open_dict(config):
-            config.hydra.overrides.task = list(cell)
-            job.override_dirname = get_overrides_dirname(overrides, **job.config.override_dirname)
+            config.hydra.overrides.task = list(overrides)
+            job.override_dirname = overrides_dirname(parsed, job.config.override_dirname)
             job.id, job.num = f"{job.name}_{num}", num
         return config
 
@@ -50,3 +118,26 @@ class Composer:
         key = override.key_or_group
         known = key in self.sweep and key not in self.sweep.hydra.runtime.choices
         return override.package is None and "/" not in key and ("." in key or known)
+
+
+def refuse_twins(cells: Sequence[Cell]) -> None:
+    """Raise where two cells are the same run, or would be recorded in the same directory.
+
+    Raises:
+        UserError: There are such cells; it names both.
+    """
+    by_key: dict[str, Cell] = {}
+    by_place: dict[Path, Cell] = {}
+    for cell in cells:
+        twin = by_key.setdefault(cell.key, cell)
+        if twin is not cell:
+            raise UserError(
+                f"cells {twin.num} and {cell.num} of the sweep are the same run: '{twin.name}' and '{cell.name}'; "
+                "give each value once"
+            )
+        other = by_place.setdefault(cell.directory, cell)
+        if other is not cell:
+            raise UserError(
+                f"'{other.name}' and '{cell.name}' would both be recorded in {cell.directory}; "
+                "let hydra.sweep.subdir depend on what differs, or on ${hydra:job.num}"
+            )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from optbench.optimizers.base import Optimizer
 from optbench.optimizers.objective import Objective
 from optbench.records import Record
+from optbench.training.private import set_global_step
 
 HPARAM_METRICS = ("train_loss", "test_loss", "test_accuracy")
 EVALUATION_BATCH = 10_000  # examples that an evaluation sends through the model at once
@@ -100,8 +101,7 @@ class Training(lightning.LightningModule):
         """
         first = self.steps + 1
         self.steps, self.lr = self.steps + len(losses), lrs[-1]
-        # Lightning counts the steps of its own wrapper only; checkpoints and loggers read this.
-        self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.total.completed = self.steps
+        set_global_step(self.trainer, self.steps)
         self.record.steps(first, self.current_epoch + 1, lrs, losses)
         for i, loss in enumerate(losses):
             if not loss <= self.divergence:

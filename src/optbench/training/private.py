@@ -1,0 +1,36 @@
+"""The private parts of Lightning and Hydra that are used, in one place; tests/training/test_private.py watches each."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_loader_impl import get_overrides_dirname as hydras_dirname
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
+
+
+def set_global_step(trainer: "Trainer", steps: int) -> None:
+    """Tell Lightning how many steps were taken; it counts those of its own wrapper only.
+
+    Checkpoints and loggers read this.
+    """
+    trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.total.completed = steps
+
+
+def set_values(overrides: Sequence[Override], config: DictConfig) -> None:
+    """Set values in a composed config as Hydra's own composition does."""
+    ConfigLoaderImpl._apply_overrides_to_config(list(overrides), config)
+
+
+def overrides_dirname(overrides: Sequence[Override], settings: Mapping[str, Any]) -> str:
+    """Return what Hydra calls `hydra.job.override_dirname`."""
+    return hydras_dirname(list(overrides), **settings)
+
+
+def grid(overrides: Sequence[Override]) -> list[list[str]]:
+    """Return the cells of a grid as Hydra's basic sweeper makes them, each as its overrides."""
+    return [list(cell) for batch in BasicSweeper.split_arguments(list(overrides), None) for cell in batch]
