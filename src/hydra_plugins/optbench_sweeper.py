@@ -1,58 +1,139 @@
 """The grid sweeper of `optbench train -m`."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+if TYPE_CHECKING:
+    from optbench.sweep.compose import Cell
 
 
-class CheckedSweeper(BasicSweeper):
+class CheckedSweeper(Sweeper):
     """Hydra's grid, with all cells checked before the first one starts, one progress bar, and a report at the end.
 
     Args:
-        max_batch_size: Cells that are launched together; all where None.
+        max_batch_size: Cells that are launched together; all where None. Only launchers of others heed it.
         params: Default values to sweep over, by key, as a study gives them.
     """
 
     def __init__(self, max_batch_size: int | None, params: dict[str, str] | None = None) -> None:
-        super().__init__(max_batch_size, params)
+        self.size, self.params = max_batch_size, params or {}
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Get ready, and let the launcher get ready."""
+        self.context, self.settings = hydra_context, config
+        self.starter = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Check, train and report the whole grid."""
+        """Check, train and report the whole grid.
+
+        Raises:
+            UserError: A cell is wrong, or two are one; nothing was written then.
+            SystemExit: A cell failed, which its last lines name.
+        """
+        from optbench import records
         from optbench.report.build import report
+        from optbench.sweep import ledger
 
-        assert self.config is not None
-        directories = self.check(arguments)
-        with progress(directories):
-            jobs = super().sweep(arguments)
-        report(Path(self.config.hydra.sweep.dir))
-        return jobs
+        cells = self.compose(arguments)
+        root = Path(self.settings.hydra.sweep.dir)
+        root.mkdir(parents=True, exist_ok=True)
+        records.write(root / "multirun.yaml", OmegaConf.to_yaml(self.settings))
+        ledger.enter(root, cells)
+        try:
+            with progress([cell.directory for cell in cells]):
+                lost = self.launch(cells)
+        except KeyboardInterrupt:
+            done = sum(records.ended(cell.directory) for cell in cells)
+            print(
+                f"optbench: interrupted with {done} of {len(cells)} runs ended; the same command with resume={root} "
+                "goes on where they are",
+                file=sys.stderr,
+            )
+            raise
+        failures = lost | {cell.directory: reason for cell in cells if (reason := failed(cell.directory))}
+        try:
+            report(root)
+        except Exception as error:  # which runs failed is to be said in any case
+            if not failures:
+                raise
+            print(f"optbench: no report: {' '.join(str(error).split())}", file=sys.stderr)
+        if failures:
+            raise SystemExit(summary(failures, len(cells)))
 
-    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
-        """Leave it at that: all cells are checked."""
+    def compose(self, arguments: list[str]) -> list["Cell"]:
+        """Return the cells of the grid, each checked, where they are to be recorded.
 
-    def check(self, arguments: list[str]) -> list[Path]:
-        """Check every cell of the grid and return the directories that they will write."""
-        from optbench.sweep.compose import Composer
+        Raises:
+            UserError: One of them is wrong, or two of them are one.
+        """
+        from optbench import configs, records
+        from optbench.checks import UserError
+        from optbench.sweep import ledger
+        from optbench.sweep.compose import Composer, refuse_twins
+        from optbench.training.private import grid
         from optbench.training.run import validate
 
-        assert self.config is not None and self.hydra_context is not None
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        overrides = parser.parse_overrides(self._parse_config() + arguments)
-        directories = []
-        compose = Composer(self.hydra_context.config_loader, self.config)
-        for num, cell in enumerate(cell for batch in self.split_arguments(overrides, None) for cell in batch):
-            config = compose(cell, num)
-            HydraConfig.instance().set_config(config)
-            directories.append(Path(config.hydra.sweep.dir) / config.hydra.sweep.subdir)
-            validate(config, directories[-1])
-        HydraConfig.instance().set_config(self.config)
-        return directories
+        parser = OverridesParser.create(config_loader=self.context.config_loader)
+        overrides = parser.parse_overrides([f"{k}={v}" for k, v in self.params.items()] + arguments)
+        composer = Composer(self.context.config_loader, self.settings)
+        cells = [composer.cell(overrides, num) for num, overrides in enumerate(grid(overrides))]
+        for cell in cells:
+            configs.enter(cell.config)
+            try:
+                validate(cell.config)
+            except UserError:
+                raise
+            except (Exception, SystemExit):  # it will fail in a process of its own, and say why; the others go on
+                continue
+        refuse_twins(cells)
+        cells = ledger.adopt(composer.root, cells, lambda cell, num: composer.cell(cell.overrides, num))
+        for cell in cells:
+            records.vacant(cell.directory, cell.key)
+        configs.enter(self.settings)
+        return cells
+
+    def launch(self, cells: Sequence["Cell"]) -> dict[Path, str]:
+        """Train cells, and return which of them left no record, and why; a launcher of others gets their overrides."""
+        own = getattr(self.starter, "train", None)
+        if own:
+            return own(cells)  # type: ignore[no-any-return]
+        size = self.size or len(cells)
+        for start in range(0, len(cells), size):
+            jobs = self.starter.launch([cell.overrides for cell in cells[start : start + size]], start)
+            for job in jobs:
+                _ = job.return_value  # raises what the job raised
+        return {}
+
+
+def failed(directory: Path) -> str | None:
+    """Return why the run of a directory failed, or None where it did not."""
+    from optbench import records
+
+    status = records.status_of(directory)
+    if status is None:
+        return "it left no record"
+    if status.get("status") in ("done", "diverged"):
+        return None
+    return str(status.get("reason")) or str(status.get("status"))
+
+
+def summary(failures: dict[Path, str], cells: int) -> str:
+    """Return the last lines of a sweep in which runs failed."""
+    lines = [f"optbench: {len(failures)} of {cells} runs failed:"]
+    lines += [f"  {directory}: {reason}" for directory, reason in failures.items()]
+    return "\n".join(lines)
 
 
 @contextmanager
@@ -79,11 +160,13 @@ def progress(directories: Sequence[Path]) -> Iterator[None]:
     ended = Event()
 
     def watch() -> None:
+        left = list(directories)
         with Progress(*columns) as bar:
             task = bar.add_task("training", total=len(directories))
             while True:
                 last = ended.wait(0.5)
-                bar.update(task, completed=sum(records.ended(directory) for directory in directories))
+                left = [directory for directory in left if not records.ended(directory)]
+                bar.update(task, completed=len(directories) - len(left))
                 if last:
                     return
 

@@ -422,7 +422,7 @@ def _bytes(path: Path) -> bytes:
             raise UserError(f"{path.name} is no regular file")
         if known.st_size > LIMITS[path.name]:
             raise UserError(f"{path.name} has {known.st_size} bytes, more than a record's {LIMITS[path.name]}")
-        return opened.read(LIMITS[path.name])
+        return opened.read(known.st_size)
 
 
 STATUS = {"status": str, "reason": str, "seed": int, "command": str, "overrides": list}

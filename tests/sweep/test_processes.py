@@ -13,7 +13,7 @@ from small import SMALL
 
 from optbench import records
 from optbench.data import LinearRegression
-from optbench.sweep.processes import side_by_side
+from optbench.sweep.processes import OUTPUT, side_by_side
 
 pytestmark = pytest.mark.slow  # processes of their own
 
@@ -51,25 +51,60 @@ def test_each_works_apart_in_the_callers_directory_and_environment(tmp_path, mon
     assert len({*pids, os.getpid()}) == 4
 
 
-def test_one_at_a_time_works_here(monkeypatch):
+def test_one_at_a_time_has_a_process_of_its_own_too(monkeypatch):
     monkeypatch.setenv("PLACE", "")
     for items, processes in ((["x", "y"], 1), (["x"], 2)):
-        assert [(i, answer[0]) for i, answer in side_by_side(place, items, processes)] == [
-            (i, os.getpid()) for i, _ in enumerate(items)
-        ]
+        pids = {answer[0] for _, answer in side_by_side(place, items, processes)}
+        assert len(pids) == len(items) and os.getpid() not in pids
 
 
 def test_the_end_of_one_is_told_and_touches_no_other():
     items = [0, signal.SIGKILL, "exit", 3, "error", 5]
     answers = dict(side_by_side(end, items, 2))
     told = {i: str(answer) for i, answer in answers.items() if isinstance(answer, ChildProcessError)}
-    assert told == {1: "was killed by SIGKILL", 2: "ended with exit code 3", 4: "ended with exit code 1"}
+    assert told == {1: "was killed by SIGKILL", 2: "ended by sys.exit(3)", 4: "ended by RuntimeError: error"}
     assert [answers[i] for i in (0, 3, 5)] == [0, 3, 5]
+
+
+def babble(size):
+    """Print a lot, and return a lot."""
+    print("x" * size)
+    return "y" * size
+
+
+def test_what_is_printed_is_kept_up_to_a_limit(tmp_path):
+    sizes = [10, OUTPUT * 8]
+    files = [tmp_path / "a" / "output.txt", tmp_path / "b" / "output.txt"]
+    answers = dict(side_by_side(babble, sizes, 2, files))
+    assert [len(answers[i]) for i in (0, 1)] == sizes
+    assert files[0].read_text() == "x" * 10 + "\n"
+    assert OUTPUT < files[1].stat().st_size < OUTPUT + 100 and "not kept" in files[1].read_text()[-100:]
+
+
+def test_what_takes_too_long_is_killed():
+    answers = dict(side_by_side(time.sleep, [0, 1000], 2, seconds=[None, 0.5]))
+    assert answers[0] is None and "too long" in str(answers[1])
+
+
+def sleep_on(seconds):
+    """Sleep in a child of its own as well."""
+    if os.fork() == 0:
+        time.sleep(seconds)
+    time.sleep(seconds)
+
+
+def test_nothing_of_a_worker_outlives_its_caller():
+    working = side_by_side(sleep_on, [0.1, 1000], 2)
+    next(working)
+    working.close()
+    children = subprocess.run(["pgrep", "-s", "0", "-f", "sleep_on"], capture_output=True, text=True).stdout
+    assert children == ""
 
 
 def test_a_killed_run_is_recorded_and_the_sweep_goes_on(optbench, capfd):
     cells = ["optimizer=sgd", "schedule._target_=test_processes.deadly", "schedule.at=12,1000,14", "figures=[]"]
-    optbench("train", "-m", *SMALL, *cells, "hydra.sweep.dir=sweep", "hydra.launcher.n_jobs=2")
+    with pytest.raises(SystemExit, match="2 of 3 runs failed:\n  sweep/0_sgd_seed0: its process was killed by SIGKILL"):
+        optbench("train", "-m", *SMALL, *cells, "hydra.sweep.dir=sweep", "hydra.launcher.n_jobs=2")
     runs = [records.read(Path("sweep") / f"{i}_sgd_seed0") for i in range(3)]
     assert [run.status["status"] for run in runs] == ["failed", "done", "failed"]
     assert runs[0].status["reason"] == "its process was killed by SIGKILL"

@@ -20,6 +20,7 @@ from optbench.optimizers.base import Optimizer
 from optbench.records import Record
 from optbench.sweep.stack import Stack
 from optbench.training import run
+from optbench.training.ending import Cut, Ending
 from optbench.training.module import EVALUATION_BATCH, Diverged, Training
 
 
@@ -117,7 +118,7 @@ class Replicas(lightning.LightningModule):
 
     def training_step(self, chunk: tuple[Tensor, Tensor], index: int) -> None:
         """Take one step for each mini-batch of a chunk: x (n, groups, batch, features), y (n, groups, batch, ...)."""
-        lrs = [replica.rates(len(chunk[0])) for replica in self.runs]
+        lrs = [self.rates(replica, len(chunk[0])) for replica in self.runs]
         losses = [self.stack.step(x, y, rates) for x, y, rates in zip(*chunk, self.stack.rates(lrs), strict=True)]
         values = torch.stack(losses, 1).tolist()
         self.seconds += time.perf_counter() - self.started
@@ -127,6 +128,13 @@ class Replicas(lightning.LightningModule):
                 with self.ending(replica):
                     replica.end_chunk(index, lrs[i], values[i])
         self.started = time.perf_counter()
+
+    def rates(self, replica: Replica, steps: int) -> list[float]:
+        """Return the learning rates of a replica's next steps; one that has ended keeps still."""
+        if not replica.ended:
+            with self.ending(replica):
+                return replica.rates(steps)
+        return [0.0] * steps
 
     def on_train_start(self) -> None:
         """Evaluate the untrained models."""
@@ -192,6 +200,13 @@ class Replicas(lightning.LightningModule):
             self.end(replica, "diverged", str(error))
             if all(other.ended for other in self.runs):
                 raise
+        except Cut:
+            raise
+        except Exception as error:  # of this replica's making: its stack goes on without it
+            replica.record.finish("failed", f"{type(error).__name__}: {' '.join(str(error).split())}")
+            replica.ended = True
+            if all(other.ended for other in self.runs):
+                raise
 
     def end(self, replica: Replica, status: str, reason: str = "") -> None:
         """Write what a run leaves at its end."""
@@ -214,23 +229,26 @@ class Replicas(lightning.LightningModule):
         checkpoint["optimizer_states"] = [replica.optimizer.state_dict()]
 
 
-def train(cells: Sequence[tuple[DictConfig, Record]]) -> None:
+def train(cells: Sequence[tuple[DictConfig, Record]], loaded: Mapping[str, Any], ending: Ending) -> None:
     """Train the cells of a sweep as one stack; how each ended is in its record, and nothing is raised.
 
     Args:
         cells: Resolved configs as `stacks` groups them, each with its open record.
+        loaded: Data modules that this process has already, see `configs.dataset`.
+        ending: What asks the runs to end.
     """
     first = cells[0][0]
     run.quiet()
     warnings.filterwarnings("ignore", "There is a performance drop")  # vmap lacks a rule, and is still the faster way
     torch.set_num_threads(first.threads)
     runs: list[Replica] = []
+    ending.records = [record for _, record in cells]
     with run.failing(record for i, (_, record) in enumerate(cells) if not (i < len(runs) and runs[i].ended)):
-        data = configs.load(first.data)
+        data = configs.load(first.data, loaded)
         for config, record in cells:
             record.status["stacked"] = len(cells)
             runs.append(run.build(Replica, config, data, record))
-            runs[-1].logger = run.make_logger(config)
+            runs[-1].logger, runs[-1].ending = run.make_logger(config), ending
         module = Replicas(runs, data, list(dict.fromkeys(config.data.seed for config, _ in cells)))
         try:
             run.make_trainer(first.trainer).fit(module)

@@ -3,12 +3,17 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, BinaryIO, Generic, TypeVar, cast
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -17,67 +22,248 @@ R = TypeVar("R")
 HEAVY = ["optbench.sweep.module", "torch.utils.tensorboard", "torch._dynamo"]
 """What a training takes seconds to import; the last one with its optimizer's first step."""
 
+OUTPUT = 2**20
+"""Bytes of what a process prints that are kept."""
 
-def prepare() -> None:
+GRACE = 5.0
+"""Seconds that processes have to end once they were told to."""
+
+
+def count(asked: int) -> int:
+    """Return how many processes are meant: -1 is one a GPU where there are GPUs, or else one a core."""
+    if asked != -1:
+        return asked
+    import torch
+
+    return torch.cuda.device_count() or len(os.sched_getaffinity(0))
+
+
+def prepare(modules: Sequence[str] = HEAVY) -> None:
     """Start the server, which imports while its caller does other things.
 
     It has no threads, and that is what makes it safe to fork: torch starts them with the first backward pass.
     """
-    forkserver.set_forkserver_preload(HEAVY)
+    forkserver.set_forkserver_preload(list(modules))
     forkserver.ensure_running()
 
 
+class Worker(Generic[T]):
+    """A process at work on an item, in a session of its own: a terminal's Ctrl-C reaches its parent alone.
+
+    Args:
+        place: The item's place among all.
+        work: What it does.
+        item: With what.
+        output: File for what it prints; None leaves that to the terminal.
+        seconds: Time after which it is killed.
+    """
+
+    def __init__(
+        self, place: int, work: Callable[[T], Any], item: T, output: Path | None, seconds: float | None
+    ) -> None:
+        context = multiprocessing.get_context("forkserver")
+        self.place, self.path = place, output
+        self.answer, its_answer = context.Pipe(duplex=False)
+        its_control, self.control = context.Pipe(duplex=False)
+        self.printed, its_printed = context.Pipe(duplex=False)
+        self.file: BinaryIO | None = None
+        self.written = 0
+        self.deadline = None if seconds is None else time.monotonic() + seconds
+        ends = (its_answer, its_control, its_printed if output else None)
+        here = (dict(os.environ), os.getcwd(), list(sys.path))
+        self.process = context.Process(target=_answer, args=(*ends, here, work, item))
+        self.process.start()
+        for end in (its_answer, its_control, its_printed):
+            end.close()
+        self.open = [self.answer, self.printed]
+
+    def told(self, ready: Iterable[Any]) -> Any:
+        """Return the result, or a ChildProcessError, or `...` while there is none; keep what was printed."""
+        if self.printed in ready:
+            self._print()
+        if self.answer in ready:
+            try:
+                return self.answer.recv()
+            except (EOFError, OSError):
+                self.process.join(GRACE)
+                return ChildProcessError(_end(self.process.exitcode))
+        if self.process.sentinel in ready and not self.answer.poll():
+            return ChildProcessError(_end(self.process.exitcode))
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            return ChildProcessError("was killed, as it took too long")
+        return ...
+
+    def _print(self) -> None:
+        try:
+            text = os.read(self.printed.fileno(), 2**16)
+        except OSError:
+            text = b""
+        if not text:
+            self.open.remove(self.printed)
+            return
+        with suppress(OSError):  # a full disk: what was printed is the least of it
+            self._keep(text)
+
+    def _keep(self, text: bytes) -> None:
+        if self.path is None or self.written > OUTPUT:
+            return
+        if self.file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.file = self.path.open("wb")
+        self.file.write(text[: OUTPUT - self.written])
+        self.written += len(text)
+        if self.written > OUTPUT:
+            self.file.write(b"\noptbench: it printed more, which is not kept\n")
+        self.file.flush()
+
+    def drain(self) -> None:
+        """Keep what was printed last."""
+        end = time.monotonic() + 0.5
+        while self.printed in self.open and wait([self.printed], 0) and time.monotonic() < end:
+            self._print()
+
+    def tell(self, reason: str) -> None:
+        """Ask the process to end, for a reason."""
+        with suppress(OSError):
+            self.control.send(reason)
+
+    def bury(self) -> None:
+        """Make sure that nothing is left of the process and its own children."""
+        self.drain()
+        with suppress(OSError):
+            os.killpg(cast(int, self.process.pid), signal.SIGKILL)
+        self.process.kill()
+        self.process.join(GRACE)
+        for connection in (self.answer, self.control, self.printed):
+            connection.close()
+        if self.file:
+            self.file.close()
+
+
 def side_by_side(
-    work: Callable[[T], R], items: Sequence[T], processes: int
+    work: Callable[[T], R],
+    items: Sequence[T],
+    processes: int,
+    outputs: Sequence[Path] | None = None,
+    seconds: Sequence[float | None] | None = None,
 ) -> Iterator[tuple[int, R | ChildProcessError]]:
     """Yield the place of each item and what its work returned, in the order in which they end.
 
     Each item has a process of its own, in the directory and environment of the caller: what happens in one, even its
-    death, happens to no other.
+    death, happens to no other. Where the caller ends, they are asked to end, and after some seconds made to.
 
     Args:
-        work: A function that can be pickled.
+        work: A function that can be pickled; `asked_to_end` tells it when it should come to an end.
         items: What it is called with.
-        processes: How many may run at a time; a single one is the caller's own.
+        processes: How many may run at a time.
+        outputs: Files for what each prints, a MiB at most; None leaves that to the terminal.
+        seconds: Time after which each is killed.
     """
-    if min(processes, len(items)) == 1:
-        yield from ((i, work(item)) for i, item in enumerate(items))
-        return
     prepare()
-    context = multiprocessing.get_context("forkserver")
-    waiting = list(enumerate(items))[::-1]
-    running: dict[Connection, tuple[int, BaseProcess]] = {}
-    process: BaseProcess
+    waiting = deque(range(len(items)))
+    running: list[Worker[T]] = []
     try:
         while waiting or running:
             while waiting and len(running) < processes:
-                i, item = waiting.pop()
-                mine, its = context.Pipe(duplex=False)
-                process = context.Process(target=_answer, args=(its, dict(os.environ), work, item), daemon=True)
-                process.start()
-                its.close()
-                running[mine] = i, process
-            ready = wait(list(running))
-            for mine in [connection for connection in running if connection in ready]:
-                i, process = running.pop(mine)
-                try:
-                    result: R | ChildProcessError = mine.recv()
-                except EOFError:
-                    process.join()
-                    result = ChildProcessError(_end(process.exitcode or 0))
-                process.join()
-                yield i, result
+                i = waiting.popleft()
+                output, limit = outputs[i] if outputs else None, seconds[i] if seconds else None
+                running.append(Worker(i, work, items[i], output, limit))
+            for worker, result in _settled(running):
+                running.remove(worker)
+                worker.process.join(GRACE)
+                worker.bury()
+                yield worker.place, result
     finally:
-        for _, process in running.values():
-            process.join()
+        end(running)
 
 
-def _answer(connection: Connection, environment: Mapping[str, str], work: Callable[[T], R], item: T) -> None:
+def _settled(workers: Sequence[Worker[T]]) -> list[tuple[Worker[T], Any]]:
+    """Wait for news, and return the workers that have come to their end, with their results."""
+    limits = [worker.deadline - time.monotonic() for worker in workers if worker.deadline is not None]
+    sources: list[Any] = [source for worker in workers for source in (*worker.open, worker.process.sentinel)]
+    ready = wait(sources, max(0.0, min(limits)) if limits else None)
+    results = [(worker, worker.told(ready)) for worker in workers]
+    return [(worker, result) for worker, result in results if result is not ...]
+
+
+def end(workers: Sequence[Worker[T]], reason: str = "interrupted") -> None:
+    """End workers: they are told to, and killed after some seconds or where the user insists."""
+    try:
+        for worker in workers:
+            worker.tell(reason)
+        limit = time.monotonic() + GRACE
+        alive = list(workers)
+        while alive and time.monotonic() < limit:
+            sources: list[Any] = [source for worker in alive for source in (*worker.open, worker.process.sentinel)]
+            ready = wait(sources, 0.2)
+            for worker in alive:
+                with suppress(Exception):  # a result that nobody waits for any more
+                    worker.told(ready)
+            alive = [worker for worker in alive if worker.process.is_alive()]
+    except KeyboardInterrupt:
+        pass
+    finally:
+        for worker in workers:
+            worker.bury()
+
+
+_wishes: list[Callable[[str], None]] = []
+_wish: list[str] = []
+
+
+def asked_to_end(tell: Callable[[str], None]) -> None:
+    """Have a function called, in this process, once its parent asks it to end or is no more.
+
+    Args:
+        tell: Called with the reason, from another thread.
+    """
+    _wishes.append(tell)
+    for reason in _wish:
+        tell(reason)
+
+
+def _listen(control: Connection) -> None:
+    try:
+        reason = control.recv()
+    except (EOFError, OSError):
+        reason = "the sweep's own process ended"
+    _wish.append(reason)
+    for tell in list(_wishes):
+        tell(reason)
+    time.sleep(GRACE)
+    os._exit(1)
+
+
+def _answer(
+    answer: Connection,
+    control: Connection,
+    printed: Connection | None,
+    here: tuple[Mapping[str, str], str, Sequence[str]],
+    work: Callable[[T], R],
+    item: T,
+) -> None:
+    os.setsid()
+    if printed:
+        os.dup2(printed.fileno(), 1)
+        os.dup2(printed.fileno(), 2)
+        printed.close()
+    environment, folder, path = here
     os.environ.clear()
     os.environ.update(environment)
-    with suppress(KeyboardInterrupt):
-        connection.send(work(item))
+    os.chdir(folder)
+    sys.path[:] = path
+    threading.Thread(target=_listen, args=(control,), daemon=True).start()
+    try:
+        answer.send(work(item))
+    except SystemExit as error:
+        answer.send(ChildProcessError(f"ended by sys.exit({'' if error.code is None else ascii(error.code)})"))
+    except BaseException as error:
+        traceback.print_exc()
+        answer.send(ChildProcessError(f"ended by {type(error).__name__}: {' '.join(str(error).split())}"[:500]))
+    answer.close()
 
 
-def _end(code: int) -> str:
+def _end(code: int | None) -> str:
+    if code is None:
+        return "ended without a word"
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

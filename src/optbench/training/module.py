@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from optbench.optimizers.base import Optimizer
 from optbench.optimizers.objective import Objective
 from optbench.records import Record
+from optbench.training.ending import Ending
 from optbench.training.private import set_global_step
 
 HPARAM_METRICS = ("train_loss", "test_loss", "test_accuracy")
@@ -60,6 +61,7 @@ class Training(lightning.LightningModule):
         self.snapshots: list[tuple[int, Tensor]] = []
         self.started = 0.0
         self.previous: Tensor | None = None
+        self.ending = Ending()
 
     def configure_optimizers(self) -> Optimizer:
         """Make the optimizer; the closure of each step is made here too, once."""
@@ -106,6 +108,7 @@ class Training(lightning.LightningModule):
         for i, loss in enumerate(losses):
             if not loss <= self.divergence:
                 raise Diverged(f"the loss is {loss:.4g} at step {first + i}")
+        self.ending.heed()
         if self.current_epoch == 0 and index + 1 < self.trainer.num_training_batches:
             self.seconds += time.perf_counter() - self.started
             self.snapshot()

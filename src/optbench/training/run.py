@@ -3,9 +3,10 @@
 import inspect
 import logging
 import os
+import sys
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -19,7 +20,8 @@ from omegaconf import DictConfig
 
 from optbench import records
 from optbench.checks import Count, Index, Positive, UserError, check, nearest
-from optbench.configs import build_optimizer, build_schedule, construct, dataset, flatten, load, resolve
+from optbench.configs import build_optimizer, build_schedule, construct, dataset, enter, flatten, load, resolve
+from optbench.training.ending import Cut, Ending
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -29,26 +31,42 @@ if TYPE_CHECKING:
     M = TypeVar("M", bound=Training)
 
 
-def train(config: DictConfig) -> None:
+def train(config: DictConfig, loaded: Mapping[str, Any] | None = None, ending: Ending | None = None) -> None:
     """Train one composed config in Hydra's output directory; how it ended is in the record, and nothing is raised.
+
+    Args:
+        config: The composed config.
+        loaded: Data modules that this process has already, see `configs.dataset`.
+        ending: What asks the run to end; a single run has its own.
 
     Raises:
         UserError: The directory holds another run, or cannot be written.
         SystemExit: A single run failed.
     """
     quiet()
-    record = open_record(config)
-    with failing([record]):
-        record.finish(*fit(config, record))
-    if HydraConfig.get().mode == RunMode.RUN:
+    single = HydraConfig.get().mode == RunMode.RUN
+    ending = ending or Ending()
+    try:
+        record = open_record(config)
+    except records.Finished as there:
+        if not single:
+            raise
+        print(there)
+        return
+    if single:
+        ending.after(config.get("timeout"))
+    with ending.listening(("SIGTERM", "SIGINT") if single else ("SIGTERM",)), failing([record]):
+        ending.records = [record]
+        record.finish(*fit(config, record, loaded, ending))
+    if single:
         announce(record)
 
 
 def open_record(config: DictConfig) -> records.Record:
-    """Return the record of a run that begins, in Hydra's output directory.
+    """Return the record of a run that begins or goes on, in Hydra's output directory.
 
     Raises:
-        UserError: The directory holds another run, or cannot be written.
+        UserError: The directory holds another run, or this one at its end, or cannot be written.
     """
     hydra = HydraConfig.get()
     typed = [override.removeprefix("++") for override in hydra.overrides.task]
@@ -60,9 +78,15 @@ def failing(unfinished: Iterable[records.Record]) -> Iterator[None]:
     """Close the records that are unfinished as failed where an error ends their run, and let other runs go on."""
     try:
         yield
-    except (KeyboardInterrupt, SystemExit):  # Lightning exits when it is interrupted
+    except Cut as error:
         for record in unfinished:
-            record.finish("failed", "interrupted")
+            record.finish(error.status, error.reason, cut=True)
+    except (KeyboardInterrupt, SystemExit) as error:
+        code = getattr(error, "code", None)
+        interrupted = isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt)
+        reason = "interrupted" if interrupted else f"sys.exit({'' if code is None else ascii(code)})"
+        for record in unfinished:
+            record.finish("failed", reason, cut=interrupted)
         raise
     except Exception as error:
         for record in unfinished:
@@ -77,6 +101,9 @@ def announce(record: records.Record) -> None:
         SystemExit: The run failed; Hydra would keep any other error to itself.
     """
     status, reason = record.status["status"], record.status["reason"]
+    if record.status["cut"]:
+        print(f"optbench: {reason}; the same command goes on from {record.directory}", file=sys.stderr)
+        raise SystemExit(130 if reason == "interrupted" else 1)
     if status == "failed":
         raise SystemExit(f"optbench: the run failed: {reason}; see {record.directory / 'error.txt'}")
     last = record.rows[-1]
@@ -87,15 +114,22 @@ def announce(record: records.Record) -> None:
     print(f"{record.directory}\n\nnext: optbench report {record.directory}")
 
 
-def fit(config: DictConfig, record: records.Record) -> tuple[str, str]:
-    """Build everything that a config names and train it; return the status and the reason."""
+def fit(
+    config: DictConfig, record: records.Record, loaded: Mapping[str, Any] | None, ending: Ending
+) -> tuple[str, str]:
+    """Build everything that a config names and train it; return the status and the reason.
+
+    Raises:
+        Cut: It was asked to end.
+    """
     import torch
 
     from optbench.training.module import Diverged, Training
 
     torch.set_num_threads(config.threads)
-    data = load(config.data)
+    data = load(config.data, loaded)
     module = build(Training, config, data, record)
+    module.ending = ending
     trainer = make_trainer(config.trainer, make_logger(config), HydraConfig.get().mode == RunMode.RUN and os.isatty(1))
     status, reason = "done", ""
     try:
@@ -136,17 +170,16 @@ def make_logger(config: DictConfig) -> Any:
     return logger
 
 
-def validate(config: DictConfig, directory: Path) -> None:
+def validate(config: DictConfig, directory: Path | None = None) -> None:
     """Build all parts of a run, without training it, so that whatever is wrong shows before anything is written.
 
     Args:
         config: The composed config of one run.
-        directory: Where the run would be recorded.
+        directory: Where the run would be recorded; None leaves that to the caller.
 
     Raises:
         UserError: A part does not exist or refuses its values, or the directory will not do.
     """
-    records.vacant(directory)
     check("train", "seed", config.seed, Index)
     check("train", "threads", config.threads, Count)
     check("train", "replicas", config.replicas, Literal["auto", "off", False] | Count)
@@ -163,6 +196,8 @@ def validate(config: DictConfig, directory: Path) -> None:
         schedule(0, optimizer.param_groups[0].get("lr", 0.0))
     except TypeError as error:
         raise UserError(" ".join(str(error).split())) from None
+    if directory:
+        records.vacant(directory, records.identity(resolve(config)))
 
 
 class Guard(Callback):
@@ -170,7 +205,7 @@ class Guard(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the run; Hydra swallows errors of callbacks, but not an exit."""
-        HydraConfig.instance().set_config(config)
+        enter(config)
         try:
             validate(config, Path(config.hydra.run.dir))
         except UserError as error:
