@@ -357,7 +357,7 @@ def survey(root: Path) -> tuple[list[Run], dict[Path, str]]:
     """
     runs: list[Run] = []
     damaged: dict[Path, str] = {}
-    for path in sorted(_below(root), key=_natural):
+    for path in sorted(_below(root), key=natural):
         try:
             runs.append(inspect(read(path)))
         except UserError as error:
@@ -681,6 +681,6 @@ def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
+def natural(path: Path) -> list[tuple[int, str]]:
     """Sort `2_adam` before `10_adam`."""
     return [(int(head), part) if (head := part.split("_")[0]).isdigit() else (-1, part) for part in path.parts]

@@ -8,13 +8,13 @@ import pytest
 from optbench import records
 from optbench.plots.curves import curves
 from optbench.report.build import FIGURES, draw, report
-from optbench.results.frame import evaluations, load
+from optbench.results import read
 
 
 def test_a_report_holds_the_table_and_the_figures_of_the_config(swept, optbench, tmp_path, capsys):
     optbench("report", swept, "--out", "out")
     figures = {f"{name}.{kind}" for name in ("curves", "steps", "landscape") for kind in ("png", "svg")}
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"table.csv", "table.md", *figures}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"table.csv", "table.md", "table.tex", *figures}
     printed = capsys.readouterr().out
     assert "2 diverged" in printed and "out/curves.png" in printed and f"tensorboard --logdir {swept}" in printed
 
@@ -29,22 +29,21 @@ def test_the_same_records_give_the_same_bytes(swept, tmp_path):
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_can_be_drawn_of_any_sweep(swept, tmp_path, name):
-    for path in draw(name, load(swept), "title", tmp_path):
+    for path in draw(name, read(swept), "title", tmp_path):
         assert path.stat().st_size > 5000
 
 
 def test_a_line_is_the_mean_over_the_seeds_and_its_band_goes_from_lowest_to_highest(swept):
-    frame = load(swept)
     runs = [records.read(swept / "0_sgd_seed0"), records.read(swept / "1_sgd_seed1")]
     accuracies = 100 * np.stack([run.metrics["test_accuracy"][1:] for run in runs])
-    ax = next(ax for ax in curves(frame, "").axes if ax.get_title() == "SGD: test accuracy, %")
+    ax = next(ax for ax in curves(read(swept), "").axes if ax.get_title() == "SGD: test accuracy, %")
     np.testing.assert_allclose(ax.lines[0].get_ydata(), accuracies.mean(0))
     band = ax.collections[0].get_paths()[0].vertices[:, 1]
     np.testing.assert_allclose([band.min(), band.max()], [accuracies.min(), accuracies.max()])
 
 
 def test_diverged_runs_are_crosses_and_in_the_legend(swept):
-    figure = curves(load(swept), "")
+    figure = curves(read(swept), "")
     crosses = [line for ax in figure.axes for line in ax.lines if line.get_marker() == "x"]
     assert len(crosses) == len(figure.axes) and all(len(line.get_xdata()) == 2 for line in crosses)
     assert any("4 of 4 diverged" in text.get_text() for text in figure.legends[0].get_texts())
@@ -52,9 +51,9 @@ def test_diverged_runs_are_crosses_and_in_the_legend(swept):
 
 def test_regression_has_two_panels(write, tmp_path):
     write("a", ["optimizer=sgd", "seed=0"], [{"train_loss": x, "test_loss": x} for x in (3, 2, 1)])
-    figure = curves(load(tmp_path), "")
+    figure = curves(read(tmp_path), "")
     assert [ax.get_title() for ax in figure.axes] == ["training loss", "test loss"]
-    assert evaluations(load(tmp_path))["train_loss"].tolist() == [3, 2, 1]
+    assert read(tmp_path).evaluations["train_loss"].tolist() == [3, 2, 1]
 
 
 def test_a_figure_that_fails_does_not_lose_the_others(swept, optbench, tmp_path):

@@ -49,9 +49,9 @@ def test_a_cell_that_was_never_begun_is_missing_and_not_dropped(swept, tmp_path)
     assert len(evaluations(frame)["run"].unique()) == 7
 
 
-def test_a_run_that_never_ended_is_missing(write):
+def test_a_run_that_never_ended_is_stale(write):
     directory = write("a", ["optimizer=sgd", "seed=0"], [{"train_loss": 1.0}], status="running")
-    assert load(directory)["status"].tolist() == ["missing"]
+    assert load(directory)["status"].tolist() == ["stale"]
 
 
 def test_labels_take_the_shortest_name_that_is_unique(write, tmp_path):

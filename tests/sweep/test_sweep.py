@@ -34,7 +34,7 @@ def test_every_cell_leaves_a_finished_run(swept):
 def test_it_ends_with_table_figures_and_the_next_command(swept):
     sweep, printed = swept
     report = sweep / "report"
-    names = {"table.csv", "table.md", "curves.png", "curves.svg", "landscape.png", "landscape.svg"}
+    names = {"table.csv", "table.md", "table.tex", "curves.png", "curves.svg", "landscape.png", "landscape.svg"}
     assert {path.name for path in report.iterdir()} == names
     assert all(path.stat().st_size > 200 for path in report.iterdir())
     for expected in ("Adadelta", "2 done", "report/curves.png", "tensorboard --logdir sweep"):

@@ -1,9 +1,14 @@
-"""`optbench report DIR`: tables and figures of finished runs, from their records alone."""
+"""`optbench report DIR`: the answer, tables and figures of finished runs, from their records alone."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from optbench.checks import UserError, nearest
 from optbench.commands.arguments import Parser
 from optbench.report.build import report
+
+CHOICES = ("figures", "columns", "sort", "out")
+"""What can be chosen as `name=value`; a list as `figures=curves,norms` or `figures=[curves,norms]`."""
 
 
 def main(arguments: list[str]) -> None:
@@ -12,8 +17,41 @@ def main(arguments: list[str]) -> None:
     Raises:
         UserError: As `report`; or the arguments are wrong.
     """
-    parser = Parser(prog="optbench report", description="Make tables and figures of the runs at and below a directory.")
-    parser.add_argument("directory", type=Path, metavar="DIR", help="what `optbench train` wrote")
-    parser.add_argument("--out", type=Path, help="where the report goes; DIR/report if not given")
+    parser = Parser(
+        prog="optbench report",
+        description="Make tables and figures of the runs at and below directories.",
+        epilog=f"What to show is chosen by {', '.join(f'{name}=...' for name in CHOICES)}: figures=[curves,norms], "
+        "columns=[optimizer,rank,test_accuracy], sort=seconds.",
+    )
+    parser.add_argument("directories", nargs="+", metavar="DIR", help="what `optbench train` wrote; or a choice")
+    parser.add_argument("--out", type=Path, help="where the report goes; report in the first DIR if not given")
     given = parser.parse_args(arguments)
-    report(given.directory, given.out)
+    directories, chosen = split(given.directories)
+    if not directories:
+        raise UserError("the following arguments are required: DIR; see optbench report --help")
+    out = given.out or (Path(chosen["out"]) if "out" in chosen else None)
+    figures = listed(chosen["figures"]) if "figures" in chosen else None
+    report(directories, out=out, figures=figures, columns=listed(chosen.get("columns", "")), sort=chosen.get("sort"))
+
+
+def split(arguments: Sequence[str]) -> tuple[list[Path], dict[str, str]]:
+    """Return the directories and the choices among arguments; a path that exists is a directory, whatever its name.
+
+    Raises:
+        UserError: There is no such choice.
+    """
+    directories, chosen = [], {}
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if not equals or Path(argument).exists():
+            directories.append(Path(argument))
+        elif name in CHOICES:
+            chosen[name] = value
+        else:
+            raise nearest("choice", name, CHOICES, ", ".join(CHOICES))
+    return directories, chosen
+
+
+def listed(text: str) -> list[str]:
+    """Return the names in a list such as `[a,b]` or `a,b`."""
+    return [name.strip() for name in text.strip("[]").split(",") if name.strip()]

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from optbench.plots.lines import CAPTION, Panel, draw
-from optbench.results.frame import evaluations, steps
+from optbench.results.frame import Results
 
 CURVES = [
     Panel("train_loss", "training loss"),
@@ -27,25 +27,25 @@ POINTS = 200  # of a line by updates; a single-sample run takes many thousand of
 SPAN = 0.2  # share of the updates so far that a point of such a line is the mean of
 
 
-def curves(frame: pd.DataFrame, title: str) -> Figure:
+def curves(results: Results, title: str) -> Figure:
     """Return losses and accuracies of training and test by epoch; losses alone where there are no classes."""
-    data = evaluations(frame)
-    return draw(frame, data, [panel for panel in CURVES if data[panel.y].notna().any()], title)
+    data = results.evaluations
+    return draw(results.frame, data, [panel for panel in CURVES if data[panel.y].notna().any()], title)
 
 
-def norms(frame: pd.DataFrame, title: str) -> Figure:
+def norms(results: Results, title: str) -> Figure:
     """Return the norms of weights, updates and gradients by epoch."""
-    return draw(frame, evaluations(frame), NORMS, title)
+    return draw(results.frame, results.evaluations, NORMS, title)
 
 
-def batch_size(frame: pd.DataFrame, title: str) -> Figure:
+def batch_size(results: Results, title: str) -> Figure:
     """Return the mini-batches' loss by updates, epochs and seconds, which is where batch sizes part."""
-    clocks = dict(list(evaluations(frame).groupby("run")))
-    data = pd.concat([averaged(own, clocks[run]) for run, own in steps(frame).groupby("run")])
+    clocks = dict(list(results.evaluations.groupby("run")))
+    data = pd.concat([averaged(own, clocks[run]) for run, own in results.steps.groupby("run")])
     caption = (
         f"{CAPTION} Losses of the mini-batches: at each point the mean over the last {SPAN:.0%} of the updates so far."
     )
-    return draw(frame, data, COSTS, title, caption)
+    return draw(results.frame, data, COSTS, title, caption)
 
 
 def averaged(losses: pd.DataFrame, clock: pd.DataFrame) -> pd.DataFrame:
@@ -64,17 +64,17 @@ def averaged(losses: pd.DataFrame, clock: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def learning_rate(frame: pd.DataFrame, title: str) -> Figure:
+def learning_rate(results: Results, title: str) -> Figure:
     """Return the learning rate by step."""
     panel = Panel("lr", "learning rate", "step", "step")
-    return draw(frame, steps(frame), [panel], title, "The learning rate of each step, as it was recorded.")
+    return draw(results.frame, results.steps, [panel], title, "The learning rate of each step, as it was recorded.")
 
 
-def losses(frame: pd.DataFrame, title: str) -> Figure:
+def losses(results: Results, title: str) -> Figure:
     """Return the mini-batch loss by step: a moving average, and faintly the values themselves."""
-    raw = steps(frame)
+    raw = results.steps
     window = max(2, int(raw["step"].max()) // 50)
     smooth = raw.groupby("run")["loss"].transform(lambda loss: loss.rolling(window, min_periods=1).mean())
     panel = Panel("loss", "loss of the mini-batch", "step", "step")
     caption = f"{CAPTION} Moving averages over {window} steps; faint: the first seed's losses themselves."
-    return draw(frame, raw.assign(loss=smooth), [panel], title, caption, raw)
+    return draw(results.frame, raw.assign(loss=smooth), [panel], title, caption, raw)

@@ -1,15 +1,12 @@
 """The loss surface on one plane through weight space, with the path of every optimizer."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from optbench import records
 from optbench.checks import UserError
 from optbench.landscape.arrays import Array
 from optbench.landscape.grid import losses
@@ -18,7 +15,7 @@ from optbench.landscape.task import Task as Problem
 from optbench.landscape.task import task as problem
 from optbench.plots import style
 from optbench.plots.lines import legend, split
-from optbench.results.frame import labels
+from optbench.results.frame import Results, labels
 
 RESOLUTION = 41  # points of the grid along each side
 MARGIN = 0.1  # room around the paths, as a share of the longer side
@@ -31,7 +28,7 @@ The plane is the one through the start that is nearest to all paths. Per cent: t
 the start that lies along a direction, or in the plane; outside it a path's own loss is not that of the surface."""
 
 
-def landscape(frame: pd.DataFrame, title: str) -> Figure:
+def landscape(results: Results, title: str) -> Figure:
     """Return the loss on the plane nearest to the paths of one seed's runs, as far as these share their start.
 
     The seed is the first of those of which most runs were done. Where a few paths lead much further than the others, a
@@ -40,11 +37,12 @@ def landscape(frame: pd.DataFrame, title: str) -> Figure:
     Raises:
         UserError: No run of the seed kept its trajectory, or none came to its end.
     """
+    frame = results.frame
     finished = frame[frame["status"] == "done"]
     if finished.empty:
         raise UserError("no run came to its end, so there is no plane to show")
     seed = finished.groupby("seed").size().idxmax()
-    runs = {i: records.read(Path(at)) for i, at in enumerate(frame["directory"]) if at and frame["seed"][i] == seed}
+    runs = {i: run for i, run in results.runs.items() if frame["seed"][i] == seed}
     paths = {i: run.trajectory[1] for i, run in runs.items() if run.trajectory is not None}
     starts = [paths[i][0] for i in paths if i in finished.index]
     if not starts:

@@ -1,6 +1,8 @@
-"""A report: tables and figures of finished runs, from their records alone."""
+"""A report: the answer, tables and figures of finished runs, from their records alone."""
 
 import importlib
+import math
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,9 +12,11 @@ from rich.console import Console
 from optbench import records
 from optbench.checks import UserError, nearest
 from optbench.plots import style
-from optbench.records import Run
-from optbench.results.frame import load
-from optbench.results.table import compare, markdown, terminal
+from optbench.results import Results, answer, compare, read, readable
+from optbench.results.sensitivity import best_values, swept
+from optbench.results.settings import written
+from optbench.results.table import latex, markdown, terminal
+from optbench.results.text import escaped, markdown_table
 
 FIGURES = {
     "curves": "optbench.plots.curves:curves",
@@ -25,61 +29,106 @@ FIGURES = {
 """What a config may list under `figures`; a figure is imported when it is drawn, since one of them needs torch."""
 
 
-def report(directory: Path, out: Path | None = None) -> None:
-    """Write the comparison and the figures that the runs' configs list, and print the comparison.
+def report(
+    directories: Path | Sequence[Path],
+    out: Path | None = None,
+    figures: Sequence[str] | None = None,
+    columns: Sequence[str] = (),
+    sort: str | None = None,
+) -> None:
+    """Write the comparison and its figures, and print the answer and the comparison.
 
     Args:
-        directory: Where the runs lie.
-        out: Where `table.csv`, `table.md` and the figures go; `directory/report` if None.
+        directories: Where the runs lie; several are one report.
+        out: Where tables and figures go; `report` in the first directory if None.
+        figures: Which figures, those that the runs' configs list if None.
+        columns: As for `readable`.
+        sort: As for `readable`.
 
     Raises:
-        UserError: There is no run, a record is damaged, or a figure cannot be drawn, which spares everything else.
+        UserError: There is no run, or a name is not known, before anything is written; or a figure cannot be drawn,
+            which spares everything else.
     """
-    out = out or directory / "report"
-    frame = load(directory)
-    runs = records.find(directory)
-    title = heading(runs)
-    table = compare(frame)
+    for name in figures or ():
+        _known(name)
+    places = [directories] if isinstance(directories, Path) else list(directories)
+    results = read(*places)
+    out = out or places[0] / "report"
+    frame, runs, table = results.frame, list(results.runs.values()), compare(results.frame)
+    readable(table, columns, sort)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{out} cannot be written: {error.strerror}; give another folder with --out") from None
+    title, sentences = heading(results), answer(frame, table)
+    notices = [f"Note: {note}." for note in results.notes]
+    bests = best_tables(frame)
+    head = [line for text in (f"# {title}", *sentences, *notices) for line in (escaped(text), "")]
+    tail = [line for name, best in bests.items() for line in (f"## {name}", "", markdown_table(best), "")]
     records.write(out / "table.csv", table.to_csv(index=False))
-    records.write(out / "table.md", markdown(frame))
-    console = Console()
+    records.write(out / "table.md", "\n".join([*head, markdown(frame, columns, sort), *tail]))
+    records.write(out / "table.tex", latex(frame, columns, sort))
+    console = Console(markup=False, highlight=False)
     console.width = max(console.width, 0 if console.is_terminal else 140)
-    console.print(terminal(frame, title))
-    files, failures = [out / "table.csv", out / "table.md"], []
-    for name in dict.fromkeys(name for run in runs for name in run.config.get("figures", [])):
+    console.print(*sentences, *notices, "", sep="\n", soft_wrap=True)
+    console.print(terminal(frame, title, columns, sort))
+    files, failures = [out / f"table.{kind}" for kind in ("csv", "md", "tex")], []
+    listed = [name for run in runs for name in run.config.get("figures") or []] if figures is None else figures
+    for name in dict.fromkeys(listed):
         try:
-            files += draw(name, frame, title, out)
+            files += draw(name, results, title, out)
         except Exception as error:  # whatever is wrong with one figure, the others and the table stand
             failures.append(f"no figure {name}: {' '.join(str(error).split()) or type(error).__name__}")
     for path in files:
         print(path)
-    print(f"\nnext: tensorboard --logdir {directory}")
+    print(f"\nnext: {shlex.join(['tensorboard', '--logdir', str(places[0])])}")
     if failures:
         raise UserError("; ".join(failures))
 
 
-def draw(name: str, frame: pd.DataFrame, title: str, out: Path) -> list[Path]:
+def draw(name: str, results: Results, title: str, out: Path) -> list[Path]:
     """Draw one figure and return its files.
 
     Raises:
         UserError: There is no such figure.
     """
+    module, function = _known(name).split(":")
+    with style.context():
+        return style.save(getattr(importlib.import_module(module), function)(results, title), out / name)
+
+
+def heading(results: Results) -> str:
+    """Return what the runs are of, in one line: the study, the data and the model, where they agree."""
+    runs = list(results.runs.values())
+    parts = [", ".join(dict.fromkeys(str(run.config.get("name", "runs")) for run in runs))]
+    for group in ("data", "model"):
+        nodes = [run.config.get(group) or {} for run in runs]
+        targets = {str(node.get("_target_", "")).rpartition(".")[2] for node in nodes}
+        parts += targets if len(targets) == 1 else []
+    return ": ".join([parts[0], ", ".join(filter(None, parts[1:]))]).removesuffix(": ")
+
+
+def best_tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return a table of each optimizer's best value, as text, for every number that was swept, by its heading."""
+    return {f"The best {by} of each optimizer": best_table(best_values(frame, by), by) for by in swept(frame)}
+
+
+def best_table(best: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Return what `best_values` returned as text for readers."""
+    shown = best[[name for name in best.columns[: list(best.columns).index(by)]]].map(written)
+    edges = [" (edge of the range)" if edge else "" for edge in best["edge"]]
+    shown[f"best {by}"] = [("–" if math.isnan(x) else f"{x:.3g}") + e for x, e in zip(best[by], edges, strict=True)]
+    shown["values tried"] = best["values"].astype(str)
+    for name in [name for name in best.columns if str(name).startswith("final_")]:
+        scale, unit = (100, ", %") if name.endswith("accuracy") else (1, "")
+        heading = name.removeprefix("final_").replace("_", " ") + unit
+        shown[heading] = ["–" if math.isnan(x) else f"{scale * x:.4g}" for x in best[name]]
+    ends = zip(best["low"], best["high"], strict=True)
+    shown["within 5 % of the best"] = ["–" if math.isnan(a) else f"{a:.3g} to {b:.3g}" for a, b in ends]
+    return shown
+
+
+def _known(name: str) -> str:
     if name not in FIGURES:
         raise nearest("figure", name, FIGURES, ", ".join(FIGURES))
-    module, function = FIGURES[name].split(":")
-    with style.context():
-        return style.save(getattr(importlib.import_module(module), function)(frame, title), out / name)
-
-
-def heading(runs: Sequence[Run]) -> str:
-    """Return what the runs are of, in one line: the study, the data and the model, where they agree."""
-    names = dict.fromkeys(str(run.config["name"]) for run in runs)
-    parts = [", ".join(names)]
-    for group in ("data", "model"):
-        targets = {run.config[group]["_target_"].rpartition(".")[2] for run in runs}
-        parts += targets if len(targets) == 1 else []
-    return ": ".join([parts[0], ", ".join(parts[1:])])
+    return FIGURES[name]

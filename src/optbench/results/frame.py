@@ -1,6 +1,9 @@
-"""Run records as one tidy frame, a row a run."""
+"""Run records as one tidy frame, a row a run, and as one value that has read each record once."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -8,39 +11,99 @@ from typing import Any
 import pandas as pd
 
 from optbench import records
-from optbench.records import Run
+from optbench.checks import UserError
+from optbench.records import METRICS, Run
+from optbench.results.settings import settings, written
+
+__all__ = ["COUNTS", "MEASURES", "Results", "evaluations", "labels", "load", "read", "steps", "written"]
 
 MEASURES = [f"{split}_{what}" for split in ("train", "val", "test") for what in ("loss", "accuracy")]
 COUNTS = ["epoch", "step", "grad_evals", "loss_evals", "hvp_evals", "train_seconds"]
-SIZES = ["data.train_size", "data.batch_size", "trainer.max_epochs"]
-"""How much a run is given; a study may set it by the optimizer, where nobody types it."""
+STEPS = ["step", "epoch", "lr", "loss"]
+FEW = 3
+"""So many examples of what is wrong are named; the others are counted."""
 
 
-def load(root: Path) -> pd.DataFrame:
-    """Return the runs at and below a directory, one row each.
+@dataclass(frozen=True, eq=False)
+class Results:
+    """Runs, each of whose records was read once.
 
-    The columns are, in this order: what tells the runs apart but for their seeds (the optimizer, and each override and
-    each of `SIZES` that differs between them, by its shortest name: see `labels`); `seed`, `status`, `reason`; each of
-    `MEASURES` as `final_*`, at the last evaluation, and as `best_*`, the best at any; each of `COUNTS` at the end;
-    `stacked`, how many runs trained as one stack with it; `directory` and `command`. A run that its sweep lacks has a
-    row too, `missing` and without a directory.
+    Attributes:
+        runs: By row of the frame; a row without a run is of a cell that was never begun.
+        frame: One row a run, as `load` says.
+        evaluations: The evaluations of all runs, the columns of `records.METRICS` and `run`, a row of the frame.
+        notes: What a reader has to know: runs that were left out, counted once, or are of different kinds.
+    """
+
+    runs: Mapping[int, Run]
+    frame: pd.DataFrame
+    evaluations: pd.DataFrame
+    notes: tuple[str, ...]
+
+    @cached_property
+    def steps(self) -> pd.DataFrame:
+        """The steps of all runs: step, epoch, lr, loss, and `run`, a row of the frame; read when first asked for."""
+        return _joined(((i, _table(run, "steps", STEPS)) for i, run in self.runs.items()), STEPS)
+
+    def only(self, rows: Iterable[int]) -> "Results":
+        """Return the results of some rows of the frame, which keep their numbers."""
+        chosen = list(rows)
+        mine = self.evaluations[self.evaluations["run"].isin(chosen)]
+        runs = {i: self.runs[i] for i in chosen if i in self.runs}
+        return Results(runs, self.frame.loc[chosen], mine, self.notes)
+
+
+def read(*roots: Path) -> Results:
+    """Read the runs at and below directories, each record once; what cannot be read is named and left out.
 
     Raises:
-        UserError: There is no run, or one cannot be read.
+        UserError: There is no run that can be read.
     """
-    runs = records.find(root)
-    typed = [dict(_split(override) for override in run.status["overrides"]) for run in runs]
-    keys = {k: None for overrides in typed for k in overrides if k not in ("optimizer", "seed")}
-    varying = [k for k in keys if len({overrides.get(k) for overrides in typed}) > 1]
-    for key in SIZES:
-        if key not in varying and len({_value(run, {}, key) for run in runs}) > 1:
-            varying.append(key)
-    names = _short(varying)
-    rows = []
-    for run, overrides in zip(runs, typed, strict=True):
-        values = {name: _value(run, overrides, key) for key, name in names.items()}
-        rows.append({"optimizer": _optimizer(run, overrides), **values, **_outcome(run)})
-    return _complete(pd.DataFrame(rows))
+    found, unread = _find(roots)
+    if not found:
+        where = ", ".join(map(str, roots))
+        why = f": {'; '.join(unread[:FEW])}" if unread else "; give a directory that `optbench train` wrote"
+        raise UserError(f"no runs in {where}{why}")
+    runs, tables = [], []
+    for run in found:
+        try:
+            tables.append(_table(run, "metrics", list(METRICS)))
+            runs.append(run)
+        except UserError as error:
+            unread.append(str(error))
+    if not runs:
+        raise UserError(f"no runs that can be read: {'; '.join(unread[:FEW])}")
+    rows = _joined(enumerate(tables), list(METRICS))
+    told = [{**label, **_status(run)} for label, run in zip(settings(runs), runs, strict=True)]
+    frame = pd.concat([pd.DataFrame(told), _outcomes(rows, len(runs))], axis=1)
+    frame["stacked"] = [run.status.get("stacked", 1) for run in runs]
+    frame["directory"] = [str(run.directory) for run in runs]
+    frame["command"] = [str(run.status.get("command", "")) for run in runs]
+    keys = labels(frame)
+    frame = _complete(frame, keys)
+    started = pd.Series([str(run.status.get("started", "")) for run in runs]).reindex(frame.index, fill_value="")
+    kept, repeated = _once(frame, keys, started)
+    number = {old: new for new, old in enumerate(kept)}
+    frame = frame.loc[kept].reset_index(drop=True)
+    rows = rows[rows["run"].isin(number)].reset_index(drop=True)
+    rows["run"] = rows["run"].map(number)
+    chosen = {number[i]: run for i, run in enumerate(runs) if i in number}
+    return Results(chosen, frame, rows, tuple(_notes(unread, repeated, list(chosen.values()))))
+
+
+def load(*roots: Path) -> pd.DataFrame:
+    """Return the runs at and below directories, one row each.
+
+    The columns are, in this order: what tells the runs apart but for their seeds (see `settings`); `seed`, `status`,
+    `reason`; each of `MEASURES` as `final_*`, at the last evaluation, and as `best_*`, the best at any; each of
+    `COUNTS` at the end; `stacked`, how many runs trained as one stack with it; `directory` and `command`. A run that
+    its sweep lacks has a row too, `missing` and without a directory. One setting and seed has one row, however often
+    it was run.
+
+    Raises:
+        UserError: There is no run that can be read.
+    """
+    return read(*(Path(root) for root in roots)).frame
 
 
 def labels(frame: pd.DataFrame) -> list[str]:
@@ -49,81 +112,142 @@ def labels(frame: pd.DataFrame) -> list[str]:
     return columns[: columns.index("seed")]
 
 
-def written(value: Any) -> str:
-    """Return a label's value for readers, such as `0.001`, `1e+09` or `full`."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def evaluations(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the evaluations of all runs, the columns of `records.METRICS` and `run`, a row's index in the frame."""
-    return _long(frame, "metrics")
+    return _joined(((i, _table(run, "metrics", list(METRICS))) for i, run in _runs(frame)), list(METRICS))
 
 
 def steps(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the steps of all runs: step, epoch, lr, loss, and `run`, a row's index in the frame."""
-    return _long(frame, "steps")
+    return _joined(((i, _table(run, "steps", STEPS)) for i, run in _runs(frame)), STEPS)
 
 
-def _long(frame: pd.DataFrame, part: str) -> pd.DataFrame:
-    parts: list[pd.DataFrame] = [
-        getattr(records.read(Path(at)), part).assign(run=i) for i, at in enumerate(frame["directory"]) if at
-    ]
-    return pd.concat(parts, ignore_index=True)
+def _runs(frame: pd.DataFrame) -> Iterator[tuple[int, Run]]:
+    for i, directory in frame["directory"].items():
+        if directory:
+            yield int(str(i)), records.read(Path(directory))
 
 
-def _split(override: str) -> tuple[str, str]:
-    key, _, value = override.lstrip("+~").partition("=")
-    return key, value
+def _find(roots: Iterable[Path]) -> tuple[list[Run], list[str]]:
+    """Return all runs below directories, in the order of their names, and what is wrong with others."""
+    places = sorted({place: None for root in roots for place in _places(root)}, key=records.natural)
+    found, unread = [], []
+    for place in places:
+        try:
+            run = records.read(place)
+            _check(run)
+            found.append(run)
+        except UserError as error:
+            unread.append(str(error))
+    return found, unread
 
 
-def _short(keys: Sequence[str]) -> dict[str, str]:
-    """Return the last part of each dotted key, or all of it where two would be the same."""
-    last = {key: key.rpartition(".")[2] for key in keys}
-    taken = [*last.values(), "optimizer", "seed"]
-    return {key: name if taken.count(name) == 1 else key for key, name in last.items()}
+def _places(root: Path) -> Iterator[Path]:
+    """Yield the directories that hold a run, each once, by whatever symbolic links it is reached."""
+    seen = set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        if "status.json" in files:
+            yield Path(folder)
 
 
-def _value(run: Run, typed: Mapping[str, str], key: str) -> Any:
-    """Return what a run had for an override: from the config as a number where it is one, else as it was typed."""
-    node: Any = run.config
-    for part in key.split("."):
-        node = node.get(part) if isinstance(node, Mapping) else None
-    return node if isinstance(node, bool | int | float | str) else typed.get(key, "default")
+def _check(run: Run) -> None:
+    """Raise a `UserError` where a run's config names no optimizer."""
+    optimizer = run.config.get("optimizer")
+    if not isinstance(optimizer, Mapping) or "_target_" not in optimizer:
+        raise UserError(f"{run.directory} holds no readable run: its config names no optimizer")
 
 
-def _optimizer(run: Run, typed: Mapping[str, str]) -> str:
-    """Return the name of the class, or of its config where that has a name of its own."""
-    name = str(run.config["optimizer"]["_target_"]).rpartition(".")[2]
-    config = typed.get("optimizer", name)
-    return name if config.replace("_", "").lower() == name.lower() else config
+def _table(run: Run, part: str, columns: list[str]) -> pd.DataFrame:
+    """Return one of a run's tables as numbers; a column that it lacks is empty.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    try:
+        table: pd.DataFrame = getattr(run, part)
+        numbers: pd.DataFrame = table.reindex(columns=columns).apply(pd.to_numeric).astype(float)
+    except UserError:
+        raise
+    except (OSError, ValueError, TypeError) as error:  # pandas' own errors are ValueErrors
+        raise UserError(f"{run.directory}/{part}.csv cannot be read: {' '.join(str(error).split())}") from None
+    return numbers
 
 
-def _outcome(run: Run) -> dict[str, Any]:
-    metrics = run.metrics
-    final = metrics.iloc[-1] if len(metrics) else pd.Series(float("nan"), metrics.columns)
-    best = {m: metrics[m].max() if m.endswith("accuracy") else metrics[m].min() for m in MEASURES}
-    return {
-        **{key: run.status[key] for key in ("seed", "status", "reason")},
-        **{f"final_{m}": final[m] for m in MEASURES},
-        **{f"best_{m}": best[m] for m in MEASURES},
-        **{name: final[name] for name in COUNTS},
-        "stacked": run.status.get("stacked", 1),
-        "directory": str(run.directory),
-        "command": run.status["command"],
-    }
+def _joined(tables: Iterable[tuple[int, pd.DataFrame]], columns: list[str]) -> pd.DataFrame:
+    """Return the tables of runs as one, with the number of its run in each row."""
+    full = [(i, table) for i, table in tables if len(table)]
+    if not full:
+        return pd.DataFrame(columns=columns, dtype=float).assign(run=pd.Series(dtype=int))
+    joined = pd.concat([table for _, table in full], ignore_index=True)
+    joined["run"] = [i for i, table in full for _ in range(len(table))]
+    return joined
 
 
-def _complete(frame: pd.DataFrame) -> pd.DataFrame:
+def _status(run: Run) -> dict[str, Any]:
+    own = run.status
+    return {"seed": own["seed"], "status": own["status"], "reason": own["reason"]}
+
+
+def _outcomes(rows: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Return what each run came to: the last and the best of its evaluations, and its counts."""
+    groups = rows.groupby("run")
+    last = rows.drop_duplicates("run", keep="last").set_index("run")
+    best = {m: groups[m].max() if m.endswith("accuracy") else groups[m].min() for m in MEASURES}
+    columns = {f"final_{m}": last[m] for m in MEASURES}
+    columns |= {f"best_{m}": best[m] for m in MEASURES}
+    columns |= {name: last[name] for name in COUNTS}
+    return pd.DataFrame(columns).reindex(range(count)).astype(float)
+
+
+def _complete(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Add the runs that a sweep, which is a grid, lacks: a cell that was never begun leaves no directory."""
-    keys = labels(frame)
     added = []
-    for sweep, runs in frame.groupby(frame["directory"].map(lambda path: Path(path).parent), sort=False):
-        if not (sweep / "multirun.yaml").exists():
+    for sweep, runs in frame.groupby(frame["directory"].map(os.path.dirname), sort=False):
+        if not Path(str(sweep), "multirun.yaml").exists():
             continue
         cells, seeds = runs[keys].drop_duplicates(), runs["seed"].unique()
         there = set(runs[[*keys, "seed"]].itertuples(index=False, name=None))
         for cell, seed in product(cells.itertuples(index=False, name=None), seeds):
             if (*cell, seed) not in there:
                 named = dict(zip(keys, cell, strict=True))
-                added.append({**named, "seed": seed, "status": "missing", "reason": "never begun", "directory": ""})
-    return pd.concat([frame, pd.DataFrame(added, columns=frame.columns)], ignore_index=True) if added else frame
+                added.append({**named, "seed": seed, "status": "missing", "reason": "never begun"})
+    if not added:
+        return frame
+    lacking = pd.DataFrame(added).assign(stacked=1, directory="", command="")
+    return pd.concat([frame, lacking], ignore_index=True)
+
+
+def _once(frame: pd.DataFrame, keys: list[str], started: "pd.Series[str]") -> tuple[list[int], list[str]]:
+    """Return the rows to keep, one for each setting and seed, and the directories of those that repeat them.
+
+    Of runs that repeat each other the one that is done counts, and of several such the one that was begun last.
+    """
+    order = frame.assign(_finished=frame["status"] == "done", _there=frame["directory"] != "", _started=started)
+    order = order.sort_values(["_finished", "_there", "_started"], ascending=False, kind="stable")
+    repeats = order.index[order.duplicated([*keys, "seed"])]
+    repeated = [frame["directory"][i] for i in sorted(repeats) if frame["directory"][i]]
+    return sorted(set(frame.index) - set(repeats)), repeated
+
+
+def _notes(unread: list[str], repeated: list[str], runs: list[Run]) -> Iterator[str]:
+    if unread:
+        yield f"left out, as they cannot be read: {_some(unread)}"
+    if repeated:
+        yield f"counted once, as they repeat a setting and its seed: {_some(repeated)}"
+    names = dict.fromkeys(str(run.config.get("name", "")) for run in runs)
+    if len(names) > 1:
+        yield f"runs of several studies: {_some(list(names))}"
+    for package in ("optbench", "torch"):
+        versions = dict.fromkeys(str(run.status.get("versions", {}).get(package, "unknown")) for run in runs)
+        if len(versions) > 1:
+            yield f"runs of several versions of {package}: {_some(list(versions))}"
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
+    return ", ".join(names[:FEW]) + more

@@ -1,123 +1,165 @@
-"""The comparison over seeds: a row for each setting, best first, as CSV, Markdown and in the terminal."""
+"""The comparison as readers see it: columns chosen and sorted, in Markdown, LaTeX and the terminal."""
 
 import math
-import re
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from optbench.records import STATUSES
-from optbench.results.frame import MEASURES, labels, written
+from optbench.checks import nearest
+from optbench.results.comparison import blocks, command, compare, is_classification
+from optbench.results.settings import written
+from optbench.results.statistics import FEWEST, measure
+from optbench.results.text import between, latex_table, markdown_table, percent, significant
 
-COLUMNS = {
-    "final_test_accuracy": "test accuracy, %",
-    "best_test_accuracy": "best, %",
-    "final_train_accuracy": "train accuracy, %",
-    "final_test_loss": "test loss",
-    "best_test_loss": "best",
-    "final_train_loss": "train loss",
-    "train_seconds": "seconds",
+__all__ = [
+    "blocks",
+    "caption",
+    "command",
+    "compare",
+    "is_classification",
+    "latex",
+    "markdown",
+    "readable",
+    "significant",
+    "terminal",
+]
+
+MEANS = {
+    "val_accuracy": ("final_val_accuracy", "validation accuracy, %"),
+    "test_accuracy": ("final_test_accuracy", "test accuracy, %"),
+    "best_test_accuracy": ("best_test_accuracy", "best, %"),
+    "train_accuracy": ("final_train_accuracy", "train accuracy, %"),
+    "val_loss": ("final_val_loss", "validation loss"),
+    "test_loss": ("final_test_loss", "test loss"),
+    "best_test_loss": ("best_test_loss", "best"),
+    "train_loss": ("final_train_loss", "train loss"),
+    "seconds": ("train_seconds", "seconds"),
+    "step": ("step", "steps"),
+    "epoch": ("epoch", "epochs"),
+    "grad_evals": ("grad_evals", "gradient evaluations"),
+    "best_val_accuracy": ("best_val_accuracy", "best validation accuracy, %"),
+    "best_val_loss": ("best_val_loss", "best validation loss"),
+    "best_train_accuracy": ("best_train_accuracy", "best train accuracy, %"),
+    "best_train_loss": ("best_train_loss", "best train loss"),
 }
-"""What a reader sees of a comparison, and the headings; `best_test_loss` only where there are no classes."""
+"""Means of a comparison by what `columns=` calls them, with their headings."""
+
+SHOWN = list(MEANS)[:9]
+"""Those that stand in a table if none are chosen."""
+
+NUMBERS = {"p": "p", "improvement": "probability of improvement", "score": "score"}
 
 
-def compare(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return one row for each setting of a frame of runs, the best first and those with unfinished runs last.
+def readable(table: pd.DataFrame, columns: Sequence[str] = (), sort: str | None = None) -> pd.DataFrame:
+    """Return a comparison as text for readers, accuracies in per cent and no commands.
 
-    Runs on fewer examples are a block of their own, below: their ends are no measure of the optimizer. See `blocks`.
+    Args:
+        table: What `compare` returned.
+        columns: Names of what to show, see `known`; if there are none, the rank, the labels, the runs, the interval of
+            the measure that ranks and the means with their sample standard deviations, as far as there are any.
+        sort: Name of what to sort by: the largest accuracy first, of all else the smallest.
 
-    After the labels come `runs` and how many of them are done, diverged, failed and missing; then `*_mean` and `*_std`
-    (the sample standard deviation, none for a single run) over the runs that are done, of every measure and of the
-    time; then the command that makes the row again.
+    Raises:
+        UserError: There is no such column.
     """
-    keys = labels(frame)
-    measured = [f"{which}_{m}" for which in ("final", "best") for m in MEASURES if frame[f"final_{m}"].notna().any()]
-    rows = []
-    for setting, runs in frame.groupby(keys, sort=False, dropna=False):
-        done = runs[runs["status"] == "done"]
-        row: dict[str, Any] = dict(zip(keys, setting, strict=True)) | {"runs": len(runs)}
-        row |= {status: int((runs["status"] == status).sum()) for status in STATUSES}
-        for name in [*measured, "epoch", "step", "grad_evals", "train_seconds"]:
-            row |= {f"{name}_mean": done[name].mean(), f"{name}_std": done[name].std()}
-        rows.append(row | {"command": command(runs)})
-    table = pd.DataFrame(rows)
-    rank, rising = ("final_test_accuracy_mean", False) if is_classification(frame) else ("final_test_loss_mean", True)
-    if rank not in table:
-        return table
-    table["share"], table["examples"] = table["done"] / table["runs"], blocks(table)
-    order = {"examples": False, "share": False, rank: rising}
-    ranked = table.sort_values([*order], ascending=[*order.values()], kind="stable", ignore_index=True)
-    return ranked.drop(columns=["share", "examples"])
+    shown = known(table)
+    for name in [*columns, *([sort] if sort else [])]:
+        if name not in shown:
+            raise nearest("column", name, shown, ", ".join(shown))
+    if sort:
+        key = MEANS[sort][0] + "_mean" if sort in MEANS else sort
+        falling = "accuracy" in sort or sort in ("improvement", "score")
+        table = table.sort_values(key, ascending=not falling, kind="stable") if key in table else table
+    parts = [shown[name](table).set_axis(table.index) for name in columns or _usual(table, list(shown))]
+    return pd.concat(parts, axis=1)
 
 
-def blocks(table: pd.DataFrame) -> pd.Series:
-    """Return the number of training examples of each row, where it differs between rows; infinite where it is all."""
-    name = next((str(name) for name in table.columns if str(name).endswith("train_size")), None)
-    sizes = pd.Series(math.inf, table.index) if name is None else pd.to_numeric(table[name], errors="coerce")
-    return sizes.fillna(math.inf)
+def known(table: pd.DataFrame) -> dict[str, Callable[[pd.DataFrame], "pd.Series[str]"]]:
+    """Return the columns that can be shown of a comparison by name, each as a function from it to texts."""
+    keys = [str(name) for name in table.columns[: table.columns.get_loc("runs")]]
+    found: dict[str, Callable[[pd.DataFrame], pd.Series[str]]] = {"rank": _rank}
+    found |= {key: lambda t, key=key: t[key].map(written) for key in keys}  # type: ignore[misc]
+    found |= {"runs": _runs, "interval": _interval, "difference": _difference}
+    for name, (stem, heading) in MEANS.items():
+        if f"{stem}_mean" in table:
+            found[name] = lambda t, stem=stem, heading=heading: _mean(t, stem, heading)  # type: ignore[misc]
+    for name, heading in NUMBERS.items():
+        found[name] = lambda t, name=name, heading=heading: t[name].map(_number).rename(heading)  # type: ignore[misc]
+    return found | {"reasons": lambda t: t["reasons"].replace("", "–")}
 
 
-def is_classification(frame: pd.DataFrame) -> bool:
-    """Return whether any run of a frame measured an accuracy."""
-    return bool(frame["final_test_accuracy"].notna().any())
+def _usual(table: pd.DataFrame, names: list[str]) -> list[str]:
+    """Return the columns that are shown if none are chosen: those with anything in them."""
+    keys = list(table.columns[: table.columns.get_loc("runs")])
+    classes = "final_test_accuracy_mean" in table or "final_val_accuracy_mean" in table
+    ranked = table["rank"].notna().any() and len(table) > 1
+    usual = [*keys, "rank", "runs"] if ranked else [*keys, "runs"]
+    usual += [name for name in ("interval", "difference") if table["low"].notna().any()]
+    means = [name for name in SHOWN if name in names and not (classes and name == "best_test_loss")]
+    usual += [name for name in means if table[f"{MEANS[name][0]}_mean"].notna().any()]
+    return [*usual, *(["reasons"] if table["reasons"].ne("").any() else [])]
 
 
-def command(runs: pd.DataFrame) -> str:
-    """Return the one command that makes all runs of a setting again."""
-    commands = runs["command"].dropna()
-    if commands.empty:
-        return ""
-    seeds = runs["seed"].drop_duplicates()
-    if len(seeds) == 1:
-        return str(commands.iloc[0])
-    given = re.sub(r" \+*seed=\S+", "", commands.iloc[0]).replace("optbench train", "optbench train -m", 1)
-    return f"{given} seed={','.join(map(str, seeds))}"
+def _rank(table: pd.DataFrame) -> "pd.Series[str]":
+    marks = table["tied"] & (table["rank"] > 1)
+    ranks = ["–" if math.isnan(rank) else f"{rank:.0f}" for rank in table["rank"]]
+    texts = [rank + " =" * bool(mark) for rank, mark in zip(ranks, marks, strict=True)]
+    return pd.Series(texts, name="rank")
 
 
-def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a comparison as text for readers: means with their spread, accuracies in per cent, and no commands."""
-    keys = table.columns[: table.columns.get_loc("runs")]
-    shown = table[keys].map(written)
-    shown["runs"] = [", ".join(f"{row[s]} {s}" for s in STATUSES if row[s]) for _, row in table.iterrows()]
-    classes = "final_test_accuracy_mean" in table
-    for name, heading in COLUMNS.items():
-        if f"{name}_mean" in table and not (classes and name == "best_test_loss"):
-            pairs = zip(table[f"{name}_mean"], table[f"{name}_std"], strict=True)
-            write = percent if name.endswith("accuracy") else significant
-            shown[heading] = [write(mean, std) for mean, std in pairs]
-    return shown
+def _runs(table: pd.DataFrame) -> "pd.Series[str]":
+    names = list(table.columns)
+    statuses = names[names.index("runs") + 1 : names.index("rank")]
+    texts = [", ".join(f"{row[s]} {s}" for s in statuses if row[s]) for _, row in table.iterrows()]
+    return pd.Series(texts, name="runs")
 
 
-def percent(mean: float, std: float) -> str:
-    """Return a share in per cent, to what a test split of thousands can resolve."""
-    if math.isnan(mean):
-        return "–"
-    return f"{100 * mean:.2f}" + ("" if math.isnan(std) else f" ± {100 * std:.2f}")
+def _interval(table: pd.DataFrame) -> "pd.Series[str]":
+    texts = [between(a, b, _scale(table)) for a, b in zip(table["low"], table["high"], strict=True)]
+    return pd.Series(texts, name="95 % interval")
 
 
-def significant(mean: float, std: float) -> str:
-    """Return a number to the digits that its spread leaves it, two to four of them, or three where there is none."""
-    if math.isnan(mean):
-        return "–"
-    if math.isnan(std) or std == 0:
-        return f"{mean:.3g}"
-    if not 1e-4 <= abs(mean) < 1e5:
-        return f"{mean:.1e} ± {std:.0e}"
-    lead, doubt = math.floor(math.log10(abs(mean))), math.floor(math.log10(std))
-    digits = max(0, min(max(-doubt, 1 - lead), 3 - lead))
-    spread = f"{std:.{digits}f}" if round(std, digits) else f"{std:.0e}"
-    return f"{mean:.{digits}f} ± {spread}"
+def _difference(table: pd.DataFrame) -> "pd.Series[str]":
+    pairs = zip(table["rank"], table["difference_low"], table["difference_high"], strict=True)
+    texts = ["–" if rank == 1 else between(a, b, _scale(table)) for rank, a, b in pairs]
+    return pd.Series(texts, name="difference to the best")
+
+
+def _scale(table: pd.DataFrame) -> float:
+    """Return what the measure that ranks is multiplied with: accuracies are shown in per cent."""
+    return 100.0 if "final_test_accuracy_mean" in table or "final_val_accuracy_mean" in table else 1.0
+
+
+def _mean(table: pd.DataFrame, stem: str, heading: str) -> "pd.Series[str]":
+    write = percent if stem.endswith("accuracy") else significant
+    pairs = zip(table[f"{stem}_mean"], table[f"{stem}_std"], strict=True)
+    return pd.Series([write(mean, std) for mean, std in pairs], name=heading)
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3g}"
 
 
 def caption(frame: pd.DataFrame) -> str:
     """Return in one sentence what the numbers of a comparison are."""
-    seeds, epochs = frame["seed"].nunique(), frame.loc[frame["status"] == "done", "epoch"].unique()
-    after = f"after {epochs[0]:.0f} epochs" if len(epochs) == 1 else "at the end"
-    spread = f"Mean ± sample standard deviation over {seeds} seeds" if seeds > 1 else "One seed, so no spread"
-    notes = ["`seconds` of training alone", "unfinished runs are in no mean"]
+    counts = frame.groupby(_keys(frame), dropna=False)["seed"].nunique()
+    fewest, most = int(counts.min()), int(counts.max())
+    seeds = str(most) if fewest == most else f"{fewest} to {most}"
+    epochs = frame.loc[frame["status"] == "done", "epoch"].unique()
+    after = f"after {epochs[0]:g} epochs" if len(epochs) == 1 else "at the end"
+    spread = f"Mean ± sample standard deviation over {seeds} seeds" if most > 1 else "One seed, so no spread"
+    notes = ["`seconds` of training alone", "unfinished runs are in no mean, and rank last"]
+    done = frame[frame["status"] == "done"].groupby(_keys(frame), dropna=False)["seed"].nunique()
+    if len(done) and done.max() >= FEWEST:
+        words = measure(frame).words
+        notes.append(
+            f"intervals of the {words}: bootstrap (BCa), 95 %; `=`: not to be told from the best (paired t, Holm)"
+        )
+    if len(done) and done.min() < FEWEST:
+        notes.append("with fewer than 3 seeds no interval can be given")
     if stacked := int((frame["stacked"] > 1).sum()):
         notes.append(f"{stacked} runs trained in stacks, which their commands make again but for rounding")
     if blocks(frame).nunique() > 1:
@@ -125,28 +167,57 @@ def caption(frame: pd.DataFrame) -> str:
     return f"{spread}; values {after}, `best` at any epoch; {'; '.join(notes)}."
 
 
-def markdown(frame: pd.DataFrame) -> str:
+def _keys(frame: pd.DataFrame) -> list[str]:
+    columns = [str(name) for name in frame.columns]
+    return columns[: columns.index("seed")]
+
+
+def markdown(frame: pd.DataFrame, columns: Sequence[str] = (), sort: str | None = None) -> str:
     """Return the comparison of a frame as Markdown, with the commands that make its rows again."""
     table = compare(frame)
-    shown = readable(table)
-    left = list(shown.columns).index("runs") + 1
-    lines = [
-        "| " + " | ".join(shown.columns) + " |",
-        "|" + "---|" * left + "---:|" * (len(shown.columns) - left),
-        *("| " + " | ".join(row) + " |" for row in shown.itertuples(index=False)),
-    ]
+    shown = readable(table, columns, sort)
     commands = [row["command"] for _, row in table.iterrows() if row["command"]]
-    return "\n".join([*lines, "", caption(frame), "", "```", *commands, "```", ""])
+    parts = [
+        markdown_table(shown, _left(shown)),
+        "",
+        caption(frame),
+        "",
+        fence(commands),
+        *commands,
+        fence(commands),
+        "",
+    ]
+    return "\n".join(parts)
 
 
-def terminal(frame: pd.DataFrame, title: str) -> Table:
+def fence(lines: Sequence[str]) -> str:
+    """Return a fence of Markdown that none of the lines can close."""
+    longest = max((len(run) for line in lines for run in line.split() if set(run) == {"`"}), default=2)
+    return "`" * max(3, longest + 1)
+
+
+def latex(frame: pd.DataFrame, columns: Sequence[str] = (), sort: str | None = None) -> str:
+    """Return the comparison of a frame as a LaTeX table, for the package booktabs."""
+    table = compare(frame)
+    shown, block = readable(table, columns, sort), blocks(table)
+    rules = [] if sort else [i for i in table.index[:-1] if block[i] != block[i + 1]]
+    return latex_table(shown, _left(shown), rules)
+
+
+def terminal(frame: pd.DataFrame, title: str, columns: Sequence[str] = (), sort: str | None = None) -> Table:
     """Return the comparison of a frame for a rich console."""
     table = compare(frame)
-    shown, block = readable(table), blocks(table)
-    view = Table(title=title, caption=caption(frame).replace("`", ""), box=box.SIMPLE_HEAD, title_justify="left")
-    left = list(shown.columns).index("runs") + 1
+    shown, block = readable(table, columns, sort), blocks(table)
+    view = Table(title=Text(title), caption=caption(frame).replace("`", ""), box=box.SIMPLE_HEAD, title_justify="left")
+    left = _left(shown)
     for i, name in enumerate(shown.columns):
-        view.add_column(name.replace(" ", "\n", 1), justify="left" if i < left else "right", no_wrap=i < left)
-    for i, row in enumerate(shown.itertuples(index=False)):
-        view.add_row(*map(Text, row), end_section=bool(block[i] != block.get(i + 1, block[i])))
+        view.add_column(name.replace(" ", "\n", 1), justify="left" if i < left else "right", no_wrap=name != "reasons")
+    for i, row in zip(shown.index, shown.itertuples(index=False), strict=True):
+        view.add_row(*map(Text, row), end_section=not sort and bool(block[i] != block.get(i + 1, block[i])))
     return view
+
+
+def _left(shown: pd.DataFrame) -> int:
+    """Return how many of the first columns are words."""
+    names = list(shown.columns)
+    return names.index("runs") + 1 if "runs" in names else 1

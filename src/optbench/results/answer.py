@@ -1,0 +1,152 @@
+"""The answer first: a comparison in sentences made from its numbers."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+
+from optbench.results.comparison import blocks, compare
+from optbench.results.frame import labels
+from optbench.results.sensitivity import best_values, swept
+from optbench.results.settings import ABSENT, written
+from optbench.results.statistics import FEWEST, Measure, by_setting, measure, paired, seeds_for
+from optbench.results.text import between
+
+MANY = 6
+"""So many names stand in a sentence; of more, the number of the others."""
+SMALLEST = {True: 0.001, False: 0.01}
+"""Smaller differences are nobody's question: a tenth of a per cent of accuracy, a hundredth of a loss (relative)."""
+
+Row = Any
+
+
+def answer(frame: pd.DataFrame, table: pd.DataFrame | None = None) -> list[str]:
+    """Return what a comparison found, the most important sentence first.
+
+    The best setting with its interval and cost, what ties with it and what would settle that, by how much it beats the
+    next that does not, how wide its good range of a swept number is, and what failed.
+
+    Args:
+        frame: Runs.
+        table: What `compare` returns of them, if that is at hand.
+    """
+    table = compare(frame) if table is None else table
+    sizes = blocks(table)
+    rows = table[(sizes == sizes.iloc[0]) & (table["done"] > 0)]
+    if rows.empty:
+        return [f"No run came to its end: {_failures(table)}."]
+    ranked = measure(frame)
+    others = rows.iloc[1:]
+    tied, told = others[others["tied"]], others[~others["tied"] & others["p"].notna()]
+    sentences = [_best(rows.iloc[0], frame, ranked)]
+    if len(others) and others["p"].isna().all() and (others["done"] == others["runs"]).any():
+        sentences.append(f"With fewer than {FEWEST} seeds no interval can be given, and no difference is certain.")
+    sentences += _ties(rows.iloc[0], tied, frame, ranked)
+    sentences += _next(rows.iloc[0], told, frame, ranked)
+    sentences += _sensitive(rows.iloc[0], frame)
+    if (table["done"] < table["runs"]).any():
+        sentences.append(f"Not done, and ranked last: {_failures(table)}.")
+    return sentences
+
+
+def name(row: Row, frame: pd.DataFrame) -> str:
+    """Return what a sentence calls a setting, such as `Adam (lr 0.001)`."""
+    keys = labels(frame)
+    more = [f"{key} {written(row[key])}" for key in keys[1:] if row[key] != ABSENT]
+    return f"{row[keys[0]]}" + (f" ({', '.join(more)})" if more else "")
+
+
+def names(rows: pd.DataFrame, frame: pd.DataFrame) -> str:
+    """Return some settings in words, the first of many."""
+    some = [name(row, frame) for _, row in rows.iloc[:MANY].iterrows()]
+    return _listed(some, len(rows) - len(some))
+
+
+def amount(value: float, ranked: Measure) -> str:
+    """Return a value or a difference of what ranks in words: accuracies in per cent."""
+    return f"{100 * value:.2f} %" if ranked.larger else f"{value:.4g}"
+
+
+def _best(row: Row, frame: pd.DataFrame, ranked: Measure) -> str:
+    seeds, low, high = int(row["done"]), row["low"], row["high"]
+    scale, unit = (100.0, " %") if ranked.larger else (1.0, "")
+    doubt = f" (95 % interval {between(low, high, scale)}{unit})" if math.isfinite(low) else ""
+    over = f"over {seeds} seeds" if seeds > 1 else "with one seed"
+    seconds = row["train_seconds_mean"]
+    cost = f", in {seconds:.3g} s of training a run" if math.isfinite(seconds) else ""
+    mean = amount(row[f"{ranked.name}_mean"], ranked)
+    return f"Best: {name(row, frame)}, {mean} {ranked.words}{doubt} {over}{cost}."
+
+
+def _ties(best: Row, tied: pd.DataFrame, frame: pd.DataFrame, ranked: Measure) -> Iterator[str]:
+    """Yield what cannot be told from the best, and how many seeds would tell the nearest that has a difference."""
+    if tied.empty:
+        return
+    values = by_setting(frame, ranked)
+    yield f"Tied with it: {names(tied, frame)}; the runs cannot tell them apart."
+    gaps = [(row, paired(values[_setting(row, frame)], values[_setting(best, frame)])) for _, row in tied.iterrows()]
+    real = [(row, gap) for row, gap in gaps if len(gap) > 1 and abs(gap.mean()) >= _smallest(best, ranked)]
+    if real:
+        row, gap = max(real, key=lambda pair: seeds_for(float(pair[1].std(ddof=1)), float(pair[1].mean())))
+        seeds = seeds_for(float(gap.std(ddof=1)), float(gap.mean()))
+        seen = f"{amount(abs(float(gap.mean())), ranked)} for {name(row, frame)}"
+        yield f"{seeds} seeds would settle it, if the differences that were seen are real: {seen}."
+    small = [gap for _, gap in gaps if len(gap) > 1 and abs(gap.mean()) < _smallest(best, ranked)]
+    if small:
+        yield f"{len(small)} of them differ from it by less than {amount(_smallest(best, ranked), ranked)}."
+
+
+def _next(best: Row, told: pd.DataFrame, frame: pd.DataFrame, ranked: Measure) -> Iterator[str]:
+    if told.empty:
+        return
+    row = told.iloc[0]
+    gap = abs(row[f"{ranked.name}_mean"] - best[f"{ranked.name}_mean"])
+    ends = sorted(abs(x) for x in (row["difference_low"], row["difference_high"]))
+    scale, unit = (100.0, " %") if ranked.larger else (1.0, "")
+    doubt = f" (95 % interval {between(ends[0], ends[1], scale)}{unit})" if math.isfinite(ends[0]) else ""
+    yield f"It beats the next, {name(row, frame)}, by {amount(gap, ranked)}{doubt}."
+
+
+def _sensitive(best: Row, frame: pd.DataFrame) -> Iterator[str]:
+    """Yield how wide the good range of each swept number is for the best setting's optimizer, and edges."""
+    for by in swept(frame):
+        found = best_values(frame, by)
+        keys = [key for key in labels(frame) if key != by]
+        mine = found[(found[keys] == best[keys]).all(axis=1)]
+        if mine.empty or mine[by].isna().all():
+            continue
+        row = mine.iloc[0]
+        wide = f"from {row['low']:g} to {row['high']:g}" if row["high"] > row["low"] else f"at {row[by]:g} alone"
+        yield f"Of the {row['values']} values of {by} that were tried it is within 5 % of its best {wide}."
+        edges = found[found["edge"] & found[by].notna()]
+        if len(edges):
+            some = _listed(list(dict.fromkeys(edges["optimizer"]))[:MANY], 0)
+            yield f"The best {by} lies at the edge of the range for {some}: a wider one may be better."
+
+
+def _failures(table: pd.DataFrame) -> str:
+    keys = list(table.columns[: table.columns.get_loc("runs")])
+    rows = table[table["done"] < table["runs"]]
+    some = [
+        f"{' '.join([str(row[keys[0]]), *(f'{key} {written(row[key])}' for key in keys[1:])])} "
+        f"({row['runs'] - row['done']} of {row['runs']} {row['reasons']})"
+        for _, row in rows.iloc[:MANY].iterrows()
+    ]
+    return _listed(some, len(rows) - len(some))
+
+
+def _smallest(best: Row, ranked: Measure) -> float:
+    """Return the smallest difference that a sentence speaks of."""
+    share = SMALLEST[ranked.larger]
+    return share if ranked.larger else share * abs(float(best[f"{ranked.name}_mean"]))
+
+
+def _setting(row: Row, frame: pd.DataFrame) -> tuple[Any, ...]:
+    return tuple(row[key] for key in labels(frame))
+
+
+def _listed(some: Sequence[str], more: int) -> str:
+    if more:
+        return f"{', '.join(some)} and {more} more"
+    return " and ".join(filter(None, [", ".join(some[:-1]), some[-1] if some else ""]))

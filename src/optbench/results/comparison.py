@@ -1,0 +1,126 @@
+"""The comparison over seeds: a row for each setting, best first, with its rank, its interval and what ties with it."""
+
+import math
+import re
+from typing import Any
+
+import pandas as pd
+
+from optbench.records import STATUSES
+from optbench.results.frame import MEASURES, labels
+from optbench.results.statistics import (
+    ALPHA,
+    FEWEST,
+    Measure,
+    by_setting,
+    holm,
+    interval,
+    measure,
+    p_value,
+    paired,
+    probability_of_improvement,
+)
+
+EVIDENCE = ["rank", "low", "high", "tied", "difference_low", "difference_high", "p", "improvement", "score"]
+"""What `compare` says of the measure that ranks, see there."""
+
+
+def compare(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for each setting of a frame of runs, the best first and those with unfinished runs last.
+
+    Runs on fewer examples are a block of their own, below: their ends are no measure of the optimizer. See `blocks`.
+
+    After the labels come `runs` and how many of them are done and have each other status; then, of the measure that
+    ranks (see `statistics.measure`): `rank`, from 1 in each block; `low` and `high`, the bootstrap 95 % interval of
+    its mean; `tied`, whether it cannot be told from the best of its block after Holm's correction (itself included;
+    false where fewer than three seeds can tell nothing); `difference_low` and `difference_high`, the same interval of
+    the paired differences to the best; `p`, corrected; `improvement`, the probability that one of its runs is better
+    than one of the best; `score`, the mean in which runs that are not done count with the worst value. Then `reasons`
+    of those; `*_mean` and `*_std` (the sample standard deviation, none for a single run) over the runs that are done,
+    of every measure and count and of the time; and the command that makes the row again.
+    """
+    keys = labels(frame)
+    measured = [f"{which}_{m}" for which in ("final", "best") for m in MEASURES if frame[f"final_{m}"].notna().any()]
+    statuses = _statuses(frame)
+    rows = []
+    for setting, runs in frame.groupby(keys, sort=False, dropna=False):
+        done = runs[runs["status"] == "done"]
+        row: dict[str, Any] = dict(zip(keys, setting, strict=True)) | {"runs": len(runs)}
+        row |= {status: int((runs["status"] == status).sum()) for status in statuses}
+        row |= dict.fromkeys(EVIDENCE, math.nan) | {"tied": False, "reasons": reasons(runs)}
+        for name in [*measured, "epoch", "step", "grad_evals", "train_seconds"]:
+            row |= {f"{name}_mean": done[name].mean(), f"{name}_std": done[name].std()}
+        rows.append(row | {"command": command(runs)})
+    table = pd.DataFrame(rows)
+    ranked = measure(frame)
+    mean = f"{ranked.name}_mean"
+    if mean not in table:
+        return table
+    table["share"], table["examples"] = table["done"] / table["runs"], blocks(table)
+    order = {"examples": False, "share": False, mean: not ranked.larger}
+    table = table.sort_values([*order], ascending=[*order.values()], kind="stable", ignore_index=True)
+    for _, block in table.groupby("examples", sort=False):
+        _judge(table, block.index, frame, ranked)
+    return table.drop(columns=["share", "examples"])
+
+
+def _judge(table: pd.DataFrame, block: pd.Index, frame: pd.DataFrame, ranked: Measure) -> None:
+    """Fill in what `EVIDENCE` names of the rows of a block, the best first."""
+    keys = labels(frame)
+    done, whole = by_setting(frame, ranked), by_setting(frame, ranked, worst=True)
+    settings = [tuple(row) for row in table.loc[block, keys].itertuples(index=False, name=None)]
+    none = pd.Series(dtype=float)
+    values = {i: done.get(setting, none) for i, setting in zip(block, settings, strict=True)}
+    everything = {i: whole[setting] for i, setting in zip(block, settings, strict=True)}
+    best = block[0]
+    complete = table.loc[block, "share"] == table.loc[best, "share"]
+    tests = {i: p_value(values[i], values[best]) for i in block[1:] if complete[i]}
+    corrected = holm(pd.Series(tests, dtype=float))
+    sign = 1 if ranked.larger else -1
+    for place, i in enumerate(block, 1):
+        low, high = interval(values[i].to_numpy())
+        below, above = interval(paired(values[i], values[best]))
+        better = probability_of_improvement(sign * everything[i], sign * everything[best])
+        row = [place, low, high, below, above, corrected.get(i, math.nan), better, everything[i].mean()]
+        names = [name for name in EVIDENCE if name != "tied"]
+        table.loc[i, names] = row
+        table.loc[i, "tied"] = bool(corrected.get(i, 0.0) >= ALPHA)  # not where it is no number
+    table.loc[best, "tied"] = len(values[best]) >= FEWEST
+
+
+def _statuses(frame: pd.DataFrame) -> list[str]:
+    """Return all statuses, those that only a newer version knows included."""
+    return list(dict.fromkeys([*STATUSES, *frame["status"]]))
+
+
+def reasons(runs: pd.DataFrame) -> str:
+    """Return why runs are not done, each reason once, with the seeds it concerns where it is not all of them."""
+    parts = []
+    for (status, reason), some in runs[runs["status"] != "done"].groupby(["status", "reason"], sort=False):
+        which = "" if len(some) == len(runs) else f" (seed {', '.join(map(str, some['seed']))})"
+        parts.append(f"{status}{which}: {reason}" if reason else f"{status}{which}")
+    return "; ".join(parts)
+
+
+def blocks(table: pd.DataFrame) -> "pd.Series[float]":
+    """Return the number of training examples of each row, where it differs between rows; infinite where it is all."""
+    name = next((str(name) for name in table.columns if str(name).endswith("train_size")), None)
+    sizes = pd.Series(math.inf, table.index) if name is None else pd.to_numeric(table[name], errors="coerce")
+    return sizes.fillna(math.inf)
+
+
+def is_classification(frame: pd.DataFrame) -> bool:
+    """Return whether any run of a frame measured an accuracy."""
+    return bool(frame["final_test_accuracy"].notna().any())
+
+
+def command(runs: pd.DataFrame) -> str:
+    """Return the one command that makes all runs of a setting again."""
+    commands = [text for text in runs["command"].dropna() if text]
+    if not commands:
+        return ""
+    seeds = runs["seed"].drop_duplicates()
+    if len(seeds) == 1:
+        return str(commands[0])
+    given = re.sub(r" \+*seed=\S+", "", commands[0]).replace("optbench train", "optbench train -m", 1)
+    return f"{given} seed={','.join(map(str, seeds))}"

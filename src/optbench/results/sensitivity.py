@@ -1,0 +1,125 @@
+"""What a number that was swept does: each optimizer's curve over it, its best value, and how wide the good range is."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from optbench.results.frame import labels
+from optbench.results.statistics import Measure, interval, measure
+
+WITHIN = 0.05
+"""A value is good if its measure is within this share of the best: of the error rate for accuracies, of a loss."""
+
+
+def swept(frame: pd.DataFrame) -> list[str]:
+    """Return the labels of a frame that are numbers and take three values or more for some optimizer."""
+    numbers = []
+    for name in labels(frame)[1:]:
+        values = pd.to_numeric(frame[name], errors="coerce")
+        if values.groupby(frame["optimizer"]).nunique().max() >= 3:
+            numbers.append(name)
+    return numbers
+
+
+def chooser(frame: pd.DataFrame) -> Measure:
+    """Return what may choose a value: a measure of the validation split, else the training loss, never the test."""
+    ranked = measure(frame)
+    return ranked if "_val_" in ranked.name else Measure("final_train_loss", False, math.inf)
+
+
+def sensitivity(frame: pd.DataFrame, by: str = "lr", what: str | None = None) -> pd.DataFrame:
+    """Return each optimizer's curve over a swept number.
+
+    Args:
+        frame: Runs.
+        by: The label that is the number.
+        what: A column of the frame; what ranks it (`measure`) if None.
+
+    Returns:
+        One row for each optimizer (with its other labels) and value: `mean` over the runs that are done, `low` and
+        `high` of its interval, and how many `runs` there are, and are `done` and `diverged`.
+    """
+    name = what or measure(frame).name
+    keys = [key for key in labels(frame) if key != by]
+    numbers = pd.to_numeric(frame[by], errors="coerce")
+    rows: list[dict[str, Any]] = []
+    for setting, runs in frame.assign(**{by: numbers})[numbers.notna()].groupby([*keys, by], sort=True, dropna=False):
+        done = runs.loc[runs["status"] == "done", name].to_numpy(dtype=float)
+        low, high = interval(done)
+        counts = {"runs": len(runs), "done": len(done), "diverged": int((runs["status"] == "diverged").sum())}
+        mean = float(done.mean()) if len(done) else math.nan
+        rows.append(dict(zip([*keys, by], setting, strict=True)) | {"mean": mean, "low": low, "high": high} | counts)
+    return pd.DataFrame(rows, columns=[*keys, by, "mean", "low", "high", "runs", "done", "diverged"])
+
+
+def best_values(frame: pd.DataFrame, by: str = "lr", within: float = WITHIN) -> pd.DataFrame:
+    """Return each optimizer's best value of a swept number, chosen on the validation split or by the training loss.
+
+    Only values of which all runs are done can be chosen, where there are such.
+
+    Args:
+        frame: Runs.
+        by: The label that is the number.
+        within: See `WITHIN`.
+
+    Returns:
+        One row for each optimizer (with its other labels): the value, `edge` if it is the smallest or largest of
+        those tried, `values` tried, the chooser's and the test's mean at it, and `low`, `high` and `decades` of the
+        range around it in which the chooser is within a share of the best.
+    """
+    chosen, ranked = chooser(frame), measure(frame)
+    keys = [key for key in labels(frame) if key != by]
+    curves = sensitivity(frame, by, chosen.name)
+    test = ranked.name.replace("_val_", "_test_")
+    tested = sensitivity(frame, by, test)
+    rows: list[dict[str, Any]] = []
+    for setting, curve in curves.groupby(keys, sort=False, dropna=False):
+        row: dict[str, Any] = dict(zip(keys, setting, strict=True)) | {by: math.nan, "edge": False}
+        row["values"] = len(curve)
+        at = _best_place(curve, chosen)
+        if at is not None:
+            value, mean, ends = curve[by].iloc[at], curve["mean"].iloc[at], (0, len(curve) - 1)
+            low, high = _range(curve, by, at, chosen, within)
+            row |= {by: value, "edge": at in ends, chosen.name: mean, test: tested.loc[curve.index, "mean"].iloc[at]}
+            row |= {"low": low, "high": high, "decades": math.log10(high / low) if low > 0 else math.nan}
+        rows.append(row)
+    columns = [*keys, by, "edge", "values", chosen.name, test, "low", "high", "decades"]
+    table = pd.DataFrame(rows, columns=list(dict.fromkeys(columns)))
+    return table.sort_values(chosen.name, ascending=not chosen.larger, kind="stable", ignore_index=True)
+
+
+def at_best(frame: pd.DataFrame, by: str = "lr") -> pd.Index:
+    """Return the rows of a frame that have their optimizer's best value of a swept number."""
+    keys = [key for key in labels(frame) if key != by]
+    best = best_values(frame, by)[[*keys, by]].dropna(subset=by)
+    numbers = frame.assign(**{by: pd.to_numeric(frame[by], errors="coerce")}).reset_index()
+    rows: pd.Index = pd.Index(numbers.merge(best, on=[*keys, by])["index"])
+    return rows
+
+
+def _best_place(curve: pd.DataFrame, chosen: Measure) -> int | None:
+    """Return the place of the best value of a curve, of those without failures if there are such."""
+    means = curve["mean"].to_numpy(dtype=float)
+    usable = np.isfinite(means)
+    whole = usable & (curve["done"] == curve["runs"]).to_numpy()
+    usable = whole if whole.any() else usable
+    if not usable.any():
+        return None
+    badness = np.where(usable, -means if chosen.larger else means, math.inf)
+    return int(badness.argmin())
+
+
+def _range(curve: pd.DataFrame, by: str, at: int, chosen: Measure, within: float) -> tuple[float, float]:
+    """Return the ends of the unbroken range of values around the best that are good."""
+    means = curve["mean"].to_numpy(dtype=float)
+    badness = 1 - means if chosen.larger else means
+    good = (badness <= (1 + within) * badness[at]) & (curve["done"] == curve["runs"]).to_numpy()
+    first = last = at
+    while first > 0 and good[first - 1]:
+        first -= 1
+    while last < len(good) - 1 and good[last + 1]:
+        last += 1
+    values = curve[by].to_numpy(dtype=float)
+    return float(values[first]), float(values[last])

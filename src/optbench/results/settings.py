@@ -1,0 +1,178 @@
+"""What tells runs apart: every value that differs in their resolved configs and matters to training, nothing else."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optbench.records import Run
+
+GROUPS = ("data", "model", "optimizer", "schedule", "trainer")
+"""What a config makes; within one kind of each (one class, one optimizer) a value that differs is a label."""
+
+PLAIN = ("divergence", "threads")
+"""Values at the top of a config that matter to training."""
+
+INDIFFERENT = {
+    "data": {"seed", "chunk_size", "download"},
+    "optimizer": {"search", "core"},
+    "trainer": {
+        "barebones",
+        "callbacks",
+        "default_root_dir",
+        "enable_autolog_hparams",
+        "enable_checkpointing",
+        "enable_model_summary",
+        "enable_progress_bar",
+        "log_every_n_steps",
+        "logger",
+        "num_sanity_val_steps",
+        "profiler",
+    },
+}
+"""Keys that change nothing of what is learned; `data.seed` follows the run's own, see `_orders`."""
+
+ABSENT = "–"
+"""The value of a label in a run whose config has no such key."""
+
+
+def settings(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Return the labels of each run: `optimizer` first, then each key that differs, by its shortest name.
+
+    A hyperparameter is a label where it differs between runs of one optimizer: between optimizers the name stands for
+    all of them. So are the keys of the data, the model and the schedule between those of one class; the class itself
+    is a label where there are several.
+
+    Args:
+        runs: Each with the groups of a config, which may lack keys.
+    """
+    kinds = [{group: _kind(run, group) for group in GROUPS} for run in runs]
+    values = [_values(run) for run in runs]
+    several = [group for group in GROUPS if group != "optimizer" and len({kind[group] for kind in kinds}) > 1]
+    keys = _varying(kinds, values)
+    if _orders(runs):
+        keys.append("data.seed")
+        values = [flat | {"data.seed": run.config["data"]["seed"]} for flat, run in zip(values, runs, strict=True)]
+    names = _short([*several, *keys])
+    named = _named(runs, kinds)
+    rows = []
+    for kind, flat, name in zip(kinds, values, named, strict=True):
+        row = {"optimizer": name["optimizer"]}
+        row |= {names[group]: name[group] if kind[group] else ABSENT for group in several}
+        rows.append(row | {names[key]: flat.get(key, ABSENT) for key in keys})
+    return rows
+
+
+def written(value: Any) -> str:
+    """Return a label's value for readers, such as `0.001`, `1e+09` or `full`."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _kind(run: Run, group: str) -> str:
+    """Return the class that a group names; an optimizer also has the name of its config, where that is the user's."""
+    target = str(_group(run, group).get("_target_", ""))
+    if group != "optimizer":
+        return target
+    name, typed = target.rpartition(".")[2], _typed(run, group)
+    own = typed and typed.replace("_", "").lower() != name.lower()
+    return f"{target} {typed}" if own else target
+
+
+def _group(run: Run, group: str) -> Mapping[str, Any]:
+    node = run.config.get(group)
+    return node if isinstance(node, Mapping) else {}
+
+
+def _typed(run: Run, group: str) -> str:
+    """Return which config of a group was chosen on the command line, if one was."""
+    for override in run.status.get("overrides", []):
+        key, _, value = override.lstrip("+").partition("=")
+        if key == group:
+            return str(value)
+    return ""
+
+
+def _named(runs: Sequence[Run], kinds: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Return what readers call each run's kinds: an optimizer by its class, all else as a config chose it."""
+    chosen: dict[tuple[str, str], str] = {}
+    for run, kind in zip(runs, kinds, strict=True):
+        for group in GROUPS:
+            if group != "optimizer" and (typed := _typed(run, group)):
+                chosen.setdefault((group, kind[group]), typed)
+    return [
+        {group: chosen.get((group, name), name.rpartition(" ")[2].rpartition(".")[2]) for group, name in kind.items()}
+        for kind in kinds
+    ]
+
+
+def _values(run: Run) -> dict[str, Any]:
+    """Return what matters to training as dotted keys and plain values."""
+    flat: dict[str, Any] = {}
+    for group in GROUPS:
+        left_out = {*INDIFFERENT.get(group, ()), "_target_", "_partial_"}
+        flat |= _flat({k: v for k, v in _group(run, group).items() if k not in left_out}, f"{group}.")
+    flat |= {name: run.config[name] for name in PLAIN if name in run.config}
+    flat = _overridden(run) | flat
+    tuning = run.config.get("tuning")
+    return flat | ({"tuning.budget": tuning["budget"]} if isinstance(tuning, Mapping) and "budget" in tuning else {})
+
+
+def _overridden(run: Run) -> dict[str, Any]:
+    """Return what was typed of the groups' keys, for a record whose config does not hold it."""
+    typed = [override.lstrip("+").partition("=") for override in run.status.get("overrides", [])]
+    flat = {}
+    for name, _, value in typed:
+        group, _, key = name.partition(".")
+        if group in GROUPS and key and key.partition(".")[0] not in INDIFFERENT.get(group, ()):
+            flat[name] = value
+    return flat
+
+
+def _flat(node: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        if key == "_partial_":
+            continue
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif key == "_target_":
+            flat[f"{prefix}{key}"] = str(value).rpartition(".")[2]
+        else:
+            flat[f"{prefix}{key}"] = _plain(value)
+    return flat
+
+
+def _plain(value: Any) -> Any:
+    """Return a value that a column can hold."""
+    if value is None:
+        return "null"
+    return value if isinstance(value, bool | int | float | str) else str(value)
+
+
+def _varying(kinds: Sequence[Mapping[str, str]], values: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the keys with more than one value among the runs of one kind, in the order of the configs."""
+    seen: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+    varying: dict[str, None] = {}
+    known = dict.fromkeys(key for flat in values for key in flat)
+    for kind, flat in zip(kinds, values, strict=True):
+        for key in known:
+            group = key.partition(".")[0]
+            first = seen[key].setdefault(kind.get(group, ""), flat.get(key, ABSENT))
+            if flat.get(key, ABSENT) != first:
+                varying[key] = None
+    return [key for key in known if key in varying]
+
+
+def _orders(runs: Sequence[Run]) -> bool:
+    """Return whether runs of one seed saw their mini-batches in different orders."""
+    orders = defaultdict(set)
+    for run in runs:
+        if "seed" in _group(run, "data"):
+            orders[run.config.get("seed")].add(run.config["data"]["seed"])
+    return any(len(seeds) > 1 for seeds in orders.values())
+
+
+def _short(keys: Sequence[str]) -> dict[str, str]:
+    """Return the last part of each dotted key, or all of it where two would be the same."""
+    last = {key: key.removesuffix("._target_").rpartition(".")[2] for key in keys}
+    taken = [*last.values(), "optimizer", "seed"]
+    return {key: name if taken.count(name) == 1 else key for key, name in last.items()}

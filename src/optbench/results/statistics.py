@@ -1,0 +1,231 @@
+"""How sure a comparison is: intervals, paired tests, probabilities of improvement, and the seeds that a test needs.
+
+Everything that chance decides here is drawn from generators of a fixed seed: the same records, the same numbers.
+"""
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from optbench.checks import UserError
+from optbench.results.frame import labels
+
+LEVEL = 0.95
+"""Of every interval."""
+ALPHA = 0.05
+"""Of every family of tests, after Holm's correction."""
+POWER = 0.8
+"""Of a test whose seeds are counted by `seeds_needed`."""
+FEWEST = 3
+"""Seeds below which no interval is given and nothing is tested."""
+RESAMPLES = 2000
+MOST_SEEDS = 100_000
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What settings are ranked by.
+
+    Attributes:
+        name: A column of a frame, such as `final_test_accuracy`.
+        larger: Whether larger is better.
+        worst: What a run that failed counts with.
+    """
+
+    name: str
+    larger: bool
+    worst: float
+
+    @property
+    def words(self) -> str:
+        """What it is called in a sentence, such as `test accuracy`."""
+        return self.name.partition("_")[2].replace("_", " ").replace("val ", "validation ")
+
+
+def measure(frame: pd.DataFrame) -> Measure:
+    """Return what ranks the settings of a frame: on the validation split where all runs that are done have one.
+
+    Else on the test split, or the training split where nothing else was measured; the accuracy where there are classes,
+    else the loss.
+    """
+    done = frame[frame["status"] == "done"]
+    held_out = len(done) and done["final_val_loss"].notna().all()
+    splits = ["val", "test", "train"] if held_out else ["test", "train"]
+    for split in splits:
+        if frame[f"final_{split}_accuracy"].notna().any():
+            return Measure(f"final_{split}_accuracy", True, 0.0)
+        if frame[f"final_{split}_loss"].notna().any():
+            return Measure(f"final_{split}_loss", False, math.inf)
+    return Measure("final_test_loss", False, math.inf)
+
+
+def interval(values: Values) -> tuple[float, float]:
+    """Return the bootstrap 95 % interval of a mean, BCa; percentiles where that is not defined.
+
+    Args:
+        values: One of each seed, shape (n,).
+
+    Returns:
+        Its ends; not a number where there are fewer than three seeds, or a value is not finite.
+    """
+    if len(values) < FEWEST or not np.isfinite(values).all():
+        return math.nan, math.nan
+    if np.ptp(values) == 0:
+        return float(values[0]), float(values[0])
+    for method in ("BCa", "percentile"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = stats.bootstrap(
+                (values,),
+                np.mean,
+                confidence_level=LEVEL,
+                n_resamples=RESAMPLES,
+                method=method,
+                rng=np.random.default_rng(0),
+            ).confidence_interval
+        if np.isfinite([found.low, found.high]).all():
+            break
+    return float(found.low), float(found.high)
+
+
+def paired(a: "pd.Series[float]", b: "pd.Series[float]") -> Values:
+    """Return `a - b` of the seeds that two settings have in common, shape (seeds,).
+
+    Args:
+        a: Values by seed.
+        b: Values by seed.
+    """
+    both = pd.concat([a, b], axis=1, join="inner").dropna()
+    return np.asarray(both.iloc[:, 0] - both.iloc[:, 1], dtype=float)
+
+
+def p_value(a: "pd.Series[float]", b: "pd.Series[float]") -> float:
+    """Return the p-value of the hypothesis that two settings have the same mean.
+
+    Student's paired t-test over the seeds that both have: the same seed gives the same initial weights and the same
+    mini-batches. Welch's test where they share fewer than three seeds and have as many each; else not a number.
+
+    Args:
+        a: Values by seed.
+        b: Values by seed.
+    """
+    differences = paired(a, b)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of equal differences
+        if len(differences) >= FEWEST:
+            if np.ptp(differences) == 0:
+                return 1.0 if differences[0] == 0 else 0.0
+            return float(stats.ttest_1samp(differences, 0.0).pvalue)
+        if min(len(a), len(b)) >= FEWEST:
+            return float(stats.ttest_ind(a, b, equal_var=False).pvalue)
+    return math.nan
+
+
+def holm(p_values: "pd.Series[float]") -> "pd.Series[float]":
+    """Return p-values after Holm's correction (1979) for a family of tests; those that are not a number stay so."""
+    known = p_values.dropna().sort_values(kind="stable")
+    factors = np.arange(len(known), 0, -1)
+    adjusted = (known * factors).cummax().clip(upper=1.0)
+    return adjusted.reindex(p_values.index)
+
+
+def probability_of_improvement(a: "pd.Series[float]", b: "pd.Series[float]") -> float:
+    """Return the probability that a run of one setting has a larger value than one of another; ties count half.
+
+    Over all pairs of seeds (Agarwal et al., Deep RL at the Edge of the Statistical Precipice, 2021,
+    https://arxiv.org/abs/2108.13264). A run that failed takes part with the worst value that there is.
+
+    Args:
+        a: Values of the one.
+        b: Values of the other.
+    """
+    x, y = np.asarray(a, dtype=float)[:, None], np.asarray(b, dtype=float)[None]
+    if not (x.size and y.size):
+        return math.nan
+    return float(np.mean((x > y) + 0.5 * (x == y)))
+
+
+def seeds_needed(frame: pd.DataFrame, difference: float) -> int:
+    """Return how many seeds would tell two settings apart whose means differ by so much, at the spread that is seen.
+
+    By the paired t-test at 5 %, with a power of 80 %. The spread is that of the differences to the best setting over
+    common seeds: of a frame with several others, the largest.
+
+    Args:
+        frame: Runs, as `load` returns them, of two settings or more.
+        difference: In units of what ranks them (`measure`): 0.01 is one per cent of accuracy.
+
+    Raises:
+        UserError: The difference is not positive, or no two settings share two seeds.
+    """
+    if not difference > 0:
+        raise UserError(f"seeds_needed: difference={difference!r} is outside (0, inf)")
+    scored = by_setting(frame, measure(frame))
+    best = scored[max(scored, key=lambda setting: (len(scored[setting]), _order(frame, scored[setting])))]
+    spreads = [
+        differences.std(ddof=1) for s in scored.values() if s is not best and len(differences := paired(s, best)) > 1
+    ]
+    if not spreads:
+        raise UserError("seeds_needed: no two settings have two seeds in common; train with more seeds")
+    return seeds_for(max(spreads), difference)
+
+
+def seeds_for(spread: float, difference: float) -> int:
+    """Return the seeds at which a paired t-test finds a difference with `POWER`, at least `FEWEST`.
+
+    Args:
+        spread: Standard deviation of the paired differences.
+        difference: Of the means, in the same units.
+    """
+    effect = abs(difference) / spread if spread else math.inf
+    if not math.isfinite(effect):
+        return FEWEST
+    low, high = FEWEST, FEWEST
+    while _power(high, effect) < POWER and high < MOST_SEEDS:
+        low, high = high, 2 * high
+    while low < high:
+        middle = (low + high) // 2
+        if _power(middle, effect) < POWER:
+            low = middle + 1
+        else:
+            high = middle
+    return high
+
+
+def _power(seeds: int, effect: float) -> float:
+    """Return the power of the two-sided paired t-test; `effect` is in standard deviations of the differences."""
+    freedom = seeds - 1
+    critical = stats.t.ppf(1 - ALPHA / 2, freedom)
+    return float(stats.nct.sf(critical, freedom, effect * math.sqrt(seeds)))
+
+
+def by_setting(
+    frame: pd.DataFrame, ranked: Measure, worst: bool = False
+) -> Mapping[tuple[object, ...], "pd.Series[float]"]:
+    """Return the values of each setting by seed, in the order of the frame.
+
+    Args:
+        frame: Runs.
+        ranked: Which value.
+        worst: Whether runs that are not done take part, with the worst value there is; else they are left out.
+    """
+    values = frame[ranked.name].where(frame["status"] == "done", ranked.worst)
+    chosen = frame if worst else frame[frame["status"] == "done"]
+    groups = chosen.groupby(labels(frame), sort=False, dropna=False)
+    return {
+        setting if isinstance(setting, tuple) else (setting,): values[runs.index].set_axis(runs["seed"])
+        for setting, runs in groups
+    }
+
+
+def _order(frame: pd.DataFrame, values: "pd.Series[float]") -> float:
+    mean = float(values.mean())
+    return mean if measure(frame).larger else -mean
