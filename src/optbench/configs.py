@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
-from hydra.utils import get_class, get_object, instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from optbench.checks import UserError, check, check_call, nearest
@@ -192,20 +192,24 @@ def load(config: DictConfig, loaded: Mapping[str, Any] | None = None) -> Any:
     return data
 
 
-def build_optimizer(config: DictConfig, model: "nn.Module", total_steps: int) -> Any:
-    """Return what makes the configured optimizer from parameters.
+def build_model(config: Mapping[str, Any], features: int, outputs: int) -> "nn.Module":
+    """Return the configured model for data with so many features and outputs, which it is given by these names.
 
-    A class that needs `total_steps` or the `model` itself is given the run's own, unless the config says otherwise.
+    Raises:
+        UserError: What makes the model needs other arguments.
     """
-    known = {"total_steps": total_steps, "model": model}
-    hyper = get_class(config._target_).hyper  # type: ignore[attr-defined]
-    return partial(instantiate(config), **{k: v for k, v in known.items() if k in hyper and k not in config})
+    make = construct("model", config, ("features", "outputs"))
+    parameters = inspect.signature(make.func).parameters.values()
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    sizes = {"features": features, "outputs": outputs}
+    given = sizes if open_ended else {k: v for k, v in sizes.items() if k in {p.name for p in parameters}}
+    return make(**given)  # type: ignore[no-any-return]
 
 
 def build_schedule(
-    config: DictConfig, batches_per_epoch: int, epochs: int
+    config: DictConfig, steps: int | None, epochs: int | None
 ) -> tuple[Callable[[int, float], float], str]:
-    """Return the configured schedule and its unit; one that needs the `total` length is given the run's own.
+    """Return the configured schedule and its unit; one that needs the `total` length is given the run's own, if any.
 
     Raises:
         UserError: The unit is neither `step` nor `epoch`, or the schedule refuses a value.
@@ -213,7 +217,7 @@ def build_schedule(
     unit = check("schedule", "unit", config.get("unit"), Literal["step", "epoch"])
     keywords = {k: v for k, v in config.items() if k != "unit"}
     if "total" in inspect.signature(get_object(config._target_)).parameters and config.get("total") is None:
-        keywords["total"] = epochs * (batches_per_epoch if unit == "step" else 1)
+        keywords["total"] = steps if unit == "step" else epochs
     return construct("schedule", OmegaConf.create(keywords), ("t", "eta0")), unit
 
 

@@ -5,7 +5,7 @@ A run is a directory:
     config.yaml       the resolved config, every hyperparameter of the optimizer included
     status.json       done, diverged or failed, the reason, times, versions, commit, machine, seed, command
     metrics.csv       one row an evaluation, see `METRICS`
-    steps.csv         one row a step: step, epoch, lr, loss
+    steps.csv         one row a step: step, epoch (from 1), lr, loss
     trajectory.npz    flat weights at some steps: `steps` (k,), `weights` (k, parameters), float32
     checkpoint.ckpt   Lightning's
     events.out.*      TensorBoard's view of the metrics
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 METRICS = {
-    "epoch": "epochs trained; 0 is the untrained model",
+    "epoch": "epochs trained, passes over all training samples: a part of one is a fraction; 0 is the untrained model",
     "step": "optimizer steps taken",
     "grad_evals": "gradients evaluated",
     "loss_evals": "losses evaluated without a gradient, by line searches and the like",
@@ -246,8 +246,15 @@ class Record:
         lines = [",".join(METRICS), *(",".join(str(r[name]) for name in METRICS) for r in self.rows)]
         write(self.directory / "metrics.csv", "\n".join(lines) + "\n")
 
-    def steps(self, first: int, epoch: int, lrs: Iterable[float], losses: Iterable[float]) -> None:
-        """Append consecutive steps to steps.csv, `first` being the number of the first of them, from 1."""
+    def steps(self, first: int, per_epoch: int, lrs: Iterable[float], losses: Iterable[float]) -> None:
+        """Append consecutive steps to steps.csv.
+
+        Args:
+            first: Number of the first of them, from 1.
+            per_epoch: Steps in an epoch.
+            lrs: Learning rates.
+            losses: Losses of the mini-batches.
+        """
         path = self.directory / "steps.csv"
         new = not path.exists()
         with path.open("a", newline="") as file:
@@ -255,7 +262,7 @@ class Record:
             if new:
                 writer.writerow(["step", "epoch", "lr", "loss"])
             pairs = enumerate(zip(lrs, losses, strict=True), first)
-            writer.writerows((i, epoch, f"{lr:.9g}", f"{loss:.9g}") for i, (lr, loss) in pairs)
+            writer.writerows((i, -(-i // per_epoch), f"{lr:.9g}", f"{loss:.9g}") for i, (lr, loss) in pairs)
 
     def trajectory(self, steps: Sequence[int], weights: "np.ndarray") -> None:
         """Write trajectory.npz: weights (len(steps), parameters)."""

@@ -15,7 +15,8 @@ from torch import nn
 from optbench import records
 from optbench.data import MNISTSubset
 from optbench.training.module import Training
-from optbench.training.run import build, make_trainer
+from optbench.training.run import build
+from optbench.training.trainer import make_trainer
 
 
 @pytest.fixture
@@ -170,7 +171,7 @@ def test_a_schedule_drives_the_learning_rate(run, schedule, rates):
         ("model.hiden=[3]", "did you mean 'hidden'?"),
         ("data.batch_size=none", "batch_size='none'"),
         ("model.hidden=[0]", "hidden"),
-        ("trainer.max_epochs=0", "trainer: max_epochs=0 is outside [1, inf)"),
+        ("trainer.max_epochs=0", "trainer: max_epochs=0 is not a whole number in [1, inf) or -1 or null"),
         ("trainer.max_epoch=3", "did you mean 'max_epochs'?"),
         ("trainer.accelerator=abacus", "trainer: "),
         ("schedule.unit=day", "schedule: unit='day' is not one of step, epoch"),

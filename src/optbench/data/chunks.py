@@ -21,21 +21,33 @@ class Chunks:
         batch_size: Samples in a mini-batch.
         seed: Of the order.
         chunk_size: Mini-batches that are gathered at once; fewer where the chunk would be above 16 MiB.
+        limit: Mini-batches of an epoch to give; all where None.
+        repeated: Whether every epoch is the first one again.
     """
 
-    def __init__(self, x: Tensor, y: Tensor, batch_size: int, seed: int = 0, chunk_size: int = 50) -> None:
-        self.x, self.y, self.batch_size, self.seed = x, y, batch_size, seed
+    def __init__(
+        self,
+        x: Tensor,
+        y: Tensor,
+        batch_size: int,
+        seed: int = 0,
+        chunk_size: int = 50,
+        limit: int | None = None,
+        repeated: bool = False,
+    ) -> None:
+        self.x, self.y, self.batch_size, self.seed, self.repeated = x, y, batch_size, seed, repeated
         self.epoch = 0
-        samples = len(x)
+        samples = len(x) if limit is None else min(len(x), limit * batch_size)
         whole = samples - samples % batch_size
-        batches = max(1, min(chunk_size, CHUNK * samples // (batch_size * x.numel())))
+        batches = max(1, min(chunk_size, CHUNK * len(x) // (batch_size * x.numel())))
         self.edges = sorted({*range(0, whole, batches * batch_size), whole, samples})
-        self.batches_per_epoch = -(-samples // batch_size)
+        self.batches_per_epoch = -(-len(x) // batch_size)
         self._done, self._resume = 0, (0, 0)
 
     def order(self, epoch: int) -> Tensor:
         """Return the order of an epoch: indices of all samples, drawn on the CPU whatever the device."""
-        return torch.from_numpy(np.random.default_rng([self.seed, epoch]).permutation(len(self.x)))
+        drawn = 0 if self.repeated else epoch
+        return torch.from_numpy(np.random.default_rng([self.seed, drawn]).permutation(len(self.x)))
 
     def __len__(self) -> int:
         return len(self.edges) - 1

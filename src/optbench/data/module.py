@@ -56,6 +56,10 @@ class DataModule(LightningDataModule, ABC):
         for name, value in check_call(type(self), given).items():
             setattr(self, name, value)
         self.splits: dict[str, Split] = {}
+        self.limit: int | None = None
+        """Mini-batches of an epoch that are trained on; all where None. Set by a run, with `repeated`."""
+        self.repeated = False
+        """Whether they are the same in every epoch."""
 
     def __str__(self) -> str:
         return repr(self)  # Lightning's own looks for a DataLoader
@@ -97,7 +101,8 @@ class DataModule(LightningDataModule, ABC):
     def train_dataloader(self) -> Chunks:
         """Return the loader of the training mini-batches."""
         x, y = self.split("train")
-        return Chunks(x, y, len(x) if self.batch_size == "full" else self.batch_size, self.seed, self.chunk_size)
+        size = len(x) if self.batch_size == "full" else self.batch_size
+        return Chunks(x, y, size, self.seed, self.chunk_size, self.limit, self.repeated)
 
     @property
     def batches_per_epoch(self) -> int:

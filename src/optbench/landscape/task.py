@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from optbench.configs import CONF, construct, trusted
+from optbench.configs import CONF, build_model, construct, trusted
 from optbench.landscape.arrays import Array
 
 Loss = Callable[..., Tensor]
@@ -117,6 +117,6 @@ def task(
     data = construct("data", made["data"])()
     data.setup()
     x, y = data.split(split)
-    model = construct("model", made["model"], ("features", "outputs"))(data.features, data.outputs)
+    model = build_model(made["model"], data.features, data.outputs)
     model.train()
     return Task(model, accuracy if what == "accuracy" else data.loss, x[:examples], y[:examples])

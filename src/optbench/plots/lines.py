@@ -231,7 +231,7 @@ def _axes(ax: Axes, panel: Panel, low: float, high: float, log: bool) -> None:
         ax.xaxis.set_major_formatter(plain)
         ax.xaxis.set_minor_formatter(NullFormatter())
     elif panel.x == "epoch":
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=ax.get_xlim()[1] >= 2))
 
 
 def _leaving(ax: Axes, curves: Mapping[str, pd.DataFrame], low: float, high: float) -> None:

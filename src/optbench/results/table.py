@@ -149,7 +149,7 @@ def caption(frame: pd.DataFrame) -> str:
     fewest, most = int(counts.min()), int(counts.max())
     seeds = str(most) if fewest == most else f"{fewest} to {most}"
     epochs = frame.loc[frame["status"] == "done", "epoch"].unique()
-    after = f"after {epochs[0]:g} epochs" if len(epochs) == 1 else "at the end"
+    after = f"after {epochs[0]:.4g} epochs" if len(epochs) == 1 else "at the end"
     spread = f"Mean ± sample standard deviation over {seeds} seeds" if most > 1 else "One seed, so no spread"
     notes = ["`seconds` of training alone", "unfinished runs are in no mean, and rank last"]
     done = frame[frame["status"] == "done"].groupby(_keys(frame), dropna=False)["seed"].nunique()

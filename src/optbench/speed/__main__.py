@@ -39,7 +39,7 @@ def main() -> None:
 
     import torch
 
-    from optbench.training.run import quiet
+    from optbench.training.trainer import quiet
 
     torch.set_num_threads(1)
     quiet()

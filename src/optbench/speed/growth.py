@@ -27,7 +27,7 @@ from optbench.speed.race import race
 from optbench.speed.shell import optbench
 from optbench.speed.training import suite
 from optbench.sweep.stack import Stack
-from optbench.training.run import quiet
+from optbench.training.trainer import quiet
 
 Curve = tuple[str, str, Callable[[int], float], Sequence[int]]
 

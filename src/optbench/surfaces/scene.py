@@ -14,8 +14,9 @@ from torch import Tensor
 
 from optbench import surfaces
 from optbench.checks import Count, Rate, UserError, check, nearest
-from optbench.configs import build_optimizer, build_schedule
+from optbench.configs import build_schedule
 from optbench.optimizers.base import Optimizer
+from optbench.optimizers.build import build_optimizer
 from optbench.optimizers.flat import Flat
 from optbench.surfaces.descent import Factory, Schedule, descend, elementwise
 from optbench.surfaces.population import migrate
@@ -263,7 +264,7 @@ def decay(given: Any, steps: int, folders: Sequence[Path]) -> Schedule:
     """Return a schedule by its name, or by a mapping of its name and its arguments."""
     arguments = {"name": given} if isinstance(given, str) else dict(given)
     base = config("schedule", arguments.pop("name", "constant"), folders)
-    made = cast(partial[float], build_schedule(cast(DictConfig, OmegaConf.merge(base, arguments)), 1, steps)[0])
+    made = cast(partial[float], build_schedule(cast(DictConfig, OmegaConf.merge(base, arguments)), steps, steps)[0])
     return partial(made.func, *made.args, **made.keywords)  # Hydra's own partial takes longer than a step
 
 

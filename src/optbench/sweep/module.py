@@ -19,9 +19,9 @@ from optbench.data.chunks import Chunks
 from optbench.optimizers.base import Optimizer
 from optbench.records import Record
 from optbench.sweep.stack import Stack
-from optbench.training import run
+from optbench.training import run, trainer
 from optbench.training.ending import Cut, Ending
-from optbench.training.module import EVALUATION_BATCH, Diverged, Training
+from optbench.training.module import EVALUATION_BATCH, Diverged, Training, within
 
 
 class Batches(Chunks):
@@ -33,7 +33,7 @@ class Batches(Chunks):
 
     def __init__(self, loaders: Sequence[Chunks]) -> None:
         first = loaders[0]
-        super().__init__(first.x, first.y, first.batch_size, first.seed)
+        super().__init__(first.x, first.y, first.batch_size, first.seed)  # its edges are the first's own
         self.edges, self.loaders = first.edges, loaders
 
     def order(self, epoch: int) -> Tensor:
@@ -105,7 +105,7 @@ class Replicas(lightning.LightningModule):
         for replica in self.runs:
             replica.prepare()
         models, optimizers = zip(*((replica.model, replica.optimizer) for replica in self.runs), strict=True)
-        self.stack = Stack(models, optimizers, self.data.loss)
+        self.stack = Stack(models, optimizers, self.data.loss, self.runs[0].clip)
 
     def train_dataloader(self) -> Batches:
         """Return the mini-batches of all orders."""
@@ -118,6 +118,7 @@ class Replicas(lightning.LightningModule):
 
     def training_step(self, chunk: tuple[Tensor, Tensor], index: int) -> None:
         """Take one step for each mini-batch of a chunk: x (n, groups, batch, features), y (n, groups, batch, ...)."""
+        chunk = within(self.trainer, self.stack.steps, chunk)
         lrs = [self.rates(replica, len(chunk[0])) for replica in self.runs]
         losses = [self.stack.step(x, y, rates) for x, y, rates in zip(*chunk, self.stack.rates(lrs), strict=True)]
         values = torch.stack(losses, 1).tolist()
@@ -138,7 +139,7 @@ class Replicas(lightning.LightningModule):
 
     def on_train_start(self) -> None:
         """Evaluate the untrained models."""
-        self.evaluate(0)
+        self.evaluate()
 
     def on_train_epoch_start(self) -> None:
         """Start the training clock; it stands still outside of the chunks."""
@@ -146,10 +147,10 @@ class Replicas(lightning.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Evaluate."""
-        self.evaluate(self.current_epoch + 1)
+        self.evaluate()
 
     @torch.no_grad()
-    def evaluate(self, epoch: int) -> None:
+    def evaluate(self) -> None:
         """Measure all replicas at once, each at its optimizer's own iterate, and let each write its row."""
         for i, replica in enumerate(self.runs):
             for name, gradient in self.stack.gradients.items():
@@ -163,7 +164,7 @@ class Replicas(lightning.LightningModule):
                 replica.results, replica.seconds = iter(results), self.seconds / len(self.runs)
                 replica.objective.grad_evals = self.stack.steps
                 with self.ending(replica):
-                    replica.evaluate(epoch)
+                    replica.evaluate()
 
     def measure(self, x: Tensor, y: Tensor) -> list[dict[str, float]]:
         """Return what `Training.measure` returns, for each replica."""
@@ -171,6 +172,7 @@ class Replicas(lightning.LightningModule):
         right = torch.zeros_like(loss)
         size = max(1, EVALUATION_BATCH // len(self.runs))
         classes = self.data.task == "classification"
+        x, y = self.trainer.precision_plugin.convert_input((x, y))
         for part, goal in zip(torch.split(x, size), torch.split(y, size), strict=True):
             mean, output, target = self.stack.losses(part[None], goal[None], training=False)
             loss += mean * len(part)
@@ -238,7 +240,7 @@ def train(cells: Sequence[tuple[DictConfig, Record]], loaded: Mapping[str, Any],
         ending: What asks the runs to end.
     """
     first = cells[0][0]
-    run.quiet()
+    trainer.quiet()
     warnings.filterwarnings("ignore", "There is a performance drop")  # vmap lacks a rule, and is still the faster way
     torch.set_num_threads(first.threads)
     runs: list[Replica] = []
@@ -251,7 +253,7 @@ def train(cells: Sequence[tuple[DictConfig, Record]], loaded: Mapping[str, Any],
             runs[-1].logger, runs[-1].ending = run.make_logger(config), ending
         module = Replicas(runs, data, list(dict.fromkeys(config.data.seed for config, _ in cells)))
         try:
-            run.make_trainer(first.trainer).fit(module)
+            trainer.make_trainer(first.trainer).fit(module)
         except Diverged:
             return
         for replica in runs:

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from hydra.utils import get_class, instantiate
+from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
-from optbench.configs import dataset
+from optbench.configs import build_model, dataset
 from optbench.data.chunks import CHUNK
+from optbench.optimizers.build import is_ours
 from optbench.sweep.network import Network
+from optbench.training.trainer import alone
 
 FEWEST = {2**15: 4, 2**20: 8}
 """When a stack pays on a CPU: from how many replicas on, for networks of up to so many parameters.
@@ -61,7 +63,7 @@ def plan(configs: Sequence[DictConfig], processes: int) -> tuple[list[list[int]]
     return stacks + [[i] for i in sorted(alone)], "; ".join(lines)
 
 
-OFF, FEW = "replicas=off", "too few alike"
+OFF, FEW, FOREIGN = "replicas=off", "too few alike", "a class of others"
 
 
 def obstacle(config: DictConfig) -> str | None:
@@ -69,13 +71,15 @@ def obstacle(config: DictConfig) -> str | None:
     rule: Any = get_class(config.optimizer._target_)
     if config.replicas in ("off", False):
         return OFF
+    if not is_ours(rule):
+        return FOREIGN
     if not rule.stackable({**rule.hyper, **config.optimizer}):
         return "cannot be stacked"
     if config.optimizer.get("compile"):
         return "compiled"
-    if config.trainer.get("devices", 1) != 1:
-        return "on several devices"
-    if not Network.takes(instantiate(config.model)(1, 1)):
+    if reason := alone(config.trainer):
+        return reason
+    if not Network.takes(build_model(config.model, 1, 1)):
         return "unknown layers"
     if config.replicas == "auto" and fewest(config) == math.inf:
         return "too large to gain"
@@ -103,7 +107,7 @@ def parameters(config: DictConfig) -> int:
     """Return the size of a cell's network."""
     data = dataset(config.data)
     with torch.device("meta"):
-        model = instantiate(config.model)(data.features, data.outputs)
+        model = build_model(config.model, data.features, data.outputs)
     return sum(p.numel() for p in model.parameters())
 
 

@@ -82,11 +82,17 @@ class Stack:
         models: The networks, of one architecture.
         optimizers: The optimizer of each, of one class; they serve for their numbers and never step.
         loss: Function of outputs, targets and `reduction`.
+        clip: Function from gradients (replicas, ...) to clipped ones, if they are to be.
     """
 
     def __init__(
-        self, models: Sequence[nn.Module], optimizers: Sequence[Optimizer], loss: Callable[..., Tensor]
+        self,
+        models: Sequence[nn.Module],
+        optimizers: Sequence[Optimizer],
+        loss: Callable[..., Tensor],
+        clip: Callable[[Sequence[Tensor]], Sequence[Tensor]] | None = None,
     ) -> None:
+        self.clip = clip
         self.apart = optimizers[0].whole_tensor
         self.network, self.loss, self.steps = Network(models, self.apart), loss, 0
         self.blocks = [list(self._cut(pack, optimizers)) for pack in self.network.packs]
@@ -125,7 +131,9 @@ class Stack:
         """Take a step on a mini-batch, as given to `losses`, and return the losses before it."""
         loss, _, _ = self.losses(x, y)
         leaves = self.network.leaves
-        gradients = torch.autograd.grad(loss, list(leaves.values()), torch.ones_like(loss))
+        gradients: Sequence[Tensor] = torch.autograd.grad(loss, list(leaves.values()), torch.ones_like(loss))
+        if self.clip:
+            gradients = self.clip(gradients)
         self.gradients = dict(zip(leaves, gradients, strict=True))
         self.steps += 1
         with torch.no_grad():

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from optbench.optimizers.base import Optimizer
 from optbench.optimizers.objective import Objective
 from optbench.records import Record
+from optbench.training.clip import Clip, Clipped
 from optbench.training.ending import Ending
 from optbench.training.private import set_global_step
 
@@ -22,6 +23,32 @@ EVALUATION_BATCH = 10_000  # examples that an evaluation sends through the model
 
 class Diverged(Exception):
     """The loss is no longer finite, or above the bound."""
+
+
+def within(trainer: lightning.Trainer, steps: int, chunk: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the part of a chunk that lies within the limits of steps, which Lightning looks at between chunks only.
+
+    Args:
+        trainer: The trainer, which was not yet done before the chunk.
+        steps: Steps taken.
+        chunk: Mini-batches, x and y.
+    """
+    ends = [trainer.max_steps] if trainer.max_steps != -1 else []
+    if trainer.should_stop and trainer.current_epoch >= (trainer.min_epochs or 0):
+        ends += [trainer.min_steps] if trainer.min_steps else []
+    left = min(ends, default=steps + len(chunk[0])) - steps
+    return chunk[0][:left], chunk[1][:left]
+
+
+def half_to_full(x: Tensor) -> Tensor:
+    """Return a tensor of half precision in float32, any other as it is."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+def in_full(output: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Return outputs and targets as the loss is to see them: of one type, and not of half precision."""
+    output = half_to_full(output)
+    return output, y.to(output.dtype) if y.is_floating_point() else y
 
 
 class Training(lightning.LightningModule):
@@ -39,6 +66,7 @@ class Training(lightning.LightningModule):
         record: Where the losses and metrics go.
         divergence: Loss above which a run has diverged.
         trajectory: Whether to keep the weights of every evaluation, and of every chunk of the first epoch.
+        clip: How gradients are clipped, if they are.
     """
 
     def __init__(
@@ -51,12 +79,14 @@ class Training(lightning.LightningModule):
         record: Record,
         divergence: float = math.inf,
         trajectory: bool = True,
+        clip: Clip | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.model, self.data, self.make_optimizer = model, data, optimizer
-        self.schedule, self.unit = schedule, unit
+        self.schedule, self.unit, self.clip = schedule, unit, clip
         self.record, self.divergence, self.keep_trajectory = record, divergence, trajectory
+        self.batches_per_epoch = data.batches_per_epoch
         self.steps, self.seconds, self.lr = 0, 0.0, math.nan
         self.snapshots: list[tuple[int, Tensor]] = []
         self.started = 0.0
@@ -65,8 +95,12 @@ class Training(lightning.LightningModule):
 
     def configure_optimizers(self) -> Optimizer:
         """Make the optimizer; the closure of each step is made here too, once."""
-        self.objective = Objective(self.batch_loss, self.model.parameters())
-        return self.make_optimizer(self.model.parameters())
+        params = list(self.model.parameters())
+        self.objective = (
+            Clipped(self.batch_loss, params, self.clip) if self.clip else Objective(self.batch_loss, params)
+        )
+        self.precision = self.trainer.precision_plugin
+        return self.make_optimizer(params)
 
     @property
     def optimizer(self) -> Optimizer:
@@ -76,7 +110,12 @@ class Training(lightning.LightningModule):
     def batch_loss(self) -> Tensor:
         """Return the loss of the current mini-batch."""
         x, y = self.batch
-        return self.data.loss(self.model(x), y)  # type: ignore[no-any-return]
+        return self.data.loss(*in_full(self.outputs(x), y))  # type: ignore[no-any-return]
+
+    def outputs(self, x: Tensor) -> Tensor:
+        """Return the outputs of the model in the trainer's precision."""
+        with self.precision.forward_context():
+            return self.model(x)  # type: ignore[no-any-return]
 
     def rates(self, steps: int) -> list[float]:
         """Return the learning rates of the next steps; not a number where the rule has none."""
@@ -85,15 +124,23 @@ class Training(lightning.LightningModule):
         times = range(self.steps, self.steps + steps) if self.unit == "step" else [self.current_epoch] * steps
         return [self.schedule(t, eta0) for t in times]
 
-    def training_step(self, chunk: tuple[Tensor, Tensor], index: int) -> None:
-        """Take one step for each mini-batch of a chunk: x (n, batch, features) and y (n, batch, ...)."""
-        optimizer, losses, lrs = self.optimizer, [], self.rates(len(chunk[0]))
+    def training_step(self, chunk: tuple[Tensor, Tensor], index: int) -> Tensor:
+        """Take one step for each mini-batch of a chunk: x (n, batch, features) and y (n, batch, ...).
+
+        Returns:
+            The loss of the last one, for callbacks.
+        """
+        chunk = within(self.trainer, self.steps, chunk)
+        optimizer, lrs = self.optimizer, self.rates(len(chunk[0]))
+        losses: list[Tensor] = []
         for self.batch, lr in zip(zip(*chunk, strict=True), lrs, strict=True):
             for group in optimizer.param_groups:
                 if "lr" in group:
                     group["lr"] = lr
             losses.append(optimizer.step(self.objective).detach())
         self.end_chunk(index, lrs, torch.stack(losses).tolist())
+
+        return losses[-1]
 
     def end_chunk(self, index: int, lrs: list[float], losses: list[float]) -> None:
         """Record the steps of a chunk, and keep the weights after it if it lies within the first epoch.
@@ -104,7 +151,7 @@ class Training(lightning.LightningModule):
         first = self.steps + 1
         self.steps, self.lr = self.steps + len(losses), lrs[-1]
         set_global_step(self.trainer, self.steps)
-        self.record.steps(first, self.current_epoch + 1, lrs, losses)
+        self.record.steps(first, self.batches_per_epoch, lrs, losses)
         for i, loss in enumerate(losses):
             if not loss <= self.divergence:
                 raise Diverged(f"the loss is {loss:.4g} at step {first + i}")
@@ -124,7 +171,7 @@ class Training(lightning.LightningModule):
         """Evaluate the untrained model; one from a checkpoint returns to where its next gradient belongs."""
         self.optimizer.train()
         if self.current_epoch == 0:
-            self.evaluate(0)
+            self.evaluate()
 
     def on_train_epoch_start(self) -> None:
         """Start the training clock."""
@@ -133,12 +180,12 @@ class Training(lightning.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Stop the training clock and evaluate."""
         self.seconds += time.perf_counter() - self.started
-        self.evaluate(self.current_epoch + 1)
+        self.evaluate()
 
     @torch.no_grad()
-    def evaluate(self, epoch: int) -> None:
+    def evaluate(self) -> None:
         """Measure all splits at the optimizer's own iterate, and write the row."""
-        gradients = [p.grad.norm() for p in self.model.parameters() if p.grad is not None]
+        gradients = [half_to_full(p.grad).norm() for p in self.model.parameters() if p.grad is not None]
         weights = self.snapshot()
         self.optimizer.eval()
         self.model.eval()
@@ -158,13 +205,15 @@ class Training(lightning.LightningModule):
         }
         self.previous = weights
         counts = {name: getattr(self.objective, name) for name in ("grad_evals", "loss_evals", "hvp_evals")}
+        epoch = self.steps / self.batches_per_epoch
+        epoch = int(epoch) if epoch.is_integer() else epoch
         self.record.evaluation({"epoch": epoch, "step": self.steps, **counts, **row})
         self.log_row({**row, "step": float(self.steps)})
-        if epoch == 0 and isinstance(self.logger, TensorBoardLogger):
+        if self.steps == 0 and isinstance(self.logger, TensorBoardLogger):
             # The HPARAMS page compares runs only if all name the same metrics; their values follow as scalars.
             self.logger.log_hyperparams(dict(self.logger.hparams), {k: row.get(k, math.nan) for k in HPARAM_METRICS})
         if not math.isfinite(row["train_loss"]):
-            raise Diverged(f"the training loss is {row['train_loss']} after epoch {epoch}")
+            raise Diverged(f"the training loss is {row['train_loss']} after {epoch:g} epochs")
 
     def log_row(self, row: dict[str, float]) -> None:
         """Hand a row to Lightning, and so to the logger."""
@@ -174,7 +223,7 @@ class Training(lightning.LightningModule):
         """Return the mean loss over a split and, for classes, the accuracy."""
         loss, right = 0.0, 0
         for part, target in zip(torch.split(x, EVALUATION_BATCH), torch.split(y, EVALUATION_BATCH), strict=True):
-            output = self.model(part)
+            output, target = in_full(self.outputs(self.precision.convert_input(part)), target)
             loss += float(self.data.loss(output, target)) * len(part)
             if self.data.task == "classification":
                 right += int((output.argmax(1) == target).sum())
@@ -185,7 +234,7 @@ class Training(lightning.LightningModule):
     def snapshot(self) -> Tensor:
         """Return the flat weights at the optimizer's own iterate, and keep them for the trajectory."""
         self.optimizer.eval()
-        weights = torch.cat([p.reshape(-1) for p in self.model.parameters()])
+        weights = half_to_full(torch.cat([p.reshape(-1) for p in self.model.parameters()]))
         self.optimizer.train()
         if self.keep_trajectory:
             self.snapshots.append((self.steps, weights.float().cpu()))

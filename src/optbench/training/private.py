@@ -18,7 +18,9 @@ def set_global_step(trainer: "Trainer", steps: int) -> None:
 
     Checkpoints and loggers read this.
     """
-    trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.total.completed = steps
+    loop = trainer.fit_loop.epoch_loop
+    loop.manual_optimization.optim_step_progress.total.completed = steps
+    loop._batches_that_stepped = steps - 1  # it adds one after the batch
 
 
 def set_values(overrides: Sequence[Override], config: DictConfig) -> None:

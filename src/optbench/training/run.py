@@ -1,34 +1,46 @@
 """From a composed config to a finished run: check it, build it, train it, record how it ended."""
 
-import inspect
-import logging
 import os
 import sys
 import traceback
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from optbench import records
-from optbench.checks import Count, Index, Positive, UserError, check, nearest
-from optbench.configs import build_optimizer, build_schedule, construct, dataset, enter, flatten, load, resolve
+from optbench.checks import Count, Interval, Positive, UserError, check
+from optbench.configs import (
+    build_model,
+    build_schedule,
+    construct,
+    dataset,
+    enter,
+    flatten,
+    key,
+    load,
+    resolve,
+)
+from optbench.optimizers.build import build_optimizer
+from optbench.training import trainer as trainers
+from optbench.training.clip import clipping
 from optbench.training.ending import Cut, Ending
+from optbench.training.length import measure
+from optbench.training.trainer import make_trainer, quiet
 
 if TYPE_CHECKING:
-    from lightning.pytorch import Trainer
-
     from optbench.training.module import Training
 
     M = TypeVar("M", bound=Training)
+
+Seed = Annotated[int, Interval("[0, 4294967295]")]
+"""What Lightning takes."""
 
 
 def train(config: DictConfig, loaded: Mapping[str, Any] | None = None, ending: Ending | None = None) -> None:
@@ -110,7 +122,7 @@ def announce(record: records.Record) -> None:
     names = [name for name in ("test_accuracy", "test_loss", "train_loss") if last[name] != ""]
     values = ", ".join(f"{name.replace('_', ' ')} {last[name]:.4g}" for name in names)
     why = f": {reason}" if reason else ""
-    print(f"{status}{why}; {values} after {last['epoch']} epochs, {last['train_seconds']:.1f} s of training")
+    print(f"{status}{why}; {values} after {last['epoch']:.4g} epochs, {last['train_seconds']:.1f} s of training")
     print(f"{record.directory}\n\nnext: optbench report {record.directory}")
 
 
@@ -130,7 +142,8 @@ def fit(
     data = load(config.data, loaded)
     module = build(Training, config, data, record)
     module.ending = ending
-    trainer = make_trainer(config.trainer, make_logger(config), HydraConfig.get().mode == RunMode.RUN and os.isatty(1))
+    bar = HydraConfig.get().mode == RunMode.RUN and os.isatty(1)
+    trainer = make_trainer(config.trainer, make_logger(config), bar, record.directory)
     status, reason = "done", ""
     try:
         trainer.fit(module, data)
@@ -156,15 +169,18 @@ def build(kind: "type[M]", config: DictConfig, data: Any, record: records.Record
     import lightning.pytorch as lightning
 
     lightning.seed_everything(config.seed, verbose=False)
-    model = instantiate(config.model)(data.features, data.outputs)
-    optimizer = build_optimizer(config.optimizer, model, data.batches_per_epoch * config.trainer.max_epochs)
-    schedule, unit = build_schedule(config.schedule, data.batches_per_epoch, config.trainer.max_epochs)
-    return kind(model, data, optimizer, schedule, unit, record, config.divergence, config.trajectory)
+    model = build_model(config.model, data.features, data.outputs)
+    length = measure(config.trainer, data.batches_per_epoch)
+    data.limit, data.repeated = length.batches, length.repeated
+    optimizer = build_optimizer(config.optimizer, model, length.steps)
+    schedule, unit = build_schedule(config.schedule, length.steps, length.epochs)
+    clip = clipping(config.trainer)
+    return kind(model, data, optimizer, schedule, unit, record, config.divergence, config.trajectory, clip)
 
 
 def make_logger(config: DictConfig) -> Any:
     """Return the configured logger, which knows the hyperparameters, or None."""
-    logger = instantiate(config.logger) if config.logger else None
+    logger = instantiate(config.logger) if config.logger and not config.trainer.get("fast_dev_run") else None
     if logger:
         logger.log_hyperparams(flatten(resolve(config)))
     return logger
@@ -180,24 +196,50 @@ def validate(config: DictConfig, directory: Path | None = None) -> None:
     Raises:
         UserError: A part does not exist or refuses its values, or the directory will not do.
     """
-    check("train", "seed", config.seed, Index)
+    check("train", "seed", config.seed, Seed)
     check("train", "threads", config.threads, Count)
     check("train", "replicas", config.replicas, Literal["auto", "off", False] | Count)
     check("train", "divergence", config.divergence, Positive)
-    check("trainer", "max_epochs", config.trainer.get("max_epochs"), Count)
     quiet()
-    make_trainer(config.trainer)
+    if config.trainer.get("enable_progress_bar") and HydraConfig.get().mode == RunMode.MULTIRUN:
+        raise UserError("trainer: enable_progress_bar=true: a sweep shows a bar of its own; leave it out")
+    trainer = make_trainer(config.trainer)
+    clipping(config.trainer)
     data = dataset(config.data)
+    length = measure(config.trainer, data.batches_per_epoch)
     try:
-        model = construct("model", config.model, ("features", "outputs"))(data.features, data.outputs)
-        steps = data.batches_per_epoch * config.trainer.max_epochs
-        optimizer = build_optimizer(config.optimizer, model, steps)(model.parameters())
-        schedule, _ = build_schedule(config.schedule, data.batches_per_epoch, config.trainer.max_epochs)
-        schedule(0, optimizer.param_groups[0].get("lr", 0.0))
+        optimizer = rehearsed(config, trainer, length.steps)
+        schedule, _ = build_schedule(config.schedule, length.steps, length.epochs)
+        rate = optimizer.param_groups[0].get("lr")
+        schedule(0, rate or 0.0)
     except TypeError as error:
         raise UserError(" ".join(str(error).split())) from None
+    logged = bool(config.logger) and not config.trainer.get("fast_dev_run")
+    names = trainers.measures(set(data.splits), data.task == "classification")
+    trainers.check_callbacks(trainer, names, logged, rate is not None)
     if directory:
         records.vacant(directory, records.identity(resolve(config)))
+
+
+REHEARSED: set[str] = set()
+"""What was tried together already: data, model, precision and optimizer, but for its numbers."""
+
+
+def rehearsed(config: DictConfig, trainer: Any, steps: int | None) -> Any:
+    """Return the optimizer of a run, whose parts have taken a step together, in this run or one like it."""
+    from optbench.training.rehearsal import rehearse
+
+    data = dataset(config.data)
+    construct("model", config.model, ("features", "outputs"))
+    model = build_model(config.model, data.features, data.outputs)
+    optimizer = build_optimizer(config.optimizer, model, steps)(model.parameters())
+    rule = {name: value for name, value in config.optimizer.items() if type(value) not in (int, float)}
+    parts = (config.trainer.get("precision"), key(config.data), dict(config.model), rule)
+    if str(parts) not in REHEARSED:
+        plain = OmegaConf.create({**config.optimizer, **({"compile": False} if rule.get("compile") else {})})
+        rehearse(model, data, build_optimizer(plain, model, steps), trainer.precision_plugin)
+        REHEARSED.add(str(parts))
+    return optimizer
 
 
 class Guard(Callback):
@@ -210,36 +252,3 @@ class Guard(Callback):
             validate(config, Path(config.hydra.run.dir))
         except UserError as error:
             raise SystemExit(f"optbench: {error}") from None
-
-
-def quiet() -> None:
-    """Silence Lightning's notices: on our data, our loop and single processes they are either wrong or known."""
-    import lightning.pytorch  # noqa: F401  (its import sets the level anew)
-
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning.*")
-
-
-def make_trainer(config: DictConfig, logger: Any = None, bar: bool = False) -> "Trainer":
-    """Return Lightning's Trainer without what our records replace.
-
-    Raises:
-        UserError: It does not know a keyword, or refuses a value.
-    """
-    import lightning.pytorch as lightning
-
-    names = inspect.signature(lightning.Trainer).parameters
-    for name in config.keys() - names - {"_target_"}:
-        raise nearest("keyword of trainer", str(name), names, "Lightning's Trainer")
-    try:
-        return instantiate(  # type: ignore[no-any-return]
-            config,
-            logger=logger or False,
-            callbacks=[lightning.callbacks.RichProgressBar()] if bar else [],
-            enable_progress_bar=bar,
-            enable_model_summary=False,
-            enable_checkpointing=False,
-            num_sanity_val_steps=0,
-        )
-    except InstantiationException as error:
-        raise UserError(f"trainer: {' '.join(str(error.__cause__ or error).split())}") from None

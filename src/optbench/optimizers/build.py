@@ -1,0 +1,72 @@
+"""From a config to what makes its optimizer: one of ours, or a class of another package made to train beside them."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from hydra.utils import get_class, instantiate
+from omegaconf import DictConfig
+from torch import nn
+
+from optbench.checks import UserError, nearest
+from optbench.optimizers.base import Optimizer
+
+
+def build_optimizer(config: DictConfig, model: nn.Module, total_steps: int | None) -> Any:
+    """Return what makes the configured optimizer from parameters.
+
+    A class that needs `total_steps` or the `model` itself is given the run's own, unless the config says otherwise.
+
+    Raises:
+        UserError: There is no such class.
+    """
+    try:
+        cls: Any = get_class(config._target_)
+    except Exception as error:  # of any module that is imported
+        raise UserError(f"optimizer: {' '.join(str(error).split())}") from None
+    if not is_ours(cls):
+        return contender(cls, instantiate({k: v for k, v in config.items() if k not in ("_target_", "_partial_")}))
+    known = {"model": model} if total_steps is None else {"model": model, "total_steps": total_steps}
+    return partial(instantiate(config), **{k: v for k, v in known.items() if k in cls.hyper and k not in config})
+
+
+class AtIterate:
+    """The two modes that a training calls; for most rules the parameters are always at the iterate."""
+
+    def eval(self) -> None:
+        """Put the parameters at the method's own iterate: they are."""
+
+    def train(self) -> None:
+        """Put the parameters back where the next gradient belongs: they are."""
+
+
+def contender(cls: type[Any], given: Mapping[str, Any]) -> Callable[[Any], torch.optim.Optimizer]:
+    """Return what makes an optimizer of another package from parameters.
+
+    It trains alone: it is no pure rule, so that it cannot be stacked, compiled or batched over starts.
+
+    Args:
+        cls: The class; modes `train()` and `eval()` of its own are kept.
+        given: Its keywords, as a config has them.
+
+    Raises:
+        UserError: It is no `torch.optim.Optimizer`, or knows a keyword not.
+    """
+    name = cls.__name__
+    if not (isinstance(cls, type) and issubclass(cls, torch.optim.Optimizer)):
+        raise UserError(f"optimizer: {name} is no torch.optim.Optimizer; give optimizer._target_=<a class that is one>")
+    if given.get("compile"):
+        raise UserError(f"optimizer: {name} is another package's and is not compiled; leave optimizer.compile out")
+    keywords = {key: value for key, value in given.items() if key not in ("search", "compile")}
+    parameters = dict(list(inspect.signature(cls).parameters.items())[1:])
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        for key in keywords.keys() - parameters.keys():
+            raise nearest(f"keyword of {name}", key, parameters, ", ".join(parameters))
+    return partial(type(name, (cls, AtIterate), {"__doc__": cls.__doc__}), **keywords)
+
+
+def is_ours(cls: Any) -> bool:
+    """Return whether a class is built on `Optimizer`, and can be stacked, compiled and batched where its rule can."""
+    return isinstance(cls, type) and issubclass(cls, Optimizer)

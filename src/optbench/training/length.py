@@ -1,0 +1,87 @@
+"""How long a run is, in mini-batches: Lightning counts chunks of up to `data.chunk_size` of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from optbench.checks import Count, Index, Interval, UserError, check
+
+Share = Annotated[float, Interval("(0, 1]")]
+
+KINDS: dict[str, Any] = {
+    "max_epochs": Count | Literal[-1] | None,
+    "min_epochs": Index | None,
+    "max_steps": Count | Literal[-1],
+    "min_steps": Index | None,
+    "limit_train_batches": Count | Share | None,
+    "overfit_batches": Index | Share,
+    "fast_dev_run": bool | Index,
+}
+"""The keywords of a trainer that say how long it trains, and their values."""
+
+DEFAULTS = {"max_steps": -1, "overfit_batches": 0, "fast_dev_run": False}
+UNTIL_STOPPED = 1000  # epochs of a run that says nothing of its length, as Lightning has it
+
+
+@dataclass(frozen=True)
+class Length:
+    """The length of a run.
+
+    Attributes:
+        batches: Mini-batches that are trained on in one of Lightning's epochs.
+        repeated: Whether they are the same in all epochs.
+        steps: Mini-batches in all; None where only time or a callback ends the run.
+    """
+
+    batches: int
+    repeated: bool
+    steps: int | None
+
+    @property
+    def epochs(self) -> int | None:
+        """Epochs of Lightning's that are begun; None where there is no limit."""
+        return None if self.steps is None else -(-self.steps // self.batches)
+
+
+def measure(trainer: Mapping[str, Any], batches: int) -> Length:
+    """Return the length that a trainer's config gives a run.
+
+    Args:
+        trainer: The config.
+        batches: Mini-batches in an epoch of the data.
+
+    Raises:
+        UserError: A value is of a wrong type or out of range, or limits contradict one another.
+    """
+    given = {name: check("trainer", name, trainer.get(name, DEFAULTS.get(name)), KINDS[name]) for name in KINDS}
+    if given["fast_dev_run"]:
+        given |= {"max_epochs": 1, "max_steps": int(given["fast_dev_run"])}
+        given["limit_train_batches"] = given["max_steps"]
+    repeated = given["overfit_batches"] > 0
+    each = _part(given, "overfit_batches" if repeated else "limit_train_batches", batches)
+    epochs = given["max_epochs"]
+    ended = any(trainer.get(name) for name in ("max_time", "callbacks"))
+    if epochs is None:
+        epochs = -1 if given["max_steps"] != -1 or ended else UNTIL_STOPPED
+    limits = [limit for limit in (epochs * each, given["max_steps"]) if limit >= 0]
+    if not limits and not ended:
+        raise UserError("trainer: max_epochs=-1 never ends; give trainer.max_steps, trainer.max_time or a callback")
+    length = Length(each, repeated, min(limits) if limits else None)
+    for name, there in (("min_epochs", length.epochs), ("min_steps", length.steps)):
+        if there is not None and (given[name] or 0) > there:
+            raise UserError(
+                f"trainer: {name}={given[name]} is more than the {there} that trainer.max_epochs, max_steps and "
+                "limit_train_batches leave; raise them, or give a smaller one"
+            )
+    return length
+
+
+def _part(given: Mapping[str, Any], name: str, batches: int) -> int:
+    """Return how many mini-batches of an epoch a number or a share of them is."""
+    value = given[name]
+    if value is None:
+        return batches
+    part = int(batches * value) if isinstance(value, float) else min(value, batches)
+    if part == 0:
+        raise UserError(f"trainer: {name}={value} of {batches} mini-batches is less than one; give a whole number")
+    return part

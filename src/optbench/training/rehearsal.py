@@ -1,0 +1,75 @@
+"""One step on a few samples, before a run begins: whatever parts of it do not fit together shows here."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from optbench.checks import UserError
+from optbench.optimizers.objective import Objective
+from optbench.training.module import in_full
+
+SAMPLES = 16
+
+
+def rehearse(model: nn.Module, data: Any, make_optimizer: Callable[[Any], Any], precision: Any) -> None:
+    """Evaluate a model on a few training samples and take a step.
+
+    Args:
+        model: The network; it is moved.
+        data: The data module, set up.
+        make_optimizer: What makes the optimizer from parameters.
+        precision: Lightning's plugin for the trainer's precision.
+
+    Raises:
+        UserError: Model and data do not fit, or the optimizer cannot take a step of this model.
+    """
+    model = precision.convert_module(model)
+    x, y = precision.convert_input(tuple(part[:SAMPLES].cpu() for part in data.split("train")))
+
+    def loss() -> Tensor:
+        with precision.forward_context():
+            output = model(x)
+        fit(data, type(model).__name__, output, y)
+        value: Tensor = data.loss(*in_full(output, y))
+        return value
+
+    try:
+        loss()
+    except UserError:
+        raise
+    except Exception as error:  # a model of the user's may be wrong in any way
+        given = f"{data.features} features give {data.outputs} outputs"
+        raise UserError(
+            f"model: {type(model).__name__} fails on x of shape {tuple(x.shape)}, whose {given}: {line(error)}"
+        ) from None
+    optimizer = make_optimizer(model.parameters())
+    optimizer.train()
+    try:
+        optimizer.step(Objective(loss, model.parameters()))
+    except UserError:
+        raise
+    except Exception as error:  # and so may an optimizer
+        raise UserError(
+            f"optimizer: {type(optimizer).__name__} cannot take a step of this model: {line(error)}"
+        ) from None
+
+
+def fit(data: Any, model: str, output: Any, y: Tensor) -> None:
+    """Raise where the outputs of a model do not have the shape that the data's targets need.
+
+    Raises:
+        UserError: They do not: broadcast, they would give another loss than the one that is meant.
+    """
+    shape = tuple(getattr(output, "shape", ()))
+    needed = (len(y), data.outputs) if data.task == "classification" else tuple(y.shape)
+    if shape != needed:
+        raise UserError(
+            f"model: {model} returns {f'shape {shape}' if shape else type(output).__name__} where targets of shape "
+            f"{tuple(y.shape)} need {needed}; the model, or y of {type(data).__name__}, has to be of another shape"
+        )
+
+
+def line(error: Exception) -> str:
+    """Return an error as one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

@@ -1,0 +1,230 @@
+"""Lightning's Trainer around our loop: each of its keywords is honoured, or refused before anything is written."""
+
+import inspect
+import logging
+import warnings
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from optbench.checks import UserError, check, nearest
+from optbench.records import METRICS
+from optbench.training.length import KINDS as LIMITS
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Callback, Trainer
+
+OURS = (*LIMITS, "gradient_clip_val", "gradient_clip_algorithm")
+"""Honoured in our loop, since Lightning's batch is a chunk of mini-batches: see `length` and `clip`."""
+
+HONOURED = (
+    *OURS,
+    "accelerator",
+    "benchmark",
+    "callbacks",
+    "detect_anomaly",
+    "deterministic",
+    "devices",
+    "enable_checkpointing",
+    "enable_model_summary",
+    "enable_progress_bar",
+    "max_time",
+    "precision",
+    "profiler",
+)
+
+EVALUATION = "all of every split is measured before training and after every epoch"
+SINGLE = "a run trains on one device; give trainer.devices=1, and hydra.launcher.n_jobs for runs side by side"
+
+REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {
+    "accumulate_grad_batches": ((1,), "give data.batch_size, as many times as large"),
+    "barebones": ((False,), "it would silence what is recorded"),
+    "check_val_every_n_epoch": ((1,), EVALUATION),
+    "default_root_dir": ((None,), "all is written to the run's directory; give hydra.run.dir or hydra.sweep.dir"),
+    "enable_autolog_hparams": ((None, True), "hyperparameters are logged where there is a logger; give logger=none"),
+    "inference_mode": ((True,), EVALUATION),
+    "limit_predict_batches": ((None, 1.0), "nothing is predicted"),
+    "limit_test_batches": ((None, 1.0), f"{EVALUATION}; give data.test_size"),
+    "limit_val_batches": ((None, 1.0), f"{EVALUATION}; give data.val_fraction"),
+    "log_every_n_steps": ((None,), "callbacks log after every chunk of mini-batches; give data.chunk_size"),
+    "logger": ((None,), "give logger=tensorboard or logger=none"),
+    "model_registry": ((None,), "nothing is registered"),
+    "num_nodes": ((1,), SINGLE),
+    "num_sanity_val_steps": ((None, 0), EVALUATION),
+    "plugins": ((None,), "give trainer.precision or trainer.accelerator"),
+    "reload_dataloaders_every_n_epochs": ((0,), "the data lie in memory; every epoch has an order of its own"),
+    "strategy": (("auto",), SINGLE),
+    "sync_batchnorm": ((False,), SINGLE),
+    "use_distributed_sampler": ((True,), SINGLE),
+    "val_check_interval": ((None, 1.0), EVALUATION),
+}
+"""What has no effect in our loop, with the values that ask for what is done anyway, and the reason."""
+
+PRECISIONS: dict[Any, str] = {
+    **dict.fromkeys((None, 32, "32", "32-true"), "32-true"),
+    **dict.fromkeys((64, "64", "64-true"), "64-true"),
+    **dict.fromkeys(("bf16", "bf16-mixed"), "bf16-mixed"),
+    "bf16-true": "bf16-true",
+}
+"""The precisions that are honoured, by all their names."""
+
+PROFILERS = {"simple": "SimpleProfiler", "advanced": "AdvancedProfiler", "pytorch": "PyTorchProfiler"}
+
+
+def refuse(config: Mapping[str, Any]) -> None:
+    """Raise where a trainer's config has a keyword that is not honoured.
+
+    Raises:
+        UserError: A keyword is unknown, or has no effect here, or a precision is none of ours.
+    """
+    import lightning.pytorch as lightning
+
+    names = inspect.signature(lightning.Trainer).parameters
+    for name, value in config.items():
+        if name not in (*names, "_target_"):
+            raise nearest("keyword of trainer", str(name), names, "Lightning's Trainer")
+        same, reason = REFUSED.get(name, ((value,), ""))
+        if not any(type(value) is type(other) and value == other for other in same):
+            raise UserError(f"trainer: {name}={value} has no effect here: {reason}")
+    if config.get("precision") not in PRECISIONS:
+        told = f"trainer: precision={config['precision']} is none of {', '.join(dict.fromkeys(PRECISIONS.values()))}"
+        raise UserError(f"{told}" + ("; float16 needs a scaled loss" if "16" in str(config["precision"]) else ""))
+
+
+def alone(config: Mapping[str, Any]) -> str | None:
+    """Return why runs with such a trainer have to train one by one, or None where they may share a stack."""
+    precision: str = PRECISIONS[config.get("precision")]
+    if precision.startswith("bf16"):
+        return precision
+    names = ("callbacks", "enable_checkpointing", "enable_model_summary", "max_time", "profiler")
+    return next((f"trainer.{name}" for name in names if config.get(name)), None)
+
+
+def make_trainer(config: DictConfig, logger: Any = None, bar: bool = False, directory: Path | None = None) -> "Trainer":
+    """Return Lightning's Trainer without what our records replace.
+
+    Args:
+        config: Keywords of the Trainer.
+        logger: What logs.
+        bar: Whether to show a progress bar where the config does not say.
+        directory: Where callbacks and profilers write.
+
+    Raises:
+        UserError: It does not know a keyword, or refuses a value.
+    """
+    import lightning.pytorch as lightning
+
+    refuse(config)
+    shown = config.get("enable_progress_bar")
+    bar = bar if shown is None else check("trainer", "enable_progress_bar", shown, bool)
+    ours = ("callbacks", "profiler", "limit_train_batches", "overfit_batches", *OURS[-2:])
+    try:
+        callbacks = make_callbacks(config.get("callbacks"))
+        saving = any(isinstance(callback, lightning.callbacks.Checkpoint) for callback in callbacks)
+        bars = any(isinstance(callback, lightning.callbacks.ProgressBar) for callback in callbacks)
+        trainer = instantiate(
+            {key: value for key, value in config.items() if key not in ours},
+            logger=logger or False,
+            callbacks=callbacks,
+            profiler=make_profiler(config.get("profiler"), directory),
+            default_root_dir=directory,
+            enable_progress_bar=bar or bars,
+            enable_model_summary=bool(config.get("enable_model_summary")),
+            enable_checkpointing=bool(config.get("enable_checkpointing")) or saving,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1 if callbacks else None,
+        )
+    except InstantiationException as error:
+        raise UserError(f"trainer: {' '.join(str(error.__cause__ or error).split())}") from None
+    if trainer.world_size > 1:
+        raise UserError(f"trainer: devices={config.get('devices')} are {trainer.world_size}: {SINGLE}")
+    # The optimizer steps inside of training_step, and has no use for a precision that is the model's.
+    trainer.precision_plugin.train_step_context = nullcontext
+    return trainer  # type: ignore[no-any-return]
+
+
+def make_callbacks(config: Any) -> list["Callback"]:
+    """Return the callbacks that a config names: one, a list of them, or a mapping of names to them.
+
+    Raises:
+        UserError: One of them is no callback.
+    """
+    import lightning.pytorch as lightning
+
+    if config is None:
+        return []
+    plain: Any = OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
+    if isinstance(plain, Mapping):
+        plain = [plain] if "_target_" in plain else list(plain.values())
+    made = [instantiate(callback) for callback in plain]
+    for callback in made:
+        if not isinstance(callback, lightning.Callback):
+            raise UserError(f"trainer: callbacks has {callback!r}; give each a _target_ that is a Lightning Callback")
+    return made
+
+
+def make_profiler(config: Any, directory: Path | None) -> Any:
+    """Return the profiler that a config names; it writes `profile.txt`, or what it names so, to the directory."""
+    import lightning.pytorch as lightning
+
+    if config in PROFILERS and directory is not None:
+        return getattr(lightning.profilers, PROFILERS[config])(dirpath=directory, filename="profile")
+    return instantiate(config) if OmegaConf.is_config(config) else config
+
+
+def check_callbacks(trainer: "Trainer", measures: set[str], logged: bool, rate: bool) -> None:
+    """Raise where a callback would find that what it needs is not there.
+
+    Args:
+        trainer: The trainer that has them.
+        measures: What a run measures and logs.
+        logged: Whether there is a logger.
+        rate: Whether the optimizer has a learning rate.
+
+    Raises:
+        UserError: A callback monitors what is not measured, or needs a logger or a learning rate.
+    """
+    import lightning.pytorch as lightning
+
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+    own = [callback for callback in callbacks if not type(callback).__module__.startswith("lightning.")]
+    for callback in callbacks:
+        name, monitor = type(callback).__name__, getattr(callback, "monitor", None)
+        if str(monitor).startswith("val_") and not any(measure.startswith("val_") for measure in measures):
+            raise UserError(
+                f"trainer: {name} monitors {monitor} without validation samples; give data.val_fraction=0.1"
+            )
+        if monitor is not None and monitor not in measures and not own:  # what callbacks of the user's log is not known
+            raise nearest(f"measure for {name} to monitor", str(monitor), measures, ", ".join(sorted(measures)))
+        if isinstance(callback, lightning.callbacks.LearningRateMonitor):
+            if not logged:
+                raise UserError(f"trainer: {name} has nothing to log to; give logger=tensorboard")
+            if not rate:
+                raise UserError(f"trainer: {name} has no learning rate to log with this optimizer; leave it out")
+
+
+def measures(splits: set[str], classes: bool) -> set[str]:
+    """Return the names of what a run logs.
+
+    Args:
+        splits: Names of the splits.
+        classes: Whether there are classes.
+    """
+    what = ("loss", "accuracy") if classes else ("loss",)
+    return {f"{split}_{name}" for split in splits for name in what} | {
+        name for name in METRICS if name.endswith("_norm") or name in ("lr", "train_seconds", "step")
+    }
+
+
+def quiet() -> None:
+    """Silence Lightning's notices, which are wrong on our data and our loop, or known, and Hydra's."""
+    import lightning.pytorch  # noqa: F401  (its import sets the level anew)
+
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # what it logs it raises too
+    warnings.filterwarnings("ignore", module="lightning.*")
