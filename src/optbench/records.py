@@ -6,7 +6,7 @@ A run is a directory:
     status.json       done, diverged or failed, the reason, times, versions, commit, machine, seed, command
     metrics.csv       one row an evaluation, see `METRICS`
     steps.csv         one row a step: step, epoch (from 1), lr, loss
-    trajectory.npz    flat weights at some steps: `steps` (k,), `weights` (k, parameters), float32
+    trajectory.bin    flat weights at some steps, see `TRAJECTORY`; runs of older versions have a trajectory.npz
     checkpoint.ckpt   Lightning's
     events.out.*      TensorBoard's view of the metrics
 
@@ -72,8 +72,19 @@ ENDS = ("done", "diverged", "failed", "timed out")
 IRRELEVANT = ("name", "figures", "logger", "replicas", "checkpoint", "timeout", "resume", "rerun", "fail_fast", "hydra")
 """Keys of a config that change nothing of what is trained."""
 
-LIMITS = {"config.yaml": 2**20, "status.json": 2**22, "metrics.csv": 2**28, "steps.csv": 2**32, "trajectory.npz": 2**35}
+LIMITS = {
+    "config.yaml": 2**20,
+    "status.json": 2**22,
+    "metrics.csv": 2**28,
+    "steps.csv": 2**32,
+    "trajectory.bin": 2**40,
+    "trajectory.npz": 2**35,
+}
 """Bytes of a file beyond which it is no record of ours."""
+
+TRAJECTORY = b"OPTBTRJ1"
+"""How trajectory.bin begins. Then the number of parameters follows, as int64, and for each recorded step a row: the
+step as int64 and the flat weights as float32, all little-endian. A row that a kill cut short is none."""
 
 
 def identity(config: Mapping[str, Any]) -> str:
@@ -264,13 +275,16 @@ class Record:
             pairs = enumerate(zip(lrs, losses, strict=True), first)
             writer.writerows((i, -(-i // per_epoch), f"{lr:.9g}", f"{loss:.9g}") for i, (lr, loss) in pairs)
 
-    def trajectory(self, steps: Sequence[int], weights: "np.ndarray") -> None:
-        """Write trajectory.npz: weights (len(steps), parameters)."""
+    def trajectory(self, step: int, weights: "np.ndarray") -> None:
+        """Append the flat weights (parameters,) at a step to trajectory.bin, as float32."""
         import numpy as np
 
-        beside = self.directory / f".trajectory.{os.getpid()}.npz"
-        np.savez(beside, steps=np.asarray(steps), weights=weights)
-        beside.replace(self.directory / "trajectory.npz")
+        path = self.directory / "trajectory.bin"
+        row = np.zeros(1, _row(weights.size))
+        row["step"], row["weights"] = step, weights
+        head = b"" if path.exists() else TRAJECTORY + np.array([weights.size], "<i8").tobytes()
+        with path.open("ab") as file:
+            file.write(head + row.tobytes())
 
     def finish(self, status: str, reason: str = "", cut: bool = False) -> None:
         """Close the run, which publishes it: one rename makes its status and the checksums of its files known.
@@ -320,11 +334,14 @@ class Run:
 
     @functools.cached_property
     def trajectory(self) -> "tuple[np.ndarray, np.ndarray] | None":
-        """Steps (k,) and flat weights (k, parameters), or None where they were not kept."""
-        path = self.directory / "trajectory.npz"
-        if not path.exists():
-            return None
-        return _arrays(path, self._promised(path.name))
+        """Steps (k,) and flat weights (k, parameters), or None where they were not kept; those so far of a running run.
+
+        Of trajectory.bin only what is looked at stays in memory.
+        """
+        path, old = (self.directory / f"trajectory.{kind}" for kind in ("bin", "npz"))
+        if path.exists():
+            return _rows(path, self._promised(path.name))
+        return _arrays(old, self._promised(old.name)) if old.exists() else None
 
     def _promised(self, name: str) -> dict[str, Any] | None:
         """Return what status.json says of a file; None where the run has not ended, or is of an older version."""
@@ -381,11 +398,8 @@ def inspect(run: Run) -> Run:
     at, promised = run.directory, run.status.get("files", {})
     _ = run.metrics
     _numbers(at, "steps.csv", ["step", "epoch", "lr", "loss"], promised.get("steps.csv"))
-    if (at / "trajectory.npz").exists():
-        _ = run.trajectory
-        del run.__dict__["trajectory"]
-    elif "trajectory.npz" in promised:
-        raise UserError(f"{_name(at)} is damaged: it lacks its trajectory.npz")
+    _ = run.trajectory  # the largest file by far: who deletes it loses the landscape, not the run
+    del run.__dict__["trajectory"]
     return run
 
 
@@ -502,6 +516,39 @@ def _numbers(directory: Path, name: str, columns: list[str], promise: Mapping[st
     return frame
 
 
+def _row(parameters: int) -> "np.dtype[np.void]":
+    import numpy as np
+
+    return np.dtype([("step", "<i8"), ("weights", "<f4", (parameters,))])
+
+
+def _rows(path: Path, promise: Mapping[str, Any] | None) -> "tuple[np.ndarray, np.ndarray] | None":
+    """Return steps and weights of a trajectory.bin, which may be growing; None before its first whole row.
+
+    Raises:
+        UserError: It is damaged.
+    """
+    import numpy as np
+
+    with path.open("rb") as file:
+        head, size = file.read(16), path.stat().st_size
+        file.seek(0)
+        if promise is not None and promise.get("sha256") != hashlib.file_digest(file, "sha256").hexdigest():
+            raise UserError(f"{_name(path.parent)} is damaged: {path.name} has another checksum than status.json says")
+    parameters = int(np.frombuffer(head[8:], "<i8")[0]) if len(head) == 16 else 1
+    if not TRAJECTORY.startswith(head[:8]) or not 0 < parameters <= LIMITS[path.name]:
+        raise UserError(f"{_name(path.parent)} is damaged: {path.name} is no trajectory of ours")
+    row = _row(parameters)
+    count = (size - 16) // row.itemsize
+    if count < 1:
+        return None
+    found = np.memmap(path, row, "c", offset=16, shape=(count,))
+    steps: np.ndarray = np.asarray(found["step"])
+    last = np.minimum.accumulate(steps[::-1])[::-1]
+    kept = np.append(steps[:-1] < last[1:], True)  # a run that went on from a checkpoint has been there before
+    return (steps, found["weights"]) if kept.all() else (steps[kept], found["weights"][kept])
+
+
 def _arrays(path: Path, promise: Mapping[str, Any] | None) -> "tuple[np.ndarray, np.ndarray]":
     """Return steps and weights of a trajectory.
 
@@ -532,7 +579,7 @@ def _arrays(path: Path, promise: Mapping[str, Any] | None) -> "tuple[np.ndarray,
 def inventory(directory: Path) -> dict[str, dict[str, Any]]:
     """Return rows, bytes and SHA-256 of each file of a run."""
     found: dict[str, dict[str, Any]] = {}
-    for name in ("config.yaml", "metrics.csv", "steps.csv", "trajectory.npz", "checkpoint.ckpt"):
+    for name in ("config.yaml", "metrics.csv", "steps.csv", "trajectory.bin", "trajectory.npz", "checkpoint.ckpt"):
         path = directory / name
         if path.exists():
             with path.open("rb") as file:
@@ -624,7 +671,16 @@ def lose(directory: Path, reason: str, status: str = "failed") -> None:
         write(directory / "status.json", json.dumps(known, indent=2) + "\n")
 
 
-OWN = ("status.json", "metrics.csv", "steps.csv", "trajectory.npz", "checkpoint.ckpt", "error.txt", "output.txt")
+OWN = (
+    "status.json",
+    "metrics.csv",
+    "steps.csv",
+    "trajectory.bin",
+    "trajectory.npz",
+    "checkpoint.ckpt",
+    "error.txt",
+    "output.txt",
+)
 """Files that a run writes, besides TensorBoard's."""
 
 

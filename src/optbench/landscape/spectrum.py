@@ -47,7 +47,7 @@ def along_run(run: Run, points: int = 9, examples: int = 1000) -> list[Ground]:
         UserError: The run kept no trajectory, or its data cannot be had.
     """
     if run.trajectory is None:
-        raise UserError(f"{run.directory} holds no trajectory.npz; train it again with trajectory=true")
+        raise UserError(f"{run.directory} kept no trajectory; train it again with trajectory=true")
     steps, weights = run.trajectory
     made = task(run.config, examples)
     found = []

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from optbench.checks import UserError
 from optbench.configs import CONF, build_model, construct, trusted
 from optbench.landscape.arrays import Array
 
@@ -116,6 +117,8 @@ def task(
     made = trusted(config, folders)
     data = construct("data", made["data"])()
     data.setup()
+    if what == "accuracy" and data.task != "classification":
+        raise UserError(f"what=accuracy needs classes, and {type(data).__name__} has none; take what=loss")
     x, y = data.split(split)
     model = build_model(made["model"], data.features, data.outputs)
     model.train()

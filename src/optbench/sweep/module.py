@@ -120,7 +120,10 @@ class Replicas(lightning.LightningModule):
         """Take one step for each mini-batch of a chunk: x (n, groups, batch, features), y (n, groups, batch, ...)."""
         chunk = within(self.trainer, self.stack.steps, chunk)
         lrs = [self.rates(replica, len(chunk[0])) for replica in self.runs]
-        losses = [self.stack.step(x, y, rates) for x, y, rates in zip(*chunk, self.stack.rates(lrs), strict=True)]
+        losses: list[Tensor] = []
+        for x, y, rates in zip(*chunk, self.stack.rates(lrs), strict=True):
+            losses.append(self.stack.step(x, y, rates))
+            self.keep(len(losses))
         values = torch.stack(losses, 1).tolist()
         self.seconds += time.perf_counter() - self.started
         for i, replica in enumerate(self.runs):
@@ -136,6 +139,16 @@ class Replicas(lightning.LightningModule):
             with self.ending(replica):
                 return replica.rates(steps)
         return [0.0] * steps
+
+    def keep(self, taken: int) -> None:
+        """Let the replicas that ask for it keep their weights after so many steps of a chunk."""
+        asking = [r for r in self.runs if not r.ended and r.keeping.at_step(r.steps + taken)]
+        if asking:
+            self.seconds += time.perf_counter() - self.started
+            for replica in asking:
+                self.hand_back(self.runs.index(replica), moved=True)
+                replica.keep(replica.steps + taken, replica.snapshot())
+            self.started = time.perf_counter()
 
     def on_train_start(self) -> None:
         """Evaluate the untrained models."""

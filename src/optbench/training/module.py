@@ -16,6 +16,7 @@ from optbench.records import Record
 from optbench.training.clip import Clip, Clipped
 from optbench.training.ending import Ending
 from optbench.training.private import set_global_step
+from optbench.training.trajectory import AUTO, Keeping
 
 HPARAM_METRICS = ("train_loss", "test_loss", "test_accuracy")
 EVALUATION_BATCH = 10_000  # examples that an evaluation sends through the model at once
@@ -65,7 +66,7 @@ class Training(lightning.LightningModule):
         unit: What `t` counts: `step` or `epoch`.
         record: Where the losses and metrics go.
         divergence: Loss above which a run has diverged.
-        trajectory: Whether to keep the weights of every evaluation, and of every chunk of the first epoch.
+        trajectory: When to keep the weights.
         clip: How gradients are clipped, if they are.
     """
 
@@ -78,17 +79,17 @@ class Training(lightning.LightningModule):
         unit: str,
         record: Record,
         divergence: float = math.inf,
-        trajectory: bool = True,
+        trajectory: Keeping = AUTO,
         clip: Clip | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.model, self.data, self.make_optimizer = model, data, optimizer
         self.schedule, self.unit, self.clip = schedule, unit, clip
-        self.record, self.divergence, self.keep_trajectory = record, divergence, trajectory
+        self.record, self.divergence, self.keeping = record, divergence, trajectory
         self.batches_per_epoch = data.batches_per_epoch
         self.steps, self.seconds, self.lr = 0, 0.0, math.nan
-        self.snapshots: list[tuple[int, Tensor]] = []
+        self.kept = -1
         self.started = 0.0
         self.previous: Tensor | None = None
         self.ending = Ending()
@@ -138,6 +139,8 @@ class Training(lightning.LightningModule):
                 if "lr" in group:
                     group["lr"] = lr
             losses.append(optimizer.step(self.objective).detach())
+            if self.keeping.at_step(self.steps + len(losses)):
+                self.keep_meanwhile(self.steps + len(losses))
         self.end_chunk(index, lrs, torch.stack(losses).tolist())
 
         return losses[-1]
@@ -156,10 +159,8 @@ class Training(lightning.LightningModule):
             if not loss <= self.divergence:
                 raise Diverged(f"the loss is {loss:.4g} at step {first + i}")
         self.ending.heed()
-        if self.current_epoch == 0 and index + 1 < self.trainer.num_training_batches:
-            self.seconds += time.perf_counter() - self.started
-            self.snapshot()
-            self.started = time.perf_counter()
+        if self.keeping.at_chunk(self.current_epoch) and index + 1 < self.trainer.num_training_batches:
+            self.keep_meanwhile(self.steps)
 
     def save(self) -> None:
         """Write the checkpoint, with the weights at the optimizer's own iterate; `on_train_start` takes them back."""
@@ -187,6 +188,8 @@ class Training(lightning.LightningModule):
         """Measure all splits at the optimizer's own iterate, and write the row."""
         gradients = [half_to_full(p.grad).norm() for p in self.model.parameters() if p.grad is not None]
         weights = self.snapshot()
+        if self.keeping.at_evaluation(self.steps):
+            self.keep(self.steps, weights)
         self.optimizer.eval()
         self.model.eval()
         row: dict[str, float] = {}
@@ -232,16 +235,25 @@ class Training(lightning.LightningModule):
 
     @torch.no_grad()
     def snapshot(self) -> Tensor:
-        """Return the flat weights at the optimizer's own iterate, and keep them for the trajectory."""
+        """Return the flat weights at the optimizer's own iterate."""
         self.optimizer.eval()
         weights = half_to_full(torch.cat([p.reshape(-1) for p in self.model.parameters()]))
         self.optimizer.train()
-        if self.keep_trajectory:
-            self.snapshots.append((self.steps, weights.float().cpu()))
         return weights
 
+    def keep_meanwhile(self, step: int) -> None:
+        """Keep the weights as they are after a step, while the training clock stands still."""
+        self.seconds += time.perf_counter() - self.started
+        self.keep(step, self.snapshot())
+        self.started = time.perf_counter()
+
+    def keep(self, step: int, weights: Tensor) -> None:
+        """Append the weights to the trajectory, if they are not there yet."""
+        if step != self.kept:
+            self.record.trajectory(step, weights.float().cpu().numpy())
+            self.kept = step
+
     def keep_path(self) -> None:
-        """Write the trajectory, if there is one."""
-        if self.snapshots:
-            steps, weights = zip(*self.snapshots, strict=True)
-            self.record.trajectory(steps, torch.stack(weights).numpy())
+        """Append the last weights to the trajectory, if there is one."""
+        if self.keeping.wanted:
+            self.keep(self.steps, self.snapshot())

@@ -33,6 +33,7 @@ from optbench.training.clip import clipping
 from optbench.training.ending import Cut, Ending
 from optbench.training.length import measure
 from optbench.training.trainer import make_trainer, quiet
+from optbench.training.trajectory import Keeping
 
 if TYPE_CHECKING:
     from optbench.training.module import Training
@@ -175,7 +176,8 @@ def build(kind: "type[M]", config: DictConfig, data: Any, record: records.Record
     optimizer = build_optimizer(config.optimizer, model, length.steps)
     schedule, unit = build_schedule(config.schedule, length.steps, length.epochs)
     clip = clipping(config.trainer)
-    return kind(model, data, optimizer, schedule, unit, record, config.divergence, config.trajectory, clip)
+    keeping = Keeping.of(config.trajectory)
+    return kind(model, data, optimizer, schedule, unit, record, config.divergence, keeping, clip)
 
 
 def make_logger(config: DictConfig) -> Any:
@@ -200,6 +202,7 @@ def validate(config: DictConfig, directory: Path | None = None) -> None:
     check("train", "threads", config.threads, Count)
     check("train", "replicas", config.replicas, Literal["auto", "off", False] | Count)
     check("train", "divergence", config.divergence, Positive)
+    Keeping.of(config.trajectory)
     quiet()
     if config.trainer.get("enable_progress_bar") and HydraConfig.get().mode == RunMode.MULTIRUN:
         raise UserError("trainer: enable_progress_bar=true: a sweep shows a bar of its own; leave it out")

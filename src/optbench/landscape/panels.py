@@ -1,0 +1,261 @@
+"""Which runs belong on one plane, and the pictures of all of them: no path stands on a surface that is not its own."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from optbench.checks import UserError
+from optbench.configs import CONF
+from optbench.landscape.picture import Landscape, Walk, compute
+from optbench.landscape.plane import Plane
+from optbench.landscape.task import EXAMPLES, Task, task
+from optbench.records import Run
+
+PANELS = 12
+"""Pictures at most; what has none is named."""
+RECORDED = 300
+"""Points of a path at most, evenly among those that were recorded."""
+BYTES = 2**29
+"""Of all paths together."""
+DRAWS = ("batch_size", "seed", "chunk_size")
+"""Keys of a data set that choose mini-batches, not the examples of the loss."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be drawn.
+
+    Attributes:
+        plane: Kind of plane.
+        what: `loss` or `accuracy`.
+        split: `train`, `val` or `test`.
+        points: Of the grid along each side.
+        seed: Of the runs, and of random directions; None for that of which most runs were done.
+        examples: Of the split, the first ones; None for all.
+        folders: Folders of the configs that name what may be made of a record.
+        cache: Where grids are kept.
+    """
+
+    plane: str = "shared"
+    what: Literal["loss", "accuracy"] = "loss"
+    split: Literal["train", "val", "test"] = "train"
+    points: int = 50
+    seed: int | None = None
+    examples: int | None = EXAMPLES
+    folders: tuple[Path, ...] = (CONF,)
+    cache: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """A run with what it is called.
+
+    Attributes:
+        name: What tells it from the others but for its seed.
+        optimizer: Whose it is.
+        run: Its record.
+    """
+
+    name: str
+    optimizer: str
+    run: Run
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return int(self.run.status.get("seed", 0))
+
+    @property
+    def status(self) -> str:
+        """How the run ended."""
+        return str(self.run.status.get("status", "missing"))
+
+
+class Left(dict[str, list[str]]):
+    """The names of those that are left out, by reason."""
+
+    def add(self, why: str, name: str) -> None:
+        """Leave one out."""
+        self.setdefault(why, []).append(name)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A sentence for each reason."""
+        return tuple(f"left out, {why}: {', '.join(dict.fromkeys(names))}" for why, names in self.items())
+
+
+def pictures(contenders: Sequence[Contender], request: Request) -> tuple[list[Landscape], tuple[str, ...]]:
+    """Return the pictures of runs, the one with most paths first, and what had to be left out, by name.
+
+    Runs of another network, other data, other examples or another start have a picture of their own. So has each run
+    where the kind of plane is of one run.
+
+    Args:
+        contenders: The runs.
+        request: What is to be drawn.
+
+    Raises:
+        UserError: Nothing can be drawn.
+    """
+    left = Left()
+    seed = chosen_seed(contenders) if request.seed is None else request.seed
+    across = request.plane == "three_runs"
+    mine = [c for c in contenders if across or c.seed == seed]
+    if not mine:
+        known = ", ".join(map(str, sorted({c.seed for c in contenders})))
+        raise UserError(f"no run has the seed {seed}; there are {known}")
+    several = len({c.seed for c in mine}) > 1
+    groups: defaultdict[str, list[tuple[Contender, Walk]]] = defaultdict(list)
+    tasks: dict[str, Task] = {}
+    for contender in mine:
+        surface = surface_of(contender.run)
+        name = f"{contender.name}, seed {contender.seed}" if several else contender.name
+        try:
+            if surface not in tasks:
+                tasks[surface] = task(
+                    contender.run.config, request.examples, request.split, request.what, request.folders
+                )
+            walk = read(contender, name, tasks[surface].parameters, len(mine))
+        except UserError as error:
+            left.add(str(error), name)
+            continue
+        groups[surface if across else surface + repr(walk.weights[0].tobytes())].append((contender, walk))
+    if not groups:
+        raise UserError("; ".join(left.notes).removeprefix("left out, ") or "there is no run")
+    found: list[Landscape] = []
+    ordered = sorted(groups.values(), key=lambda group: -sum(walk.status == "done" for _, walk in group))
+    titles = differences([group[0][0].run for group in ordered])
+    for group, title in zip(ordered, titles, strict=True):
+        first = group[0][0].run
+        made = tasks[surface_of(first)]
+        smooth = made if request.what == "loss" else task(first.config, request.examples, folders=request.folders)
+        walks = [walk for _, walk in group]
+        for plane, shown, heading in planes(smooth, walks, request, seed, left):
+            if len(found) == PANELS:
+                left.add(f"as there are {PANELS} pictures already", ", ".join(walk.name for walk in shown))
+                continue
+            name = ", ".join(part for part in (heading, title) if part)
+            found.append(
+                compute(
+                    made,
+                    shown,
+                    plane,
+                    request.points,
+                    title=name,
+                    what=request.what,
+                    split=request.split,
+                    notes=[f"seed {seed}"] if not several else [],
+                    closer=request.plane == "shared",
+                    cache=request.cache,
+                )
+            )
+    if not found:
+        raise UserError("; ".join(left.notes).removeprefix("left out, "))
+    return found, left.notes
+
+
+def planes(
+    smooth: Task, walks: Sequence[Walk], request: Request, seed: int, left: Left
+) -> Iterable[tuple[Plane, list[Walk], str]]:
+    """Yield the planes of runs that share a surface, with the walks on each and what tells it from the others.
+
+    Args:
+        smooth: Their model and its loss, which has a Hessian.
+        walks: The runs.
+        request: What is to be drawn.
+        seed: Of random directions.
+        left: Where those that no plane can be had for are named.
+    """
+    kind = request.plane
+    fit = partial(Plane.fit, kind=kind, model=smooth.model, x=smooth.x, y=smooth.y, loss=smooth.loss, seed=seed)
+    done = [walk for walk in walks if walk.status == "done"]
+    if kind in ("shared", "three_runs"):
+        if not done:
+            for walk in walks:
+                left.add(f"as it is {walk.status}, and no other run of its kind is done", walk.name)
+            return
+        try:
+            ends = np.stack([walk.weights[-1] for walk in done[:3]]) if kind == "three_runs" else None
+            yield fit([walk.weights for walk in done] if ends is None else ends), list(walks), ""
+        except UserError as error:
+            for walk in walks:
+                left.add(str(error), walk.name)
+        return
+    for walk in walks:
+        yield fit(walk.weights), [walk], walk.name
+
+
+def chosen_seed(contenders: Sequence[Contender]) -> int:
+    """Return the first seed of those of which most runs were done.
+
+    Raises:
+        UserError: No run came to its end.
+    """
+    counts: defaultdict[int, int] = defaultdict(int)
+    for contender in contenders:
+        counts[contender.seed] += contender.status == "done"
+    if not any(counts.values()):
+        raise UserError("no run came to its end, so there is no plane to show")
+    return max(sorted(counts), key=lambda seed: counts[seed])
+
+
+def surface_of(run: Run) -> str:
+    """Return what tells the surface of a run from others: its network, and its data but for the mini-batches."""
+    data = {k: v for k, v in _group(run, "data").items() if k not in DRAWS}
+    return json.dumps([_group(run, "model"), data], sort_keys=True, default=str)
+
+
+def differences(runs: Sequence[Run]) -> list[str]:
+    """Return for each run what its network and data differ in from the others'."""
+    flat = [{f"{group}.{k}": v for group in ("model", "data") for k, v in _group(run, group).items()} for run in runs]
+    keys = [k for k in dict.fromkeys(k for one in flat for k in one) if k.partition(".")[2] not in DRAWS]
+    telling = [k for k in keys if len({str(one.get(k)) for one in flat}) > 1]
+    titles = [", ".join(f"{k.partition('.')[2].strip('_')} {_said(one.get(k))}" for k in telling) for one in flat]
+    repeated = {title for title in titles if titles.count(title) > 1}
+    starts = {title: iter(range(1, len(titles) + 1)) for title in repeated}
+    return [
+        ", ".join(part for part in (title, f"start {next(starts[title])}") if part) if title in repeated else title
+        for title in titles
+    ]
+
+
+def _group(run: Run, name: str) -> dict[Any, Any]:
+    """Return a group of a record's config; one that is no mapping is refused when it is to be made."""
+    found = run.config.get(name)
+    return found if isinstance(found, dict) else {"": found}
+
+
+def _said(value: Any) -> str:
+    return str(value).rpartition(".")[2] if isinstance(value, str) else str(value)
+
+
+def read(contender: Contender, name: str, parameters: int, runs: int) -> Walk:
+    """Return a run's path, thinned to what a picture can show.
+
+    Args:
+        contender: The run.
+        name: What it is called.
+        parameters: Of its network.
+        runs: How many there are, which share the memory.
+
+    Raises:
+        UserError: The run kept no path, or one of another network, or it cannot be read.
+    """
+    trajectory = contender.run.trajectory
+    if trajectory is None or not len(trajectory[0]):
+        raise UserError("as it kept no trajectory")
+    steps, weights = trajectory
+    if weights.ndim != 2 or weights.shape != (len(steps), parameters):
+        raise UserError(f"as its trajectory is of {weights.shape[-1]} parameters, and its network has {parameters}")
+    limit = int(np.clip(BYTES // (4 * parameters * runs), 8, RECORDED))
+    rows = np.unique(np.linspace(0, len(steps) - 1, min(limit, len(steps))).round().astype(int))
+    kept = np.asarray(weights[rows])
+    if not np.isfinite(kept[0]).all():
+        raise UserError("as its start is not finite")
+    return Walk(name, contender.optimizer, contender.status, np.asarray(steps)[rows], kept)
