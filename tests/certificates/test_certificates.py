@@ -8,14 +8,14 @@ from typing import Literal, get_args, get_origin
 import pytest
 import torch
 
-from optbench.certificates import bare, packages, recurrences, solvers, torch_optim, traces
+from optbench.certificates import authors, bare, packages, recurrences, solvers, torch_optim, traces
 from optbench.certificates.case import Case, changing, walk
 from optbench.certificates.problems import ANY, PROBLEMS
 from optbench.certificates.reach import Recorder
 from optbench.checks import UserError
 from optbench.optimizers import CLASSES, SGD, Adam, AdamW
 
-CASES = [case for source in (traces, torch_optim, packages, solvers, recurrences) for case in source.cases()]
+CASES = [case for source in (traces, torch_optim, packages, authors, solvers, recurrences) for case in source.cases()]
 FORMS = [
     (name, key)
     for name, cls in CLASSES.items()
@@ -52,7 +52,7 @@ def test_has_an_independent_reference(name):
 @pytest.mark.parametrize(("name", "key"), FORMS)
 def test_forms_give_different_answers(name, key):
     def ends(form):
-        known = {"total_steps": 20, "base": SGD, "seed": 0, "constraints": None}
+        known = {"total_steps": 20, "base": SGD, "seed": 0, "constraints": None, "weight_decay": 0.1}
         hyper = {k: v for k, v in known.items() if k in CLASSES[name].hyper} | {key: form}
         for problem in map(PROBLEMS.get, ("sigmoid_pair", "network")):
             made = problem()

@@ -9,6 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+from torch import Tensor
 
 from optbench import optimizers as ours
 from optbench.certificates.case import Case, Hyper, Rate, changing, constant, stepped, version
@@ -79,7 +80,91 @@ def kozistr() -> list[Case]:
         pair(ours.SignSGD, "SignSGD", dict(lr=0.02), {}, dict(momentum=0.0)),
         pair(ours.Signum, "SignSGD", dict(lr=0.02), dict(beta=0.8), dict(momentum=0.8)),
         *soap(),
+        *ademamix(),
+        *matrices(),
     ]
+
+
+def ademamix() -> list[Case]:
+    """Return the comparisons with pytorch-optimizer's AdEMAMix, with and without its warm-up."""
+    both: Hyper = dict(alpha=3.0, **SCALED, weight_decay=0.1)
+    mine, theirs = dict(beta3=0.95, **ADAM), dict(betas=(0.8, 0.7, 0.95), weight_decouple=True)
+    warm = dict(mine, warmup=15), dict(theirs, t_alpha_beta3=15)
+    pairs = ((mine, theirs), warm)
+    return [compare("pytorch_optimizer", ours.AdEMAMix, "AdEMAMix", both, *pair) for pair in pairs]
+
+
+def matrices() -> list[Case]:
+    """Return the comparisons with pytorch-optimizer's rules of matrices, kept from bfloat16 and float32."""
+    pair = partial(compare, "pytorch_optimizer")
+    norms = {"spectral": 1, "sign": 4, "column": 6, "row": 7}
+    scion = [
+        pair(
+            *(ours.Scion, "SCION", dict(lr=0.02), dict(beta=0.8, radius=3.0, norm=norm, constrained=norm != "sign")),
+            *(dict(momentum=0.2, scale=3.0, norm_type=number, constraint=norm != "sign"), ("steep_matrices",)),
+        )
+        for norm, number in norms.items()
+    ]
+    return [*map(in_double, scion), *normuon(), kron()]
+
+
+def normuon() -> list[Case]:
+    """Return the comparisons with pytorch-optimizer's NorMuon: matrices, and the vectors that it leaves to Adam."""
+
+    def case(problem: str, muon: bool, theirs: Hyper, more: Hyper) -> Case:
+        def factory(params: Any) -> Any:
+            made = import_module("pytorch_optimizer").NorMuon
+            return made([dict(params=params, use_muon=muon, lr=0.03, eps=0.01, weight_decay=0.1, **theirs)])
+
+        mine = dict(lr=0.03, eps=0.01, weight_decay=0.1, **more)
+        return Case(ours.NorMuon, mine, f"{version('pytorch-optimizer')} NorMuon", stepped(factory), (problem,))
+
+    matrix: Hyper = dict(beta=0.8, row_beta=0.7)
+    forms: list[tuple[Hyper, Hyper]] = [
+        (dict(nesterov=True, use_adjusted_lr=False), dict(nesterov=True, scale="spectral")),
+        (dict(nesterov=False, use_adjusted_lr=True), dict(nesterov=False, scale="rms")),
+    ]
+    cases = [
+        case("steep_matrices", True, dict(momentum=0.8, beta2=0.7, **theirs), matrix | mine) for theirs, mine in forms
+    ]
+    return [*map(in_double, cases), case("coupled", False, BETAS, dict(vector_scale=1.0, **ADAM))]
+
+
+def kron() -> Case:
+    """Return the comparison with pytorch-optimizer's Kron, whose random numbers are drawn as ours are."""
+    seed, often = 5, dict(flat_start=3, decay=0.1, min_prob=0.3)
+    mine = dict(beta=0.8, flat=3, anneal=0.1, least=0.3, balance=0.5, max_precondition_dim=6, seed=seed)
+
+    def factory(params: Any) -> Any:
+        module = import_module("pytorch_optimizer.optimizer.psgd")
+        return module.Kron(
+            *(params, 0.03, 0.8, 0.1),
+            pre_conditioner_update_probability=module.precondition_update_prob_schedule(**often),
+            **dict(max_size_triangular=6, precondition_dtype=torch.float64, balance_prob=0.5),
+        )
+
+    single = torch.float32
+
+    def path(*arguments: Any) -> Any:
+        draw, t = torch.Generator(), 0
+
+        def share() -> float:
+            nonlocal t
+            t += 1
+            draw.manual_seed(1_000_003 * seed + t)
+            return float(torch.rand((), generator=draw, dtype=single))
+
+        def noise(x: Tensor, **_: Any) -> Tensor:
+            draw.manual_seed(1_000_003 * seed + t)
+            torch.rand((), generator=draw, dtype=single)
+            return torch.empty_like(x).normal_(generator=draw)
+
+        with patch("numpy.random.random", share), patch.object(torch, "randn_like", noise):
+            return stepped(factory)(*arguments)
+
+    reference = f"{version('pytorch-optimizer')} Kron"
+    hyper = dict(lr=0.03, weight_decay=0.1, **mine)
+    return in_double(Case(ours.PSGDKron, hyper, reference, path, ("matrices", *ANY)))
 
 
 def soap() -> list[Case]:
@@ -97,10 +182,12 @@ def soap() -> list[Case]:
 
 
 def in_double(case: Case) -> Case:
-    """Return a comparison whose reference, wherever it asks for float32, gets float64."""
+    """Return a comparison whose reference, wherever it asks for less, gets float64."""
 
     def path(*arguments: Any) -> Any:
-        with patch.object(torch, "float32", torch.float64):
+        orthogonal = import_module("pytorch_optimizer.optimizer.utils.matrix").zero_power_via_newton_schulz_5
+        wide = tuple(torch.float64 if x is torch.bfloat16 else x for x in orthogonal.__defaults__)
+        with patch.object(torch, "float32", torch.float64), patch.object(orthogonal, "__defaults__", wide):
             return case.path(*arguments)
 
     return replace(case, path=path)

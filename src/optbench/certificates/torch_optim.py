@@ -42,6 +42,10 @@ def cases() -> list[Case]:
         pair(ours.Adamax, theirs.Adamax, dict(lr=0.05, **SCALED), ADAM, BETAS),
         pair(ours.NAdam, theirs.NAdam, dict(lr=0.05, momentum_decay=0.1, **SCALED), ADAM, BETAS),
         pair(
+            *(ours.NAdamW, theirs.NAdam, dict(lr=0.05, momentum_decay=0.1, **SCALED)),
+            *(ADAM, dict(decoupled_weight_decay=True, **BETAS)),
+        ),
+        pair(
             *(ours.AMSGrad, theirs.Adam, dict(lr=0.05, **SCALED)),
             *(dict(form="torch", **ADAM), dict(amsgrad=True, **BETAS)),
         ),

@@ -1,6 +1,6 @@
 """Muon."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -46,12 +46,21 @@ class Muon(Optimizer):
         if p.dim() < 2:
             direction, s = Adam.update(g, p, s, t, {**h, "weight_decay": 0, "eps_form": "outside"})
             return scaled(h["vector_scale"], add_scaled(direction, h["weight_decay"], p)), s
-        m = s["m"].lerp(g, 1 - h["beta"])
-        x = (g.lerp(m, h["beta"]) if h["nesterov"] else m).flatten(1)
-        rows, columns = x.shape
-        gain = max(1, rows / columns) ** 0.5 if h["scale"] == "spectral" else 0.2 * max(rows, columns) ** 0.5
-        direction = gain * orthogonal(x, h["ns_steps"]).view_as(p)
+        x, m = momentum(g, s["m"], h)
+        direction = gain(p, h["scale"]) * orthogonal(x.flatten(1), h["ns_steps"]).view_as(p)
         return add_scaled(direction, h["weight_decay"], p), {"m": m}
+
+
+def momentum(g: Tensor, m: Tensor, h: Hyper) -> tuple[Tensor, Tensor]:
+    """Return what is to be made orthogonal, and the next running mean of the gradients."""
+    m = m.lerp(g, 1 - h["beta"])
+    return g.lerp(m, h["beta"]) if h["nesterov"] else m, m
+
+
+def gain(p: Tensor, scale: str) -> Any:
+    """Return what makes up for the shape of a matrix."""
+    rows, columns = p.flatten(1).shape
+    return max(1, rows / columns) ** 0.5 if scale == "spectral" else 0.2 * max(rows, columns) ** 0.5
 
 
 def orthogonal(x: Tensor, steps: int) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Decay, Positive, Rate
-from optbench.optimizers.arithmetic import Quotient, add_scaled, add_scaled_, mean_square_
+from optbench.optimizers.arithmetic import Direction, Quotient, add_scaled, add_scaled_, mean_square_
 from optbench.optimizers.base import Hyper, Optimizer, State
 
 
@@ -35,7 +35,7 @@ class NAdam(Optimizer):
         return {"m": torch.zeros_like(p), "v": torch.zeros_like(p), "product": 1.0}
 
     @staticmethod
-    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Quotient, State]:
+    def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Direction, State]:
         g = add_scaled(g, h["weight_decay"], p)
         m = s["m"].lerp(g, 1 - h["beta1"])
         v = mean_square_(s, "v", g, h["beta2"])

@@ -1,0 +1,31 @@
+"""Paths that authors' own code took, where it is in no package: the numbers were taken down once, with the commit."""
+
+import json
+from importlib import resources
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from optbench import optimizers
+from optbench.certificates.case import Case, Rate, changing, constant
+from optbench.certificates.problems import Problem
+
+RATES = {"constant": constant, "changing": changing}
+
+
+def cases() -> list[Case]:
+    """Return a comparison with each run of such code."""
+    return [case(run) for run in json.loads((resources.files(__package__) / "authors.json").read_text())]
+
+
+def case(run: dict[str, Any]) -> Case:
+    """Return the comparison with one run: its hyperparameters, and its path on each problem."""
+
+    def path(problem: Problem, steps: int, rate: Rate) -> Tensor:
+        return torch.tensor(run["paths"][problem.name], dtype=torch.float64)
+
+    cls, paths = optimizers.CLASSES[run["optimizer"]], run["paths"]
+    steps = len(next(iter(paths.values()))) - 1
+    reference = f"{run['reference']} at {run['commit'][:7]}"
+    return Case(cls, run["hyper"], reference, path, tuple(paths), steps, RATES[run["rate"]])
