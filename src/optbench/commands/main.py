@@ -12,6 +12,7 @@ COMMANDS = {
     "surface": "draw paths on a surface: optbench surface study=gd_vs_momentum",
     "terrain": "name a surface's critical points and a path's terrain",
     "certify": "step optimizers beside independent references",
+    "claims": "measure what textbooks say of optimizers",
     "list": "show what can be named: optbench list optimizers",
 }
 """What each does; the module of its name in this folder has its `main`."""

@@ -1,0 +1,90 @@
+"""What a claim is, and what was found."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from optbench import surfaces
+from optbench.surfaces.descent import descend
+
+Verdict = Literal["holds", "fails", "holds only if"]
+SEEDS = 20
+"""Runs of what chance plays a part in."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was measured of a claim.
+
+    Attributes:
+        verdict: Whether it holds.
+        measured: The numbers, in a sentence.
+        condition: What it holds under, or why it fails, in a sentence.
+    """
+
+    verdict: Verdict
+    measured: str
+    condition: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of a textbook, in our words, with what tries it.
+
+    Attributes:
+        name: What `optbench claims` calls it.
+        documents: Where it stands: the numbers of the documents that the project grew from.
+        says: The claim.
+        measure: What tries it; the same numbers on every machine, up to rounding.
+        trains: Whether it trains networks, which takes seconds to minutes.
+    """
+
+    name: str
+    documents: str
+    says: str
+    measure: Callable[[], Finding]
+    trains: bool = False
+
+    @property
+    def command(self) -> str:
+        """What measures it again."""
+        return f"optbench claims {self.name}"
+
+
+def verdict(condition: bool) -> Verdict:
+    """Return `holds` where a condition does, and `fails` where not."""
+    return "holds" if condition else "fails"
+
+
+def path(name: str, rule: Any, start: tuple[float, ...] | None = None, steps: int = 100, **options: Any) -> Tensor:
+    """Return the path of an optimizer on a named surface, shape (steps + 1, parameters).
+
+    Args:
+        name: The surface's.
+        rule: What makes the optimizer, such as `partial(SGD, lr=0.1)`.
+        start: Where it starts; at the surface's first start if None.
+        steps: Number of steps.
+        **options: Of `descend`.
+    """
+    surface = surfaces.get(name)
+    point = torch.tensor(start or surface.starts[0], dtype=torch.float64)
+    return descend(surface.f, rule, point, steps, **options)
+
+
+def first_below(values: Tensor, level: float) -> int | None:
+    """Return the first place from which values (n,) stay below a level, or None where the last one does not."""
+    above = (~(values < level)).nonzero()
+    if not len(above):
+        return 0
+    last = int(above.max())
+    return None if last == len(values) - 1 else last + 1
+
+
+def gradient_steps(rule: Any, gradients: Tensor) -> Tensor:
+    """Return the steps that a rule takes on given gradients (n, ...), of the same shape; downhill is negative."""
+    point = torch.zeros(gradients.shape[1:], dtype=torch.float64)
+    walked = descend(lambda x, t: (gradients[t - 1] * x).sum(), rule, point, len(gradients), online=True)
+    return walked.diff(dim=0)

@@ -1,0 +1,189 @@
+"""Claims about noise and mini-batches: how much there is, what averages it, who bears it."""
+
+from functools import partial
+from typing import Any
+
+import torch
+
+from optbench.certificates.properties import rarity_gain
+from optbench.claims.claim import SEEDS, Claim, Finding, verdict
+from optbench.optimizers import NAG, SGD, Adadelta, Adagrad, Adam, Adamax, Momentum, RMSprop, Rprop
+from optbench.surfaces.descent import descend
+from optbench.surfaces.problems import line, sparse_dense
+
+
+def gradients(batch: int, draws: int = 4000) -> torch.Tensor:
+    """Return gradients of mini-batches of a noisy regression at one point, (draws, 2)."""
+    surface, draw = line(points=1000, noise=1.0), torch.Generator().manual_seed(0)
+    w = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    assert surface.parts is not None
+    found = []
+    for _ in range(draws):
+        index = torch.randint(surface.samples, (batch,), generator=draw)
+        found.append(torch.autograd.grad(surface.parts(w, index), w)[0])
+    return torch.stack(found)
+
+
+def variance_falls() -> Finding:
+    """Measure the variance and the mean of mini-batch gradients by the size of the batch."""
+    spread, mean = {}, {}
+    for batch in (1, 4, 16, 64):
+        drawn = gradients(batch)
+        spread[batch], mean[batch] = float(drawn.var(0).sum()), drawn.mean(0)
+    numbers = ", ".join(f"{batch}: {batch * v / spread[1]:.2f}" for batch, v in spread.items())
+    drift = float((mean[64] - mean[1]).norm() / mean[1].norm())
+    even = all(abs(batch * v / spread[1] - 1) < 0.1 for batch, v in spread.items())
+    return Finding(
+        verdict(even), f"batch times variance, of that of one sample: {numbers}; the means differ by {drift:.1%}"
+    )
+
+
+def paths_by_batch() -> Finding:
+    """Measure how crooked paths are, and where they end, by the size of the batch, on noisy targets."""
+    surface = line(points=200, noise=1.0)
+    lengths, ends = {}, {}
+    for batch in (1, 10, 200):
+        crooked, away = [], []
+        for seed in range(SEEDS):
+            start = torch.tensor([1.0, 1.0], dtype=torch.float64)
+            walked = descend(surface.stream(batch, seed), partial(SGD, lr=0.02), start, 1000, online=True)
+            crooked.append(float(walked.diff(dim=0).norm(dim=1).sum()))
+            away.append(float(surface.f(walked[-100:]).mean() - (surface.floor or 0.0)))
+        lengths[batch], ends[batch] = sum(crooked) / SEEDS, sum(away) / SEEDS
+    numbers = ", ".join(f"{batch}: {lengths[batch]:.1f} and {ends[batch]:.4f}" for batch in lengths)
+    ordered = lengths[1] > lengths[10] > lengths[200] and ends[1] > ends[10] > ends[200]
+    return Finding(
+        verdict(ordered),
+        f"length of the path and loss above the lowest, by batch, 1,000 steps, {SEEDS} seeds: {numbers}",
+    )
+
+
+def an_epoch_of_small_batches() -> Finding:
+    """Compare what one pass over the data brings, by the size of the batch."""
+    surface, after = line(points=200, noise=1.0), {}
+    for batch in (1, 10, 200):
+        losses = []
+        for seed in range(SEEDS):
+            start = torch.tensor([1.0, 0.0], dtype=torch.float64)
+            walked = descend(surface.stream(batch, seed), partial(SGD, lr=0.02), start, 200 // batch, online=True)
+            losses.append(float(surface.f(walked[-1]) - (surface.floor or 0.0)))
+        after[batch] = sum(losses) / SEEDS
+    numbers = ", ".join(f"{batch}: {x:.3f}" for batch, x in after.items())
+    return Finding(
+        verdict(after[1] < after[10] < after[200]),
+        f"loss above the lowest after one pass over 200 samples, by batch: {numbers}",
+    )
+
+
+def momentum_averages() -> Finding:
+    """Measure the variance of momentum's step where the gradient is noise alone."""
+    found = {}
+    for form in ("ema", "sum"):
+        start = torch.zeros(2000, dtype=torch.float64)
+        walked = descend(lambda x: 0 * x.sum(), partial(Momentum, lr=1.0, beta=0.9, form=form), start, 300, noise=1.0)
+        found[form] = float(walked[150:].diff(dim=0).var())
+    measured = (
+        "variance of a step over lr², noise of variance 1, beta = 0.9: "
+        f"average form {found['ema']:.3f}, sum form {found['sum']:.2f}"
+    )
+    return Finding(
+        "holds only if",
+        measured,
+        "v is an average; the sum form's steps are larger than those of plain descent, and vary more",
+    )
+
+
+def rprop_under_noise() -> Finding:
+    """Compare Rprop and SGD on a bowl whose gradients are noisy."""
+    ends = {}
+    for rule in (partial(Rprop, lr=0.01), partial(SGD, lr=0.05)):
+        start = torch.tensor([2.0, 2.0], dtype=torch.float64)
+        runs = [descend(lambda w: (w**2).sum(), rule, start, 500, noise=4.0, seed=seed) for seed in range(SEEDS)]
+        losses = torch.stack([(run[-100:] ** 2).sum(1).mean() for run in runs])
+        ends[rule.func.__name__] = float(losses.mean())
+    measured = (
+        "mean loss of the last 100 of 500 steps on w² + b² with noise of 4: "
+        f"Rprop {ends['Rprop']:.3g}, SGD {ends['SGD']:.2g}"
+    )
+    return Finding(verdict(ends["Rprop"] < 2 * ends["SGD"]), measured, "it trusts signs, and noise turns these")
+
+
+def sparse_features() -> Finding:
+    """Compare Adagrad with gradient descent and momentum on a rare feature."""
+    surface = sparse_dense()
+    best = {}
+    for rule in (SGD, Momentum, Adagrad):
+        rates = torch.logspace(-4, 1, 21, dtype=torch.float64)[:, None]
+        start = torch.tensor(surface.starts[0], dtype=torch.float64).expand(len(rates), -1)
+        walked = descend(surface.stream(8, 0), partial(rule, lr=rates), start, 400, online=True, batched=True)
+        loss = surface.f(walked)[-40:].mean(0).nan_to_num(float("inf")).min()
+        best[rule.__name__] = float(loss) - (surface.floor or 0.0)
+    numbers = ", ".join(f"{name} {x:.4f}" for name, x in best.items())
+    return Finding(
+        verdict(best["Adagrad"] < min(best["SGD"], best["Momentum"]) / 2),
+        f"loss above the lowest, best of 21 rates each, one feature in 20 samples: {numbers}",
+    )
+
+
+def gain(rule: Any) -> float:
+    """Return how far a rare slope moves its weight each time it comes, over how far a constant one does."""
+    return rarity_gain({"_target_": f"optbench.optimizers.{rule.__name__}", "_partial_": True})
+
+
+def sparse_table() -> Finding:
+    """Measure the last column of a document's table: who moves rare weights farther."""
+    claimed = {Adagrad: True, Adadelta: False, RMSprop: False, Adam: True, NAG: False}
+    found = {rule: gain(rule) for rule in claimed}
+    numbers = ", ".join(f"{rule.__name__} {x:.1f}" for rule, x in found.items())
+    wrong = [rule.__name__ for rule, yes in claimed.items() if (found[rule] > 2) != yes]
+    measured = (
+        f"a gradient of every 20th step moves its weight, each time, so many times as far as a constant one: {numbers}"
+    )
+    return Finding("fails" if wrong else "holds", measured, f"not for {', '.join(wrong)}" if wrong else "")
+
+
+def adamax_sparse() -> Finding:
+    """Compare Adamax with Adam where gradients are rare."""
+    a, b = gain(Adam), gain(Adamax)
+    return Finding(
+        verdict(b > a),
+        f"a rare gradient's step over a constant one's: Adam {a:.1f}, Adamax {b:.1f}",
+        "its maximum does not forget between rare gradients",
+    )
+
+
+CLAIMS = (
+    Claim(
+        "batch_variance",
+        "001, 002",
+        "The variance of a mini-batch's gradient falls as 1 / B, and its mean stays.",
+        variance_falls,
+    ),
+    Claim(
+        "batch_paths",
+        "000, 001, 003, 004",
+        "Batch descent goes straight, single samples zigzag and end in noise, mini-batches lie between.",
+        paths_by_batch,
+    ),
+    Claim(
+        "batch_epoch",
+        "000, 001, 003, 004",
+        "For the same pass over the data, smaller batches come further.",
+        an_epoch_of_small_batches,
+    ),
+    Claim("noise_averaging", "001, 002", "Momentum averages the noise of gradients.", momentum_averages),
+    Claim("rprop_noise", "004", "Rprop converges under noisy gradients.", rprop_under_noise),
+    Claim(
+        "adagrad_sparse",
+        "000, 001, 002, 004",
+        "Adagrad suits sparse features, where SGD and momentum do poorly.",
+        sparse_features,
+    ),
+    Claim(
+        "sparse_table",
+        "000",
+        "Sparse gradients suit Adagrad and Adam, and neither Adadelta, RMSprop nor NAG.",
+        sparse_table,
+    ),
+    Claim("adamax_sparse", "001", "Adamax suits sparse features better than Adam.", adamax_sparse),
+)

@@ -1,0 +1,61 @@
+"""What textbooks claim: numbers that arithmetic gives, and the command end to end."""
+
+import pytest
+
+from optbench.claims import CLAIMS
+from optbench.claims.claim import first_below, gradient_steps
+from optbench.commands.claims import markdown
+
+BY_NAME = {claim.name: claim for claim in CLAIMS}
+
+
+def test_names_are_unique_and_every_claim_says_where_it_stands():
+    assert len(BY_NAME) == len(CLAIMS) > 50
+    assert all(claim.documents and claim.says.endswith(".") for claim in CLAIMS)
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict", "number"),
+    [
+        ("bias_correction", "fails", "3.16 with none, 31.6"),
+        ("nadam_denominators", "holds only if", "5.9% at step 10"),
+        ("momentum_without_beta", "holds", "wavy_bowl"),
+        ("rmsprop_half_life", "fails", "6.6 steps"),
+        ("nag_extra_gradient", "fails", "NAG 1"),
+        ("sgd_weight_decay", "holds", "50 steps"),
+        ("zero_gradient", "fails", "(1.02, 1.08)"),
+        ("vanishing_tanh", "holds", "0.00134"),
+        ("newton_parabola", "holds", "one step from 4"),
+        ("three_rates", "holds", "1.1: 2.6e+04"),
+        ("no_common_rate", "holds", "best rate for x"),
+    ],
+)
+def test_what_arithmetic_decides(name, verdict, number):
+    found = BY_NAME[name].measure()
+    assert found.verdict == verdict
+    assert number in found.measured
+
+
+def test_a_step_is_told_by_its_gradient():
+    import torch
+
+    from optbench.optimizers import SGD
+
+    steps = gradient_steps(SGD, torch.tensor([1.0, 2.0], dtype=torch.float64))
+    torch.testing.assert_close(steps, torch.tensor([-0.01, -0.02], dtype=torch.float64))
+    assert first_below(torch.tensor([3.0, 0.5, 2.0, 0.5, 0.4]), 1.0) == 3
+    assert first_below(torch.tensor([3.0, 2.0]), 1.0) is None
+
+
+def test_the_command_writes_a_row_a_claim(optbench, tmp_path, capsys):
+    optbench("claims", "bias_correction", "saddle", "--out", "here")
+    page = (tmp_path / "here" / "claims.md").read_text()
+    assert page.count("| `optbench claims ") == 2
+    assert "3.16" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="no claim 'sadle'; did you mean 'saddle'"):
+        optbench("claims", "sadle")
+
+
+def test_a_page_counts_its_verdicts():
+    claims = [BY_NAME["bias_correction"], BY_NAME["zero_gradient"]]
+    assert "2 fails" in markdown(claims, [claim.measure() for claim in claims])
