@@ -61,7 +61,7 @@ class LocalLauncher(Launcher):
         while left:
             mine = [cell for cell in left if not records.locked(cell.directory)]
             if mine:
-                lost |= self.train_once(mine, tried)
+                lost |= self.train_once(mine, cells, tried)
             over = [cell for cell in left if cell.directory in tried or records.ended(cell.directory)]
             if config.get("fail_fast") and any(not good(cell.directory) for cell in over):
                 break
@@ -69,21 +69,31 @@ class LocalLauncher(Launcher):
             time.sleep(0.3 if left else 0)
         return lost
 
-    def train_once(self, cells: Sequence["Cell"], tried: set[Path]) -> dict[Path, str]:
-        """Train cells, as stacks where that pays; add those that came to an end here to `tried`."""
+    def train_once(self, cells: Sequence["Cell"], everything: Sequence["Cell"], tried: set[Path]) -> dict[Path, str]:
+        """Train cells, as stacks where that pays; add those that came to an end here to `tried`.
+
+        Args:
+            cells: Those to be trained.
+            everything: All of the sweep: some that have ended may be passengers of a stack that goes on.
+            tried: Directories of the cells that were tried.
+        """
         from optbench.sweep.plan import plan
         from optbench.sweep.processes import side_by_side
 
-        batches, line = plan([cell.task for cell in cells], self.processes)
+        stacks = begun(everything, cells)
+        held = {cell.key for stack in stacks for cell in stack}
+        left = [cell for cell in cells if cell.key not in held]
+        batches, line = plan([cell.task for cell in left], self.processes) if left else ([], "")
+        if stacks:
+            print(f"going on with {len(stacks)} stacks of {sum(map(len, stacks))} runs")
         if line:
             print(line)
+        first = stacks + [[left[j] for j in batch] for batch in batches]
         again: list[Cell] = []
         lost: dict[Path, str] = {}
         work = partial(execute, self.context, self.task, share([cell.task for cell in cells]))
-        for stage in (batches, None):
-            jobs = [[cells[j] for j in batch] for batch in stage] if stage is not None else [[cell] for cell in again]
-            if not jobs:
-                break
+        for stage in (first, None):
+            jobs = [[cell] for cell in again] if stage is None else stage
             again = []
             outputs = [job[0].directory / "output.txt" for job in jobs]
             seconds = [limit(job) for job in jobs]
@@ -97,6 +107,20 @@ class LocalLauncher(Launcher):
                 if self.sweep.get("fail_fast") and any(not good(c.directory) for c in jobs[i] if c not in again):
                     return lost
         return lost
+
+
+def begun(everything: Sequence["Cell"], cells: Sequence["Cell"]) -> list[list["Cell"]]:
+    """Return the stacks that were cut off and have runs to go on with, as they were, ended ones included."""
+    from optbench.sweep.module import members
+
+    by_key = {cell.key: cell for cell in everything}
+    wanted = {cell.key for cell in cells}
+    stacks = []
+    for cell in everything:
+        keys = members(cell.directory)
+        if len(keys) > 1 and wanted.intersection(keys) and all(key in by_key for key in keys):
+            stacks.append([by_key[key] for key in keys])
+    return stacks
 
 
 BUSY = "busy"
@@ -189,9 +213,11 @@ def execute(context: HydraContext, task: TaskFunction, data: Mapping[str, Any], 
     alone: Any = task
     function = partial(alone, loaded=data, ending=ending)
 
+    again = len(cells) > 1 and module.members(cells[0].directory) == [cell.key for cell in cells]
+
     def begin(config: DictConfig) -> None:
         OmegaConf.resolve(config)
-        opened.append((config, run.open_record(config)))
+        opened.append((config, run.open_record(config, True if again else None)))
 
     busy = 0
     for cell in cells:

@@ -191,9 +191,12 @@ class Record:
         directory: Where they go; created if missing.
         config: The resolved config.
         overrides: What was typed to get it, such as `["optimizer=adam", "seed=1"]`.
+        resume: Whether it goes on from a state that is there; None where the record is to tell.
 
     Attributes:
         resumed: Whether the run goes on from the checkpoint that is there.
+
+        over: Whether it had come to its end before.
 
     Raises:
         Busy: Another process is training this run.
@@ -201,7 +204,9 @@ class Record:
         UserError: The directory holds another run, or cannot be written.
     """
 
-    def __init__(self, directory: Path, config: Mapping[str, Any], overrides: Sequence[str]) -> None:
+    def __init__(
+        self, directory: Path, config: Mapping[str, Any], overrides: Sequence[str], resume: bool | None = None
+    ) -> None:
         from omegaconf import OmegaConf
 
         key = identity(config)
@@ -209,13 +214,13 @@ class Record:
         self.lock = Lock(directory)
         vacant(directory, key)  # what another process did meanwhile
         before = status_of(directory) or {}
-        if before.get("status") in ("done", "diverged"):
+        self.over = bool(before.get("finished")) and not before.get("cut", False)
+        if before.get("status") in ("done", "diverged") and resume is None:
             raise Finished(f"{directory}: this run is {before['status']} already; rerun=all trains it again")
         self.directory = directory
         self.rows: list[dict[str, Any]] = []
-        self.resumed = resumable(directory, before)
-        if not self.resumed:
-            clear(directory)
+        self.config = OmegaConf.to_yaml(OmegaConf.create(dict(config)))
+        self.resumed = resumable(directory, before) if resume is None else resume
         self.status: dict[str, Any] = {
             "status": "running",
             "reason": "",
@@ -229,23 +234,39 @@ class Record:
             "pid": os.getpid(),
             **provenance(),
         }
+        if self.over and self.resumed:
+            self.lock.release()
+            return
         if self.resumed:
             self.status["continued"] = [*before.get("continued", []), _now()]
-        write(directory / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+            write(directory / "config.yaml", self.config)
+            self._write_status()
+        else:
+            self.begin()
+
+    def begin(self) -> None:
+        """Start anew: nothing of an earlier try is left."""
+        self.resumed = False
+        clear(self.directory)
+        write(self.directory / "config.yaml", self.config)
         self._write_status()
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint has to know of the files, to cut off later what comes after it."""
-        path = self.directory / "steps.csv"
-        return {"rows": self.rows, "bytes": path.stat().st_size if path.exists() else 0}
+        sizes = {path.name: path.stat().st_size for path in self._growing() if path.exists()}
+        return {"rows": self.rows, "bytes": sizes}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Bring the files back to where they were at a checkpoint."""
         self.rows = [dict(row) for row in state["rows"]]
         self._write_rows()
-        path = self.directory / "steps.csv"
-        if path.exists():
-            os.truncate(path, state["bytes"])
+        for path in self._growing():
+            if path.exists():
+                os.truncate(path, state["bytes"].get(path.name, 0))
+
+    def _growing(self) -> list[Path]:
+        """Return the files that are appended to."""
+        return [self.directory / name for name in ("steps.csv", "trajectory.bin")]
 
     def evaluation(self, row: Mapping[str, Any]) -> None:
         """Add a row to metrics.csv; unknown columns are an error, missing ones stay empty."""
@@ -679,7 +700,8 @@ OWN = (
     "trajectory.npz",
     "checkpoint.ckpt",
     "error.txt",
-    "output.txt",
+    "stack.json",
+    "stack.ckpt",
 )
 """Files that a run writes, besides TensorBoard's."""
 

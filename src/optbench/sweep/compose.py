@@ -9,7 +9,7 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from optbench import configs, records
 from optbench.checks import UserError
@@ -53,7 +53,7 @@ class Cell:
     def at(self, directory: Path) -> "Cell":
         """Return the cell, to be recorded elsewhere in the sweep."""
         config = copy.deepcopy(self.config)
-        with open_dict(config):
+        with read_write(config.hydra):
             config.hydra.sweep.subdir = str(directory.relative_to(config.hydra.sweep.dir))
         return replace(self, config=config, directory=directory)
 

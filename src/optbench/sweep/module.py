@@ -1,11 +1,13 @@
 """Runs that differ in numbers only, trained as one stack, each with the record of a run alone."""
 
 import copy
+import json
 import time
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as lightning
@@ -17,9 +19,10 @@ from optbench import configs
 from optbench.data import DataModule
 from optbench.data.chunks import Chunks
 from optbench.optimizers.base import Optimizer
-from optbench.records import Record
+from optbench.records import Record, write
 from optbench.sweep.stack import Stack
-from optbench.training import run, trainer
+from optbench.training import checkpoint, run, trainer
+from optbench.training.checkpoint import Every, Keeper
 from optbench.training.ending import Cut, Ending
 from optbench.training.module import EVALUATION_BATCH, Diverged, Training, within
 
@@ -91,7 +94,10 @@ class Replicas(lightning.LightningModule):
         self.automatic_optimization = False
         self.replicas = nn.ModuleList(runs)
         self.runs, self.data, self.seeds = list(runs), data, seeds
-        self.seconds, self.started, self.saved = 0.0, 0.0, 0
+        self.seconds, self.started = 0.0, 0.0
+        self.saved: int | None = None
+        self.keeper: Keeper | None = None
+        self.restored: Mapping[str, Any] | None = None
 
     def setup(self, stage: str) -> None:
         """Bring the data to the device."""
@@ -106,6 +112,8 @@ class Replicas(lightning.LightningModule):
             replica.prepare()
         models, optimizers = zip(*((replica.model, replica.optimizer) for replica in self.runs), strict=True)
         self.stack = Stack(models, optimizers, self.data.loss, self.runs[0].clip)
+        if self.restored is not None:
+            self.stack.load_state_dict(self.restored["stack"])
 
     def train_dataloader(self) -> Batches:
         """Return the mini-batches of all orders."""
@@ -151,8 +159,19 @@ class Replicas(lightning.LightningModule):
             self.started = time.perf_counter()
 
     def on_train_start(self) -> None:
-        """Evaluate the untrained models."""
-        self.evaluate()
+        """Evaluate the untrained models, unless they go on from a state."""
+        self.started = time.perf_counter()
+        if self.restored is None:
+            self.evaluate()
+        else:
+            checkpoint.set_generators(self.restored["generators"])
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Save the state of the stack between two chunks of an epoch, where it is time to."""
+        if batch_idx + 1 < self.trainer.num_training_batches and self.keeper and self.keeper.due(None):
+            self.seconds += time.perf_counter() - self.started
+            self.keeper.keep()
+            self.started = time.perf_counter()
 
     def on_train_epoch_start(self) -> None:
         """Start the training clock; it stands still outside of the chunks."""
@@ -161,6 +180,8 @@ class Replicas(lightning.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Evaluate."""
         self.evaluate()
+        if self.keeper and self.keeper.due(self.current_epoch + 1):
+            self.keeper.keep()
 
     @torch.no_grad()
     def evaluate(self) -> None:
@@ -236,12 +257,60 @@ class Replicas(lightning.LightningModule):
         replica.record.finish(status, reason)
         replica.ended = True
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Make it the checkpoint of one replica, as a run alone would have written it."""
+    def save(self) -> None:
+        """Write the state of the whole stack, from which it goes on as a stack."""
+        self.saved = None
+        checkpoint.write(self.trainer, self.runs[0].record.directory / STATE)
+
+    def going(self) -> list[Replica]:
+        """Return the replicas that have not ended."""
+        return [replica for replica in self.runs if not replica.ended]
+
+    def on_save_checkpoint(self, saved: dict[str, Any]) -> None:
+        """Make it the state of the stack, or the checkpoint of one replica as a run alone would have written it."""
+        if self.saved is None:
+            saved["stack"] = {
+                "stack": self.stack.state_dict(),
+                "seconds": self.seconds,
+                "generators": checkpoint.generators(),
+                "runs": [replica.state() for replica in self.runs],
+                "ended": [replica.ended for replica in self.runs],
+            }
+            return
         replica = self.runs[self.saved]
-        checkpoint["state_dict"] = replica.state_dict()
-        checkpoint["state_dict"].update({k: view.clone() for k, view in checkpoint["state_dict"].items()})
-        checkpoint["optimizer_states"] = [replica.optimizer.state_dict()]
+        saved["state_dict"] = replica.state_dict()
+        saved["state_dict"].update({k: view.clone() for k, view in saved["state_dict"].items()})
+        saved["optimizer_states"] = [replica.optimizer.state_dict()]
+        saved["run"] = replica.state()
+
+    def on_load_checkpoint(self, saved: dict[str, Any]) -> None:
+        """Take up the state of the stack; replicas that had ended stay as passengers."""
+        self.restored = saved["stack"]
+        self.seconds = saved["stack"]["seconds"]
+        for replica, state, ended in zip(self.runs, saved["stack"]["runs"], saved["stack"]["ended"], strict=True):
+            replica.ended = replica.ended or ended
+            if not replica.ended:
+                replica.restore(state)
+
+
+STATE = "stack.ckpt"
+"""The state of a stack, in the directory of its first run; `stack.json` beside it names all its runs by their keys."""
+
+
+def members(directory: Path) -> list[str]:
+    """Return the keys of the runs of a stack whose state lies in a run's directory; none where there is none."""
+    try:
+        keys = json.loads((directory / "stack.json").read_text())
+    except (OSError, ValueError):
+        return []
+    whole = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
+    return keys if whole and (directory / STATE).is_file() else []
+
+
+def forget(directory: Path) -> None:
+    """Remove the state of a stack."""
+    for name in ("stack.json", STATE):
+        (directory / name).unlink(missing_ok=True)
 
 
 def train(cells: Sequence[tuple[DictConfig, Record]], loaded: Mapping[str, Any], ending: Ending) -> None:
@@ -257,18 +326,29 @@ def train(cells: Sequence[tuple[DictConfig, Record]], loaded: Mapping[str, Any],
     warnings.filterwarnings("ignore", "There is a performance drop")  # vmap lacks a rule, and is still the faster way
     torch.set_num_threads(first.threads)
     runs: list[Replica] = []
-    ending.records = [record for _, record in cells]
-    with run.failing(record for i, (_, record) in enumerate(cells) if not (i < len(runs) and runs[i].ended)):
+    records = [record for _, record in cells]
+    ending.records = [record for record in records if not record.over]
+    home = records[0].directory
+    with run.failing(
+        record for i, record in enumerate(records) if not (record.over or (i < len(runs) and runs[i].ended))
+    ):
         data = configs.load(first.data, loaded)
         for config, record in cells:
             record.status["stacked"] = len(cells)
             runs.append(run.build(Replica, config, data, record))
-            runs[-1].logger, runs[-1].ending = run.make_logger(config), ending
+            runs[-1].ended = record.over
+            runs[-1].logger = None if record.over else run.make_logger(config)
         module = Replicas(runs, data, list(dict.fromkeys(config.data.seed for config, _ in cells)))
+        module.keeper = Keeper(Every.of(first.checkpoint.every), ending, module.save)
+        start = home / STATE if all(record.over or record.resumed for record in records) else None
+        if start is None:
+            forget(home)
+            write(home / "stack.json", json.dumps([record.status["key"] for record in records]))
         try:
-            trainer.make_trainer(first.trainer).fit(module)
+            trainer.make_trainer(first.trainer).fit(module, ckpt_path=start, weights_only=True)
         except Diverged:
+            forget(home)
             return
-        for replica in runs:
-            if not replica.ended:
-                module.end(replica, "done")
+        for replica in module.going():
+            module.end(replica, "done")
+        forget(home)

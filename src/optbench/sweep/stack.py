@@ -1,7 +1,7 @@
 """Networks and their optimizers as one stack, whose replicas are the runs that they would be alone."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -155,3 +155,15 @@ class Stack:
                 for name, part in zip(pack.names, parts, strict=True):
                     state[name][key] = part.clone() if isinstance(part, Tensor) else part
         return state
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of all optimizers as the blocks hold it; the weights are the models' own."""
+        blocks = [[dict(block.state) for block in blocks] for blocks in self.blocks]
+        return {"steps": self.steps, "blocks": blocks}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state_dict` returned, of a stack of the same models and optimizers."""
+        self.steps = state["steps"]
+        for blocks, saved in zip(self.blocks, state["blocks"], strict=True):
+            for block, own in zip(blocks, saved, strict=True):
+                block.state = {k: v.to(block.p.device) if isinstance(v, Tensor) else v for k, v in own.items()}

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightning.pytorch as lightning
@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from optbench.optimizers.base import Optimizer
 from optbench.optimizers.objective import Objective
 from optbench.records import Record
+from optbench.training import checkpoint
+from optbench.training.checkpoint import Keeper
 from optbench.training.clip import Clip, Clipped
-from optbench.training.ending import Ending
 from optbench.training.private import set_global_step
 from optbench.training.trajectory import AUTO, Keeping
 
@@ -92,7 +93,8 @@ class Training(lightning.LightningModule):
         self.kept = -1
         self.started = 0.0
         self.previous: Tensor | None = None
-        self.ending = Ending()
+        self.keeper: Keeper | None = None
+        self.restored: Mapping[str, Any] | None = None
 
     def configure_optimizers(self) -> Optimizer:
         """Make the optimizer; the closure of each step is made here too, once."""
@@ -158,21 +160,70 @@ class Training(lightning.LightningModule):
         for i, loss in enumerate(losses):
             if not loss <= self.divergence:
                 raise Diverged(f"the loss is {loss:.4g} at step {first + i}")
-        self.ending.heed()
         if self.keeping.at_chunk(self.current_epoch) and index + 1 < self.trainer.num_training_batches:
             self.keep_meanwhile(self.steps)
 
     def save(self) -> None:
         """Write the checkpoint, with the weights at the optimizer's own iterate; `on_train_start` takes them back."""
         self.optimizer.eval()
-        self.trainer.save_checkpoint(self.record.directory / "checkpoint.ckpt")
+        checkpoint.write(self.trainer, self.record.directory / checkpoint.NAME)
         self.optimizer.train()
+
+    def state(self) -> dict[str, Any]:
+        """Return what a run has to know to go on, besides its weights and its optimizer's state."""
+        return {
+            **checkpoint.made_by(self.make_optimizer, self.model),
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "lr": self.lr,
+            "counts": self.counts(),
+            "previous": self.previous,
+            "kept": self.kept,
+            "record": self.record.state(),
+            "generators": checkpoint.generators(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up the state of a checkpoint; the counts and generators follow when training starts.
+
+        Raises:
+            UserError: It is that of another optimizer or architecture.
+        """
+        path = self.record.directory / checkpoint.NAME
+        checkpoint.refuse_misfit(state, checkpoint.made_by(self.make_optimizer, self.model), path)
+        self.steps, self.seconds, self.lr = state["steps"], state["seconds"], state["lr"]
+        self.previous, self.kept, self.restored = state["previous"], state["kept"], state
+        self.record.restore(state["record"])
+
+    def counts(self) -> dict[str, int]:
+        """Return how much was evaluated so far."""
+        return {name: getattr(self.objective, name) for name in ("grad_evals", "loss_evals", "hvp_evals")}
+
+    def on_save_checkpoint(self, saved: dict[str, Any]) -> None:
+        """Add the state of the run."""
+        saved["run"] = self.state()
+
+    def on_load_checkpoint(self, saved: dict[str, Any]) -> None:
+        """Take up the state of the run."""
+        self.restore(saved["run"])
 
     def on_train_start(self) -> None:
         """Evaluate the untrained model; one from a checkpoint returns to where its next gradient belongs."""
         self.optimizer.train()
-        if self.current_epoch == 0:
+        self.started = time.perf_counter()
+        if self.restored is not None:
+            for name, count in self.restored["counts"].items():
+                setattr(self.objective, name, count)
+            checkpoint.set_generators(self.restored["generators"])
+        elif self.current_epoch == 0:
             self.evaluate()
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Save the state between two chunks of an epoch, where it is time to."""
+        if batch_idx + 1 < self.trainer.num_training_batches and self.keeper and self.keeper.due(None):
+            self.seconds += time.perf_counter() - self.started
+            self.keeper.keep()
+            self.started = time.perf_counter()
 
     def on_train_epoch_start(self) -> None:
         """Start the training clock."""
@@ -182,6 +233,8 @@ class Training(lightning.LightningModule):
         """Stop the training clock and evaluate."""
         self.seconds += time.perf_counter() - self.started
         self.evaluate()
+        if self.keeper and self.keeper.due(self.current_epoch + 1):
+            self.keeper.keep()
 
     @torch.no_grad()
     def evaluate(self) -> None:
@@ -207,10 +260,9 @@ class Training(lightning.LightningModule):
             "train_seconds": self.seconds,
         }
         self.previous = weights
-        counts = {name: getattr(self.objective, name) for name in ("grad_evals", "loss_evals", "hvp_evals")}
         epoch = self.steps / self.batches_per_epoch
         epoch = int(epoch) if epoch.is_integer() else epoch
-        self.record.evaluation({"epoch": epoch, "step": self.steps, **counts, **row})
+        self.record.evaluation({"epoch": epoch, "step": self.steps, **self.counts(), **row})
         self.log_row({**row, "step": float(self.steps)})
         if self.steps == 0 and isinstance(self.logger, TensorBoardLogger):
             # The HPARAMS page compares runs only if all name the same metrics; their values follow as scalars.

@@ -28,7 +28,9 @@ from optbench.configs import (
     resolve,
 )
 from optbench.optimizers.build import build_optimizer
+from optbench.training import checkpoint
 from optbench.training import trainer as trainers
+from optbench.training.checkpoint import Every, Keeper
 from optbench.training.clip import clipping
 from optbench.training.ending import Cut, Ending
 from optbench.training.length import measure
@@ -75,15 +77,19 @@ def train(config: DictConfig, loaded: Mapping[str, Any] | None = None, ending: E
         announce(record)
 
 
-def open_record(config: DictConfig) -> records.Record:
+def open_record(config: DictConfig, resume: bool | None = None) -> records.Record:
     """Return the record of a run that begins or goes on, in Hydra's output directory.
+
+    Args:
+        config: The composed config.
+        resume: Whether it goes on from a state that is there; None where the record is to tell.
 
     Raises:
         UserError: The directory holds another run, or this one at its end, or cannot be written.
     """
     hydra = HydraConfig.get()
     typed = [override.removeprefix("++") for override in hydra.overrides.task]
-    return records.Record(Path(hydra.runtime.output_dir), resolve(config), typed)
+    return records.Record(Path(hydra.runtime.output_dir), resolve(config), typed, resume)
 
 
 @contextmanager
@@ -142,12 +148,16 @@ def fit(
     torch.set_num_threads(config.threads)
     data = load(config.data, loaded)
     module = build(Training, config, data, record)
-    module.ending = ending
+    module.keeper = Keeper(Every.of(config.checkpoint.every), ending, module.save)
+    start = record.directory / checkpoint.NAME if record.resumed else None
+    if start and checkpoint.read(start) is None:
+        record.begin()  # a state that cannot be read is none
+        start = None
     bar = HydraConfig.get().mode == RunMode.RUN and os.isatty(1)
     trainer = make_trainer(config.trainer, make_logger(config), bar, record.directory)
     status, reason = "done", ""
     try:
-        trainer.fit(module, data)
+        trainer.fit(module, data, ckpt_path=start, weights_only=True)
     except Diverged as error:
         status, reason = "diverged", str(error)
     module.keep_path()
@@ -203,6 +213,10 @@ def validate(config: DictConfig, directory: Path | None = None) -> None:
     check("train", "replicas", config.replicas, Literal["auto", "off", False] | Count)
     check("train", "divergence", config.divergence, Positive)
     Keeping.of(config.trajectory)
+    check("train", "timeout", config.timeout, Positive | None)
+    check("train", "rerun", config.rerun, Literal["failed", "all"] | None)
+    check("train", "fail_fast", config.fail_fast, bool)
+    Every.of(config.checkpoint.every)
     quiet()
     if config.trainer.get("enable_progress_bar") and HydraConfig.get().mode == RunMode.MULTIRUN:
         raise UserError("trainer: enable_progress_bar=true: a sweep shows a bar of its own; leave it out")
