@@ -14,8 +14,8 @@ from optbench.commands import surface as command
 from optbench.commands import terrain as terrain_command
 from optbench.configs import CONF
 from optbench.plots.surface import check_panels
+from optbench.surfaces.compute import compute
 from optbench.surfaces.request import Request, describe
-from optbench.surfaces.scene import compute
 
 STUDIES = [study for study in Request.of([]).studies if study != "gallery"]
 
@@ -194,6 +194,9 @@ BAD = {
     "surface=bowl panels=[space,contur]": "no panel 'contur'; did you mean 'contour'",
     "surface=bowl panels=[curve]": "panel curve is for 1 parameters, not 2",
     "surface=saddle panels=[distance]": "saddle has no minimum",
+    "surface=bowl panels=[recovery]": "panels matrices and recovery are for matrix_factorization, not bowl",
+    "surface=bowl panels=[regret]": "bowl: batch=1, but it has no samples",
+    "surface=linear_regression optimizers=[{name:sgd,batch:-1}]": "sgd: batch=-1 is outside [1, inf)",
     "surface=bowl schedule=cosin": "no schedule 'cosin'; did you mean 'cosine'",
     "surface=bowl population={crowd:3}": "no field of population 'crowd'",
     "surface=bowl formats=[gif]": "surface: formats=['gif']",

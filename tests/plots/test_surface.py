@@ -6,9 +6,10 @@ import torch
 from optbench import surfaces
 from optbench.configs import CONF
 from optbench.plots import style
-from optbench.plots.surface import PANELS, check_panels, draw, inside, relief
+from optbench.plots.surface import PANELS, check_panels, draw
+from optbench.plots.surface_shape import inside, relief
+from optbench.surfaces.compute import compute
 from optbench.surfaces.request import Request, describe
-from optbench.surfaces.scene import compute
 from optbench.surfaces.setting import Setting
 
 BOWL = surfaces.get("bowl")

@@ -1,7 +1,7 @@
 import pytest
 
+from optbench.surfaces.compute import compute
 from optbench.surfaces.request import Request, describe
-from optbench.surfaces.scene import compute
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,9 @@ from torch.nn import Parameter
 
 from optbench import surfaces
 from optbench.configs import CONF
+from optbench.surfaces.compute import sweep_rates
 from optbench.surfaces.descent import descend, elementwise
-from optbench.surfaces.scene import config, expand, optimizer, sweep_rates
+from optbench.surfaces.entry import config, expand, optimizer
 
 BOWL = surfaces.get("elongated_bowl")
 START = torch.tensor([-2.0, -3.0], dtype=torch.float64)

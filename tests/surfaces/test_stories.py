@@ -8,8 +8,9 @@ import torch
 from optbench import surfaces
 from optbench.optimizers import LBFGS, LBFGSB, NAG, SGD, AugmentedLagrangian, Momentum
 from optbench.surfaces.descent import descend
+from optbench.surfaces.entry import limits
+from optbench.surfaces.measures import step_variance
 from optbench.surfaces.problems import Factorization, disk, sparse_dense
-from optbench.surfaces.scene import limits, step_variance
 
 
 def tracks(scene):

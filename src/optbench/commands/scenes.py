@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from optbench.checks import Interval, UserError, check
-from optbench.plots import style, surface
+from optbench.plots import style, surface, surface_animation
+from optbench.surfaces.compute import compute
 from optbench.surfaces.request import Request, describe, formats
-from optbench.surfaces.scene import Scene, compute
+from optbench.surfaces.scene import Scene
 
 Colours = Annotated[int, Interval("[2, 256]")]
 
@@ -23,14 +24,14 @@ def make(request: Request, config: dict[str, Any]) -> tuple[list[Scene], list[Pa
     scenes = [compute(setting, request.folders) for setting in describe(request, config)]
     surface.check_panels(scenes)
     if kind:
-        surface.check_animation(scenes, kind)
+        surface_animation.check_animation(scenes, kind)
     files = []
     try:
         with style.context():
             for scene in scenes:
                 path = Path(config["out"]) / scene.name
                 files += style.save(surface.draw(scene), path, kinds, config["colours"])
-                files += [surface.animate(scene, path, kind)] if kind else []
+                files += [surface_animation.animate(scene, path, kind)] if kind else []
     except OSError as error:
         raise UserError(f"out={config['out']} cannot be written: {error.strerror}; choose another") from None
     return scenes, files

@@ -12,8 +12,9 @@ from torch import Tensor
 from optbench import records
 from optbench.checks import UserError
 from optbench.plots import style, surface_terrain
+from optbench.surfaces.compute import compute
 from optbench.surfaces.request import Request, describe, formats
-from optbench.surfaces.scene import Scene, compute
+from optbench.surfaces.scene import Scene
 from optbench.surfaces.terrain import Terrain, along, critical_points
 
 USAGE = """usage: optbench terrain surface=<name> [optimizers=[...]] [field=value ...] | study=<name> | run=DIR

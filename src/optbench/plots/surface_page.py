@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from optbench.plots import style
-from optbench.plots.surface import inside, names, relief
+from optbench.plots.surface import names
+from optbench.plots.surface_shape import inside, relief
 from optbench.surfaces.scene import Scene, Track
 from optbench.surfaces.surface import Surface
 from optbench.surfaces.terrain import along, critical_points

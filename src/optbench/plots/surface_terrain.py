@@ -9,7 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from optbench.landscape.spectrum import Ground
-from optbench.plots.surface import contour, curve, legend, lines
+from optbench.plots.surface import legend
+from optbench.plots.surface_shape import contour, curve
+from optbench.plots.surface_steps import lines
 from optbench.surfaces.scene import Scene
 from optbench.surfaces.terrain import CriticalPoint, Terrain
 

@@ -1,8 +1,8 @@
 """Descent on a function of one tensor, by the same optimizer classes that train the networks."""
 
-import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -53,35 +53,77 @@ def descend(
     p = torch.nn.Parameter(start.detach().clone())
     optimizer = factory([p])
     if batched and not elementwise(optimizer):
-        one = partial(descend, f, factory, steps=steps, schedule=schedule, noise=noise, project=project, online=online)
-        return torch.stack([one(start=x, seed=seed + i) for i, x in enumerate(start)], dim=1)
-    generator = torch.Generator(start.device).manual_seed(seed)
-
-    def loss() -> Tensor:
-        value = f(p, t) if online else f(p)
-        value = value.sum() if batched else value
-        return value + (push * p).sum() if noise else value  # a linear term is a constant in the gradient
-
+        options: dict[str, Any] = dict(schedule=schedule, noise=noise, project=project, online=online)
+        paths = [descend(f, factory, x, steps, seed=seed + i, **options) for i, x in enumerate(start)]
+        return torch.stack(paths, dim=1)
+    loss = StepLoss(f, p, online, noise, seed)
     objective = Objective(loss, [p])
     path = torch.full((steps + 1, *start.shape), torch.nan, dtype=start.dtype, device=start.device)
     path[0] = start
     for t in range(1, steps + 1):
-        if noise:
-            push = noise * torch.randn(start.shape, generator=generator, dtype=start.dtype, device=start.device)
+        loss.begin(t)
         if schedule is not None:
-            for group in optimizer.param_groups:
-                if "lr" in group:
-                    group["lr"] = schedule(t - 1, group.setdefault("initial_lr", group["lr"]))
-        if not math.isfinite(optimizer.step(objective).detach()) and not batched:
+            set_rates(optimizer, partial(schedule, t - 1))
+        value = optimizer.step(objective).detach()
+        if not batched and not value.isfinite():
             break
-        optimizer.eval()
-        iterate = p.detach().clone()
-        optimizer.train()
-        path[t] = iterate if project is None else project(iterate)
+        iterate = evaluated(optimizer, p)
+        path[t] = iterate
         if project is not None:
+            path[t] = project(iterate)
             with torch.no_grad():
                 p.add_(path[t] - iterate)
     return path
+
+
+class StepLoss:
+    """The loss of one step after another, with noise in its gradient.
+
+    Args:
+        f: As for `descend`; where it returns more than a scalar, the loss is the sum.
+        p: The point, which an optimizer moves.
+        online: As for `descend`.
+        noise: As for `descend`.
+        seed: As for `descend`.
+    """
+
+    def __init__(self, f: Callable[..., Tensor], p: Tensor, online: bool, noise: float, seed: int) -> None:
+        self.f = f
+        self.p = p
+        self.online = online
+        self.noise = noise
+        self.generator = torch.Generator(p.device).manual_seed(seed)
+
+    def begin(self, t: int) -> None:
+        """Let the loss be that of step t, from 1."""
+        self.t = t
+        if self.noise:
+            drawn = torch.randn(self.p.shape, generator=self.generator, dtype=self.p.dtype, device=self.p.device)
+            self.push = self.noise * drawn
+
+    def __call__(self) -> Tensor:
+        """Return the loss at the point, a scalar."""
+        value = self.f(self.p, self.t) if self.online else self.f(self.p)
+        loss = value.sum() if value.dim() else value
+        if not self.noise:
+            return loss
+        return loss + (self.push * self.p).sum()  # a linear term is a constant in the gradient
+
+
+def set_rates(optimizer: Optimizer, schedule: Callable[[float], float]) -> None:
+    """Set the learning rate of each group that has one to what the schedule makes of its initial rate."""
+    for group in optimizer.param_groups:
+        if "lr" in group:
+            initial = group.setdefault("initial_lr", group["lr"])
+            group["lr"] = schedule(initial)
+
+
+def evaluated(optimizer: Optimizer, p: Tensor) -> Tensor:
+    """Return the point at which an optimizer wants to be judged, which of some is not where it steps from."""
+    optimizer.eval()
+    iterate = p.detach().clone()
+    optimizer.train()
+    return iterate
 
 
 def elementwise(optimizer: Optimizer) -> bool:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from optbench.surfaces.plane import rosenbrock
-from optbench.surfaces.surface import Interval, Point, Surface
+from optbench.surfaces.surface import Bounds, Point, Surface
 
 REDDI = "Reddi, Kale & Kumar, On the Convergence of Adam and Beyond, 2018, https://openreview.net/forum?id=ryQu7f-RZ"
 NOCEDAL = "Nocedal & Wright, Numerical Optimization, 2006, https://doi.org/10.1007/978-0-387-40065-5"
@@ -17,7 +17,7 @@ def least_squares(
     formula: str,
     features: Tensor,
     targets: Tensor,
-    window: tuple[Interval, ...],
+    window: tuple[Bounds, ...],
     source: str,
     starts: tuple[Point, ...],
     labels: tuple[str, ...],

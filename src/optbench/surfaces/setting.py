@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from optbench.checks import Count, Index, Rate, UserError, check, nearest
-from optbench.surfaces.surface import Interval, Point, Surface
+from optbench.surfaces.surface import Bounds, Point, Surface
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Setting:
 
     Attributes:
         surface: Name of the surface.
-        optimizers: Names, `all`, or mappings of `name`, any hyperparameters, and what `scene.OWN` names.
+        optimizers: Names, `all`, or mappings of `name`, any hyperparameters, and what `entry.OWN` names.
         name: What the scene's files are called; the surface's name by default.
         title: Above the figure.
         caption: Below the figure.
@@ -62,7 +62,7 @@ class Setting:
         return cls(**{k: check("surface", k, v, known[k]) for k, v in values.items()})
 
 
-def rate(given: Any, name: str) -> float | str:
+def learning_rate(given: Any, name: str) -> float | str:
     """Return the learning rate that a config gives to an optimizer: a number, `best` or `default`."""
     lr = given.get(name, "best") if isinstance(given, Mapping) else given
     if lr in ("best", "default"):
@@ -90,7 +90,7 @@ def point(surface: Surface, given: Any) -> Point:
     return x
 
 
-def bounds(surface: Surface, given: Any) -> tuple[Interval, ...]:
+def bounds(surface: Surface, given: Any) -> tuple[Bounds, ...]:
     """Return a window, checked.
 
     Raises:

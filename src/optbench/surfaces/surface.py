@@ -9,7 +9,9 @@ from torch import Tensor
 from optbench.checks import UserError
 
 Point = tuple[float, ...]
-Interval = tuple[float, float]
+"""A value for each parameter."""
+Bounds = tuple[float, float]
+"""Lowest and highest value of one parameter."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,13 @@ class Surface:
     name: str
     formula: str
     f: Callable[[Tensor], Tensor]
-    window: tuple[Interval, ...]
+    window: tuple[Bounds, ...]
     source: str
     starts: tuple[Point, ...] = ()
     minima: tuple[Point, ...] = ()
     saddles: tuple[Point, ...] = ()
     maxima: tuple[Point, ...] = ()
-    domain: tuple[Interval, ...] | None = None
+    domain: tuple[Bounds, ...] | None = None
     constraints: tuple[Callable[[Tensor], Tensor], ...] = field(default=())
     parts: Callable[[Tensor, Tensor], Tensor] | None = None
     order: Tensor | None = None
@@ -96,7 +98,7 @@ class Surface:
         low, high = torch.tensor(self.domain, dtype=x.dtype, device=x.device).unbind(-1)
         return x.clamp(low, high)
 
-    def grid(self, resolution: int, window: tuple[Interval, ...] | None = None) -> tuple[Tensor, Tensor]:
+    def grid(self, resolution: int, window: tuple[Bounds, ...] | None = None) -> tuple[Tensor, Tensor]:
         """Return the points of a regular grid over the window and the values there, in one call.
 
         Args:
