@@ -206,6 +206,11 @@ def build_model(config: Mapping[str, Any], features: int, outputs: int) -> "nn.M
     return make(**given)  # type: ignore[no-any-return]
 
 
+def rule(config: Any) -> dict[str, Any]:
+    """Return the config of an optimizer without its search space, which no constructor takes."""
+    return {key: config[key] for key in config if key != "search"}
+
+
 def build_schedule(
     config: DictConfig, steps: int | None, epochs: int | None
 ) -> tuple[Callable[[int, float], float], str]:

@@ -1,6 +1,5 @@
 """A small network to step on, and every optimizer made as its config makes it."""
 
-import inspect
 from functools import partial
 from pathlib import Path
 
@@ -8,20 +7,14 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from optbench import optimizers
+from optbench import configs, optimizers
 from optbench.optimizers import Objective
 
 CONFIGS = {
     config._target_.rpartition(".")[2]: config
     for config in map(OmegaConf.load, (Path(__file__).parents[2] / "conf" / "optimizer").glob("*.yaml"))
 }
-ELEMENTWISE = [
-    name
-    for name, cls in optimizers.CLASSES.items()
-    if not cls.whole_tensor
-    and inspect.unwrap(cls.step) is inspect.unwrap(optimizers.Optimizer.step)
-    and cls._move is optimizers.Optimizer._move
-]
+ELEMENTWISE = [name for name, cls in optimizers.CLASSES.items() if cls.elementwise()]
 
 
 class Task:
@@ -40,8 +33,8 @@ class Task:
     def make(self, name, params=None, **hyper):
         """Return the optimizer of this name, from its config, with what a training would add."""
         known = {"total_steps": 50, "model": self.model}
-        given = {k: v for k, v in known.items() if k in optimizers.CLASSES[name].hyper}
-        return instantiate(CONFIGS[name], _convert_="all")(params or self.params, **given, **hyper)
+        given = {key: known[key] for key in optimizers.CLASSES[name].needs}
+        return instantiate(configs.rule(CONFIGS[name]), _convert_="all")(params or self.params, **given, **hyper)
 
     def weights(self):
         return [p.detach().clone() for p in self.params]
@@ -69,8 +62,8 @@ def quadratic(factory, steps):
 
 def with_rate(name, lr):
     """Return what makes the optimizer at a learning rate, its own or that of the one it wraps."""
-    factory = instantiate(CONFIGS[name], _convert_="all")
-    hyper = {"total_steps": 300} if "total_steps" in optimizers.CLASSES[name].hyper else {}
+    factory = instantiate(configs.rule(CONFIGS[name]), _convert_="all")
+    hyper = {"total_steps": 300} if "total_steps" in optimizers.CLASSES[name].needs else {}
     if "base" in factory.keywords:
         return partial(factory, base=partial(factory.keywords["base"], lr=lr), **hyper)
     return partial(factory, lr=lr, **hyper)

@@ -16,7 +16,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from optbench import optimizers
 from optbench.checks import Interval, UserError
-from optbench.optimizers import CLASSES, Objective, arithmetic, base
+from optbench.optimizers import CLASSES, Objective, arithmetic
 
 every = pytest.mark.parametrize("name", CLASSES)
 elementwise = pytest.mark.parametrize("name", ELEMENTWISE)
@@ -46,7 +46,7 @@ def test_config_declares_where_to_search(name):
         assert search.high / search.low >= 100
 
 
-@pytest.mark.parametrize("name", [name for name, cls in CLASSES.items() if "model" not in cls.hyper])
+@pytest.mark.parametrize("name", [name for name, cls in CLASSES.items() if "model" not in cls.needs])
 def test_solves_a_bowl_at_some_learning_rate_of_its_search_space(name):
     search = next(value for key, value in CONFIGS[name].search.items() if key.endswith("lr"))
     rates = [search.low * (search.high / search.low) ** (i / 4) for i in range(5)]
@@ -373,19 +373,6 @@ def test_documents_every_hyperparameter(name):
     for key in CLASSES[name].hyper:
         assert f"\n    {key}: " in CLASSES[name].__doc__
     assert "References:" in CLASSES[name].__doc__
-
-
-@every
-def test_blocks_change_nothing(name, monkeypatch):
-    def end():
-        task = Task()
-        return run(task, task.make(name), 5)
-
-    packed = end()
-    monkeypatch.setattr(base, "PACK", 0)
-    apart = end()
-    monkeypatch.setattr(base, "SLICE", 7)
-    torch.testing.assert_close([apart, end()], [packed, packed], rtol=1e-12, atol=1e-14)
 
 
 @elementwise

@@ -36,7 +36,7 @@ def path(cls: type[Optimizer], hyper: Hyper) -> Path:
             gradients = torch.autograd.grad(problem.at(vector(points), t), problem.params)
             for i, (p, g) in enumerate(zip(points, gradients, strict=True)):
                 direction, states[i] = cls.update(g, p, states[i], t + 1, h)
-                points[i] = p - (1 if cls.whole_step else h["lr"]) * to_tensor(direction)
+                points[i] = p - cls.rate(h) * to_tensor(direction)
             iterates: list[Any] = [cls.iterate(p, s, h) for p, s in zip(points, states, strict=True)]
             walked.append(vector(iterates))
         return torch.stack(walked)

@@ -13,6 +13,7 @@ from hydra.utils import get_object, instantiate
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from optbench import configs
 from optbench.optimizers import Objective, Optimizer
 
 Config = Mapping[str, Any]
@@ -113,9 +114,9 @@ def flat(params: Iterable[Tensor]) -> Tensor:
 def make(config: Config, params: list[nn.Parameter], model: nn.Module | None = None) -> Optimizer:
     """Return a config's optimizer, without decay, which moves weights by itself."""
     given = {"total_steps": 1000, "model": model}
-    hyper = get_object(config["_target_"]).hyper
-    optimizer: Optimizer = instantiate(dict(config), _convert_="all")(
-        params, **{k: v for k, v in given.items() if k in hyper and k not in config}
+    needs = get_object(config["_target_"]).needs
+    optimizer: Optimizer = instantiate(configs.rule(config), _convert_="all")(
+        params, **{key: given[key] for key in needs if key not in config}
     )
     for group in optimizer.param_groups:
         group |= {"weight_decay": 0.0} if "weight_decay" in group else {}

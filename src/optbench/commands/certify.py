@@ -22,7 +22,7 @@ from optbench.certificates.case import Case, Certificate
 from optbench.certificates.reach import Reach, Recorder
 from optbench.checks import UserError, nearest
 from optbench.commands.arguments import Parser
-from optbench.configs import CONF, targets
+from optbench.configs import CONF, rule, targets
 from optbench.optimizers import Optimizer
 
 COLUMNS = ("optimizer", "form", "reference", "problems", "largest difference", "verdict")
@@ -84,7 +84,7 @@ def chosen(folders: list[Path], names: list[str]) -> list[Case]:
     for name, (cls, config) in catalogue.items():
         if name in names or not names:
             own = [case for case in known if case.optimizer is cls]
-            cases += own or [bare.case(cls, {k: v for k, v in instantiate(config).keywords.items() if k != "search"})]
+            cases += own or [bare.case(cls, instantiate(rule(config)).keywords)]
     return cases
 
 

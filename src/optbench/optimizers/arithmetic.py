@@ -68,6 +68,20 @@ def subtract_(p: Tensor, rate: Any, x: Direction) -> None:
         p.addcdiv_(x.top, x.bottom, value=-rate * x.scale)
 
 
+def working(x: Tensor) -> Tensor:
+    """Return a tensor in a type that has room for a rule's small numbers: float16 as float32, others as they are.
+
+    In float16 an eps of 1e-8 is 0, and so is the square of a gradient of 1e-4.
+    """
+    return x.float() if x.dtype is torch.float16 else x
+
+
+def gradient(p: Tensor) -> Tensor:
+    """Return the gradient of a parameter that has one, in that type."""
+    assert p.grad is not None
+    return working(p.grad)
+
+
 class Spent(dict[str, Any]):
     """A state that nobody else needs: the three functions below may write what they return into its memory.
 

@@ -28,6 +28,7 @@ class AugmentedLagrangian(Flat):
 
     extends = {"LBFGS": "constraints"}
     order = 1.5
+    keeps = ("multipliers", "penalty", "violation")
     parts = ("constraints", "equalities")
     per_group = ("lr",)
 
@@ -44,8 +45,9 @@ class AugmentedLagrangian(Flat):
     def _minimize(self, f: Function) -> None:
         h, params = self.param_groups[0], f.params
         c, lowest = self._values(params)
-        initial = {"step": 0, "multipliers": torch.zeros_like(c), "penalty": h["penalty"], "violation": math.inf}
-        s = {**initial, **self._state[params[0]]}
+        initial = {"multipliers": torch.zeros_like(c), "penalty": h["penalty"], "violation": math.inf}
+        known = [self.state[p] for p in params if "multipliers" in self.state[p]]
+        s = known[0] if known else initial  # every parameter keeps them: any may be frozen
         multipliers, penalty = s["multipliers"], s["penalty"]
 
         def lagrangian() -> float:
@@ -64,12 +66,10 @@ class AugmentedLagrangian(Flat):
         violation = torch.where(lowest == 0, (-c).clamp(min=0), c.abs()).max().item()
         if violation > max(h["tolerance"], s["violation"] / 4):
             penalty = max(penalty, min(penalty * h["growth"], h["max_penalty"]))
-        self._state[params[0]] = {
-            "step": s["step"] + 1,
-            "multipliers": torch.maximum(multipliers - s["penalty"] * c, lowest),
-            "penalty": penalty,
-            "violation": violation,
-        }
+        multipliers = torch.maximum(multipliers - s["penalty"] * c, lowest)
+        for p in params:
+            own = self.state[p]
+            own.update(multipliers=multipliers, penalty=penalty, violation=violation, step=own["step"] + 1)
 
     def _values(self, params: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return what the constraints are, and the lowest value of the multiplier of each."""

@@ -1,52 +1,33 @@
-"""The only machinery: an imperative shell around pure per-tensor updates.
+"""The shell around pure per-tensor updates: a `torch.optim.Optimizer` to torch, Lightning and a user.
 
 An optimizer states its hyperparameters as annotated fields, its state in `init` and its rule in `update`; everything
-else that torch, Lightning and a user expect of a `torch.optim.Optimizer` is here, once.
+else that is expected of it is here, once.
 """
 
+import difflib
 import inspect
-import itertools
-import math
 import warnings
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from functools import wraps
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
-from torch.autograd import profiler
-from torch.optim import optimizer as torch_optimizer
 
 from optbench.checks import UserError, check, describe, nearest
-from optbench.optimizers import compiled
-from optbench.optimizers.arithmetic import Direction, Spent, subtract_
-from optbench.optimizers.blocks import Block, Pack
+from optbench.optimizers.arithmetic import Direction, Spent, gradient, subtract_, working
+from optbench.optimizers.compiling import Program
 from optbench.optimizers.objective import Closure
-from optbench.optimizers.signature import declared, documented, signature
+from optbench.optimizers.signature import MISSING, declared, documented, signature
 
 State = dict[str, Any]
 Hyper = Mapping[str, Any]
 Params = Iterable[Any]
+Moving = list[tuple[Tensor, Hyper]]
+"""Parameters that have a gradient, each with its group."""
+Compile = bool | Literal["update", "off"]
 
-PACK = 2**14  # parameters of up to this many elements share one vector: a kernel's launch costs more than its work
-SLICE = 2**17  # larger ones are cut to this on a CPU: an update's temporaries then never leave the cache
-
-
-def direct(step: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a step that takes torch's way only where something is hooked to it or profiled: that way costs 10 us."""
-    plain = step.__wrapped__  # type: ignore[attr-defined]
-
-    @wraps(step)
-    def run(self: "Optimizer", closure: Closure | None = None) -> Any:
-        hooks = self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks
-        everywhere = torch_optimizer._global_optimizer_pre_hooks or torch_optimizer._global_optimizer_post_hooks
-        if hooks or everywhere or profiler._is_profiler_enabled:
-            return step(self, closure)
-        return plain(self, closure)
-
-    run.direct = True  # type: ignore[attr-defined]
-    return run
+WELL_KNOWN = {"params", "param_names", "name", "initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum"}
+"""Keys of a group that torch, Lightning and schedulers leave there."""
 
 
 class Optimizer(torch.optim.Optimizer):
@@ -57,20 +38,21 @@ class Optimizer(torch.optim.Optimizer):
 
     Args:
         params: Parameters, named parameters or parameter groups, as for any `torch.optim.Optimizer`.
-        search: The ranges in which a study may look for hyperparameters, as a config declares them; no rule reads it.
-        compile: Whether an element-wise rule steps through torch.compile; what cannot steps without, and says so. The
-            kernel is compiled at the first step, and kept on disk for later runs.
+        compile: Whether all parameters move in one call through torch.compile (`"update"` or True). It is compiled at
+            the second step, and kept on disk for later runs; what cannot be compiled steps without, and says so once.
         **hyper: The class's hyperparameters, for all groups that do not set their own.
 
     Raises:
-        UserError: A hyperparameter is unknown, missing, of a wrong type or out of range, or a parameter is complex
-            or sparse.
+        UserError: A hyperparameter is unknown, missing, of a wrong type or out of range, or a parameter is not a dense
+            tensor of real floating-point numbers.
     """
 
     hyper: ClassVar[dict[str, Any]] = {}
-    """Defaults by name; `inspect.Parameter.empty` where a value has to be given."""
+    """Defaults by name; `signature.MISSING` where a value has to be given."""
     kinds: ClassVar[dict[str, Any]] = {}
     """Annotation by hyperparameter."""
+    aliases: ClassVar[dict[str, str]] = {}
+    """Former names of hyperparameters, each with today's."""
     extends: ClassVar[dict[str, str]] = {}
     """The classes that the rule builds on, each with the idea that it adds."""
     order: ClassVar[float] = 1
@@ -79,13 +61,14 @@ class Optimizer(torch.optim.Optimizer):
     """Whether the rule needs each tensor in its own shape, rather than any part of a flat vector."""
     whole_step: ClassVar[bool] = False
     """Whether `update` returns the step itself, learning rate included, rather than a direction to scale by `lr`."""
-    bare: ClassVar[bool] = False
-    """Whether `update` returns little but the gradient: to pack or to cut parameters costs more than it saves then."""
     parts: ClassVar[tuple[str, ...]] = ()
     """Fields that belong to the optimizer instead of its groups: objects such as a model, which no state_dict holds."""
-
     needs: ClassVar[tuple[str, ...]] = ()
     """The hyperparameters that the run itself gives, where nobody else does: `model`, `total_steps`."""
+    common: ClassVar[tuple[str, ...]] = ()
+    """The hyperparameters that are one number for all parameters: groups may not differ in them."""
+    keeps: ClassVar[tuple[str, ...]] = ()
+    """Names in the state beside those that `init` and `update` return."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Collect the hyperparameters into `hyper`, the signature and the docstring."""
@@ -96,21 +79,17 @@ class Optimizer(torch.optim.Optimizer):
         cls.kinds = {**base.kinds, **kinds}
         cls.needs = tuple(name for name in ("model", "total_steps") if name in cls.hyper)
         cls.__signature__ = signature(  # type: ignore[attr-defined]
-            {**cls.hyper, "compile": False}, {**cls.kinds, "compile": bool}
+            {**cls.hyper, "compile": False}, {**cls.kinds, "compile": Compile}
         )
         cls.__doc__ = documented(cls.__doc__, cls.hyper, cls.kinds)
 
-    compile = False
-
-    def __init__(
-        self, params: Params, *, search: Mapping[str, Any] | None = None, compile: bool = False, **hyper: Any
-    ) -> None:
-        for name in hyper.keys() - self.hyper.keys():
-            raise nearest(f"hyperparameter of {type(self).__name__}", name, self.hyper, ", ".join(self.hyper))
-        self._blocks: list[tuple[Block, int]] = []
-        self._packed: list[int] = []
-        self._state: defaultdict[Tensor, State] = defaultdict(dict)
-        self.compile = check(type(self).__name__, "compile", compile, bool)
+    def __init__(self, params: Params, *, compile: Compile = False, **hyper: Any) -> None:
+        name = type(self).__name__
+        hyper = self._renamed(hyper)
+        for key in hyper.keys() - self.hyper.keys():
+            raise nearest(f"hyperparameter of {name}", key, self.hyper, ", ".join(self.hyper))
+        self.compile = check(name, "compile", compile, Compile) in (True, "update")
+        self._program: Program | None = None
         values = {**self.hyper, **hyper}
         for part in self.parts:
             setattr(self, part, self._check(part, values.pop(part)))
@@ -120,7 +99,7 @@ class Optimizer(torch.optim.Optimizer):
 
     @staticmethod
     def init(p: Tensor) -> State:
-        """Return the state of a parameter before its first step: tensors of its shape, or numbers."""
+        """Return the state of a parameter before its first step: tensors of its type, or numbers."""
         return {}
 
     @staticmethod
@@ -130,7 +109,8 @@ class Optimizer(torch.optim.Optimizer):
         Args:
             g: Gradient.
             p: Parameter, of the same shape.
-            s: State; like g and p it belongs to the caller and is not changed.
+            s: State; like g and p it belongs to the caller and is not changed, but through the helpers of `arithmetic`
+                whose names end in an underscore: what is given to one of these may not be read afterwards.
             t: Step, from 1; a number, or a tensor of floating type.
             h: Hyperparameters, numbers or tensors that broadcast against p.
         """
@@ -153,7 +133,7 @@ class Optimizer(torch.optim.Optimizer):
 
     @classmethod
     def by_update(cls) -> bool:
-        """Return whether a step is `update` alone, of one block after another."""
+        """Return whether a step is `update` alone, of one parameter after another."""
         own, plain = (tuple(inspect.unwrap(getattr(c, name)) for name in ("step", "_move")) for c in (cls, Optimizer))
         return own == plain
 
@@ -162,7 +142,7 @@ class Optimizer(torch.optim.Optimizer):
         """Return whether many runs with such hyperparameters may train as one stack, whose steps are `update` alone."""
         return cls.by_update()
 
-    # The shell -------------------------------------------------------------------------------------------------------
+    # The step --------------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
     def step(self, closure: Closure | None = None) -> Any:
@@ -174,12 +154,14 @@ class Optimizer(torch.optim.Optimizer):
         Returns:
             What the closure returned, or None.
         """
+        if closure is None and self._dry():
+            return None
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        if blocks := self._active():
-            self._move(blocks)
+        if moving := self._moving():
+            self._move(moving)
         return loss
 
     @torch.no_grad()
@@ -189,10 +171,10 @@ class Optimizer(torch.optim.Optimizer):
             return
         for group in self.param_groups:
             for p in group["params"]:
-                s = self.state[p]
-                if s and "gradient_point" not in s:
+                s = self.state.get(p, {})
+                if s.get("step") and "gradient_point" not in s:
                     s["gradient_point"] = p.clone()
-                    p.copy_(self.iterate(p, s, group))
+                    p.copy_(self.iterate(working(p), s, group))
 
     @torch.no_grad()
     def train(self) -> None:
@@ -203,130 +185,93 @@ class Optimizer(torch.optim.Optimizer):
             if "gradient_point" in s:
                 p.copy_(s.pop("gradient_point"))
 
-    def _move(self, blocks: list[tuple[Block, Hyper]]) -> None:
-        """Move the parameters of all blocks, each given with its group; a rule with numbers for all overrides this."""
-        for block, group in blocks:
-            self._advance(block, group)
+    def _moving(self) -> Moving:
+        """Return the parameters that have a gradient."""
+        if self.common and len(self.param_groups) > 1:
+            self._agree()
+        pairs = [(p, group) for group in self.param_groups for p in group["params"] if p.grad is not None]
+        self._refuse_sparse(p for p, _ in pairs)
+        return [pair for pair in pairs if pair[0].numel()]
 
-    def _advance(self, block: Block, group: Hyper) -> None:
-        block.t += 1
-        if self.compile and self._launch(block, group):
+    def _move(self, moving: Moving) -> None:
+        """Move parameters, at least one; a rule with numbers for all of them overrides this."""
+        if self.compile and self._move_compiled(moving):
             return
-        p = block.point()
-        change, block.state = self.update(block.gradient(), p, Spent(block.state), block.t, group)
-        subtract_(p, self.rate(group), change)
-        block.store()
+        for p, group in moving:
+            self._advance(p, group)
 
-    def _launch(self, block: Block, group: Hyper) -> bool:
-        """Move a block by the compiled rule and return True, unless that cannot be, or not in this step."""
-        if block.launch is None or not block.launch.fits(group):
-            block.launch = None
-            try:
-                block.launch = compiled.bind(type(self), block, group)
-            except Exception as error:  # of a compiler's making
-                self._refuse_compile(" ".join(str(error).split())[:200])
-        if block.launch is None:
+    def _advance(self, p: Tensor, group: Hyper) -> None:
+        s = self._ready(p)
+        t = s["step"] + 1
+        change, new = self.update(gradient(p), working(p), Spent(s), t, group)
+        subtract_(p, self.rate(group), change)
+        s.update(new)
+        s["step"] = t
+
+    def _ready(self, p: Tensor) -> State:
+        """Return the state of a parameter, made before its first step, in the type that the parameter has by now."""
+        s: State = self.state[p]
+        if "step" not in s:
+            s["step"] = 0
+            s.update(self.init(working(p)))
+        if "gradient_point" in s:
+            raise UserError(f"{type(self).__name__}: the parameters are at the iterate; call train() before step()")
+        dtype = torch.float32 if p.dtype is torch.float16 else p.dtype
+        for key, x in s.items():
+            if isinstance(x, Tensor) and x.dtype is not dtype and x.is_floating_point():
+                s[key] = x.to(dtype)
+        return s
+
+    def _dry(self) -> bool:
+        """Make the state and return True if this step is none: it has no state, no rate and no gradient but zero.
+
+        `torch.distributed.checkpoint` takes one to find out what there is to be saved or loaded.
+        """
+        if self.state or any(group.get("lr", 1) for group in self.param_groups):
             return False
-        block.launch(block.state, block.t, group)
+        moving = self._moving()
+        if any(p.grad.any() for p, _ in moving if p.grad is not None):
+            return False
+        for p, _ in moving:
+            self._ready(p)
         return True
 
-    def _refuse_compile(self, reason: str) -> None:
-        warnings.warn(f"{type(self).__name__}: steps without compile=true: {reason}", stacklevel=2)
-        self.compile = False
-        self._packed = []  # to pack anew
+    def _without_closure(self, remedy: str) -> None:
+        """Take a step that has no closure: it may be dry.
 
-    def _active(self) -> list[tuple[Block, Hyper]]:
-        """Return the blocks of the parameters that have a gradient, packed anew only where that set has changed."""
-        key = [id(p) for group in self.param_groups for p in group["params"] if p.grad is not None]
-        if key != self._packed:
-            params = [[p for p in group["params"] if p.grad is not None and p.numel()] for group in self.param_groups]
-            self._refuse_sparse(itertools.chain(*params))
-            self._settle()
-            self._blocks = [(block, i) for i, group in enumerate(params) for block in self._pack(group)]
-            self._packed = key
-        return [(block, self.param_groups[i]) for block, i in self._blocks]
+        Raises:
+            UserError: It is not.
+        """
+        if not self._dry():
+            raise UserError(f"{type(self).__name__}: step() has no closure; {remedy}")
 
     def _refuse_sparse(self, params: Iterable[Tensor]) -> None:
         for p in params:
             if p.grad is not None and p.grad.layout is not torch.strided:
                 raise UserError(f"{type(self).__name__}: a gradient is {p.grad.layout}; use a dense one")
 
-    def _pack(self, params: list[Tensor]) -> list[Block]:
-        blocks, packs = [], defaultdict(list)
-        largest = math.inf if self.compile else 0 if self.bare else PACK
-        for p in params:
-            s = self._state[p]
-            if "gradient_point" in s:
-                raise UserError(f"{type(self).__name__}: the parameters are at the iterate; call train() before step()")
-            t, numbers = s.get("step", 0), tuple(v for v in s.values() if not isinstance(v, Tensor))
-            if self.whole_tensor or p.numel() > largest:
-                blocks += [Block([p], t, span) for span in self._spans(p)]
-            else:
-                packs[p.dtype, p.device, t, numbers].append(p)
-        blocks += [Pack(pack, t) if len(pack) > 1 else Block(pack, t) for (_, _, t, _), pack in packs.items()]
-        for block in blocks:
-            states = [self._state[p] or self.init(p) for p in block.params]
-            for k in (k for k in states[0] if k != "step"):
-                values = [s[k] for s in states]
-                shaped = isinstance(values[0], Tensor) and values[0].shape == block.params[0].shape
-                block.state[k] = block.gather(values).clone() if shaped else values[0]
-        return blocks
+    def _move_compiled(self, moving: Moving) -> bool:
+        """Move by the compiled rule and return True, unless that cannot be, or not in this step."""
+        states = [self._ready(p) for p, _ in moving]
+        if not all(s["step"] for s in states):
+            return False  # only the first step shows what a state holds
+        try:
+            if self._program is None or not self._program.fits(moving, states):
+                self._program = Program(type(self), moving, states)
+            self._program(moving, states)
+        except Exception as error:  # of a compiler's making
+            self._refuse_compile(" ".join(str(error).split())[:200])
+            return False
+        return True
 
-    def _spans(self, p: Tensor) -> list[slice | None]:
-        if self.whole_tensor or self.bare or p.numel() <= SLICE or p.device.type != "cpu" or not p.is_contiguous():
-            return [None]
-        return [slice(a, min(a + SLICE, p.numel())) for a in range(0, p.numel(), SLICE)]
+    def _refuse_compile(self, reason: str) -> None:
+        warnings.warn(f"{type(self).__name__}: steps without compile: {reason}", stacklevel=2)
+        self.compile, self._program = False, None
 
-    def _settle(self) -> None:
-        """Write the state of all blocks back to the parameters that it belongs to, and forget the blocks."""
-        blocks, self._blocks, self._packed = self._blocks, [], []
-        slices: defaultdict[tuple[Tensor, str], list[Tensor]] = defaultdict(list)
-        for block, _ in blocks:
-            size = sum(p.numel() for p in block.params)
-            for p in block.params:
-                self._state[p]["step"] = block.t
-            for k, value in block.state.items():
-                if block.span is not None and isinstance(value, Tensor) and value.dim():
-                    slices[block.params[0], k].append(value)
-                elif isinstance(value, Tensor) and len(block.params) > 1 and value.numel() == size:
-                    for p, part in block.scatter(value):
-                        self._state[p][k] = part
-                else:
-                    self._state.update({p: {**self._state[p], k: value} for p in block.params})
-        for (p, k), parts in slices.items():
-            self._state[p][k] = torch.cat(parts).view(p.shape)
-
-    # What torch, Lightning and pickle ask for ------------------------------------------------------------------------
-
-    @property
-    def state(self) -> defaultdict[Tensor, State]:
-        """State by parameter: `step`, and what `init` names. Reading it ends the blocks; the next step packs anew."""
-        self._settle()
-        return self._state
-
-    @state.setter
-    def state(self, value: Mapping[Tensor, State]) -> None:
-        self._blocks, self._packed = [], []
-        self._state = defaultdict(dict, value)
-
-    def _patch_step_function(self) -> None:
-        super()._patch_step_function()
-        cls = type(self)
-        if not hasattr(cls.step, "direct"):
-            cls.step = direct(cls.step)  # type: ignore[method-assign]
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what a pickle or a deep copy keeps."""
-        own = {part: getattr(self, part) for part in self.parts}
-        return super().__getstate__() | own | {"compile": self.compile}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore from a pickle, a deep copy or `load_state_dict`."""
-        self.state = state.pop("state")
-        super().__setstate__(state)
+    # Groups, and what is saved ---------------------------------------------------------------------------------------
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add parameters, with hyperparameters of their own where the group sets them.
+        """Add parameters, with hyperparameters of their own where the group sets them; other keys are kept.
 
         Args:
             param_group: `params`, and any hyperparameters by name.
@@ -334,25 +279,144 @@ class Optimizer(torch.optim.Optimizer):
         Raises:
             UserError: As for the class.
         """
-        name, known = type(self).__name__, [key for key in self.hyper if key not in self.parts]
-        for key in param_group.keys() - set(known) - {"params", "param_names", "initial_lr"}:
-            raise nearest(f"hyperparameter of {name}", key, known, ", ".join(known))
-        group = {**self.defaults, **param_group}
-        group |= {key: self._check(key, group[key]) for key in known}
-        self.validate(group)
-        if self.compile and (self.whole_tensor or not self.stackable(group)):
-            self._refuse_compile("it is not element-wise")
+        group = {**self.defaults, **self._renamed(param_group)}
+        group |= {key: self._check(key, group[key]) for key in self._own()}
+        self._doubt(param_group)
         super().add_param_group(group)
-        for p in self.param_groups[-1]["params"]:
-            if p.is_complex() or p.layout is not torch.strided:
-                what = p.dtype if p.is_complex() else p.layout
-                raise UserError(f"{name}: a parameter is {what}; give dense real ones")
+        try:
+            self._agree()
+            self.validate(group)
+            for p in group["params"]:
+                self._admit_parameter(p)
+        except UserError:
+            self.param_groups.pop()
+            raise
+        if self.compile and not (self.by_update() or self.stackable(group)):
+            self._refuse_compile("a step is more than its update")
+
+    def validate(self, group: Hyper) -> None:
+        """Raise a `UserError` where hyperparameters do not fit together, or to the parameters of their group."""
+
+    def _own(self) -> list[str]:
+        """Return the hyperparameters that a group holds."""
+        return [key for key in self.hyper if key not in self.parts]
+
+    def _renamed(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return hyperparameters under today's names."""
+        return {self.aliases.get(key, key): value for key, value in values.items()}
+
+    def _agree(self) -> None:
+        """Raise a `UserError` where groups differ in what is one number for all of them."""
+        first, *others = self.param_groups
+        for key in self.common:
+            for group in others:
+                if group[key] != first[key]:
+                    given, name = f"{key}={group[key]!r}", type(self).__name__
+                    raise UserError(f"{name}: {given} differs from the first group's {first[key]!r}; give one for all")
+
+    def _doubt(self, group: Hyper) -> None:
+        """Warn of a key that is nearly the name of a hyperparameter: it is kept, as torch does, but nobody reads it."""
+        for key in group.keys() - self.hyper.keys() - self.aliases.keys() - WELL_KNOWN:
+            for close in difflib.get_close_matches(str(key), self.hyper, n=1, cutoff=0.75):
+                warnings.warn(
+                    f"{type(self).__name__}: nothing reads a group's '{key}'; did you mean '{close}'?", stacklevel=3
+                )
 
     def _check(self, key: str, value: Any) -> Any:
         name, kind = type(self).__name__, self.kinds[key]
-        if value is inspect.Parameter.empty:
+        if value is MISSING:
             raise UserError(f"{name}: {key} is missing; give optimizer.{key}=<{describe(kind)}>")
-        return value if isinstance(value, Tensor) else check(name, key, value, kind)
+        if not isinstance(value, Tensor) or isinstance(kind, type) and issubclass(kind, Tensor):
+            return check(name, key, value, kind)
+        if value.numel() != 1 or value.is_complex():
+            shape = tuple(value.shape)
+            raise UserError(f"{name}: {key} is a tensor of shape {shape} and type {value.dtype}; give a real number")
+        check(name, key, value.item(), kind)
+        return value.view(()) if value.dim() else value
 
-    def validate(self, group: Hyper) -> None:
-        """Raise a `UserError` where hyperparameters do not fit together; those of one group are given."""
+    def _admit_parameter(self, p: Tensor) -> None:
+        if p.is_floating_point() and p.layout is torch.strided:
+            return
+        what = p.dtype if p.layout is torch.strided else p.layout
+        raise UserError(f"{type(self).__name__}: a parameter is {what}; give dense real ones of floating type")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return state and groups as for any `torch.optim.Optimizer`; later steps leave them as they are."""
+        kept = super().state_dict()
+        kept["state"] = {
+            key: {k: x.clone() if isinstance(x, Tensor) else x for k, x in s.items()} if isinstance(s, dict) else s
+            for key, s in kept["state"].items()
+        }
+        return kept
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load what `state_dict` returned, from this class in this version or an older one.
+
+        A hyperparameter that is missing takes the constructor's value, with one warning.
+
+        Raises:
+            UserError: The state is another class's, or a value is out of range; nothing is loaded then.
+        """
+        super().load_state_dict(self._admitted(state_dict))
+        saved = [i for group in state_dict["param_groups"] for i in group["params"]]
+        params = [p for group in self.param_groups for p in group["params"]]
+        for i, p in zip(saved, params, strict=True):
+            own, given = self.state.get(p, {}), state_dict["state"].get(i, {})
+            for key in own.keys() & given.keys():
+                if isinstance(given[key], Tensor):  # torch's may be the given one, or rounded to the parameter's type
+                    dtype = working(p).dtype if given[key].is_floating_point() else None
+                    own[key] = given[key].detach().to(p.device, dtype, copy=True)
+            if "step" in own:
+                own["step"] = int(own["step"])
+
+    def _admitted(self, state_dict: dict[str, Any], more: Iterable[str] = ()) -> dict[str, Any]:
+        """Return a saved state with all hyperparameters there and in their ranges.
+
+        Args:
+            state_dict: What was saved.
+            more: Names in a parameter's state that are a wrapper's.
+        """
+        name, groups, missing = type(self).__name__, [], []
+        for saved in state_dict["param_groups"]:
+            group = self._renamed(saved)
+            missing += [key for key in self._own() if key not in group and key not in missing]
+            group |= {key: self._check(key, group.get(key, self.defaults[key])) for key in self._own()}
+            groups.append(group)
+        if missing:
+            taken = ", ".join(f"{key}={self.defaults[key]!r}" for key in missing)
+            warnings.warn(f"{name}: the saved state is of an older version; it takes {taken}", stacklevel=3)
+        for saved, group in zip(groups, self.param_groups, strict=False):  # of another number or size: torch says so
+            for i, p in zip(saved["params"], group["params"], strict=False):
+                self._admit_state(state_dict["state"].get(i) or {}, p, saved, more)
+        return {**state_dict, "param_groups": groups}
+
+    def _admit_state(self, s: Hyper, p: Tensor, h: Hyper, more: Iterable[str]) -> None:
+        if not s.keys() - set(more):
+            return
+        name, like = type(self).__name__, torch.empty(p.shape, device="meta")
+        first = self.init(like)
+        known = {"step", "gradient_point", *first, *self.keeps, *more}
+        if self.by_update() or self.stackable(h):
+            known |= self.update(like, like, first, 1, h)[1].keys()
+        if foreign := sorted(s.keys() - known):
+            raise UserError(f"{name}: the saved state has '{foreign[0]}', which is another class's; load one of {name}")
+        if lacking := sorted({"step", *first} - s.keys()):
+            raise UserError(f"{name}: the saved state lacks '{lacking[0]}'; load one of {name}")
+        for key, x in first.items():
+            given = s[key]
+            if isinstance(x, Tensor) and x.shape == p.shape and getattr(given, "shape", None) != p.shape:
+                has = tuple(getattr(given, "shape", ()))
+                raise UserError(f"{name}: the saved '{key}' has shape {has}, its parameter {tuple(p.shape)}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a pickle or a deep copy keeps."""
+        own = {part: getattr(self, part) for part in self.parts}
+        return super().__getstate__() | own | {"compile": self.compile, "_program": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore from a pickle, a deep copy or `load_state_dict`, which fills the objects that others may hold."""
+        if "state" in vars(self):
+            self.state.clear()
+            self.state.update(state.pop("state"))
+            self.param_groups[:] = state.pop("param_groups")
+        super().__setstate__(state)

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from optbench.checks import UserError, nearest
+from optbench.configs import rule
 from optbench.optimizers.base import Optimizer
 
 
@@ -29,7 +30,8 @@ def build_optimizer(config: DictConfig, model: nn.Module, total_steps: int | Non
     if not is_ours(cls):
         return contender(cls, instantiate({k: v for k, v in config.items() if k not in ("_target_", "_partial_")}))
     known = {"model": model} if total_steps is None else {"model": model, "total_steps": total_steps}
-    return partial(instantiate(config), **{k: v for k, v in known.items() if k in cls.hyper and k not in config})
+    given = {key: value for key, value in known.items() if key in cls.needs and key not in config}
+    return partial(instantiate(rule(config)), **given)
 
 
 class AtIterate:
@@ -59,7 +61,7 @@ def contender(cls: type[Any], given: Mapping[str, Any]) -> Callable[[Any], torch
         raise UserError(f"optimizer: {name} is no torch.optim.Optimizer; give optimizer._target_=<a class that is one>")
     if given.get("compile"):
         raise UserError(f"optimizer: {name} is another package's and is not compiled; leave optimizer.compile out")
-    keywords = {key: value for key, value in given.items() if key not in ("search", "compile")}
+    keywords = {key: value for key, value in rule(given).items() if key != "compile"}
     parameters = dict(list(inspect.signature(cls).parameters.items())[1:])
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         for key in keywords.keys() - parameters.keys():

@@ -25,6 +25,7 @@ class ConjugateGradient(Flat):
 
     extends = {"Momentum": "conjugate directions"}
     order = 1.5
+    keeps = ("g", "d")
 
     lr: Rate = 1.0
     form: Literal["fr", "pr", "pr+"] = "fr"

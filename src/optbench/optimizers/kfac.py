@@ -1,15 +1,19 @@
 """K-FAC."""
 
+import warnings
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from optbench.checks import Count, Decay, Index, Positive, Rate, UserError
+from optbench.optimizers.arithmetic import subtract_, working
 from optbench.optimizers.base import Hyper, Optimizer, State
-from optbench.optimizers.objective import Closure, Objective
+from optbench.optimizers.objective import LOSS, Closure, Objective
 
 Layers = dict[nn.Linear, list[Tensor]]
+"""Linear layers, each with those of its weights and bias that move."""
 
 
 class KFAC(Optimizer):
@@ -18,7 +22,9 @@ class KFAC(Optimizer):
     A is the second moment of a layer's inputs, with a 1 for the bias; S that of the gradients at its outputs, for
     labels drawn from the model's own predictions: classes or, for `gaussian`, the outputs plus normal noise. Both are
     running means, renewed at every `interval`-th step at the cost of one more gradient. Other parameters take steps of
-    gradient descent. The state of a layer from m to n, bias included in m, is 2 (m^2 + n^2) numbers.
+    gradient descent, and so do those of a Linear layer that the model never calls as a module, which it says. The state
+    of a layer from m to n, bias included in m, is 2 (m^2 + n^2) numbers. The model has to return one tensor, shape
+    (batch, ..., outputs).
 
     References:
         Martens & Grosse, Optimizing Neural Networks with Kronecker-factored Approximate Curvature, 2015,
@@ -28,6 +34,8 @@ class KFAC(Optimizer):
     extends = {"Newton": "Fisher, layer by layer"}
     order = 2
     parts = ("model",)
+    common = ("damping", "beta", "interval", "likelihood", "seed")
+    keeps = ("A", "S", "A_inverse", "S_inverse")
 
     model: nn.Module
     lr: Rate = 0.01
@@ -39,71 +47,143 @@ class KFAC(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Closure | None = None) -> Any:
+        if closure is None:
+            return self._without_closure(LOSS)
         objective = Objective.of(closure, self)
         with torch.enable_grad():
             loss = objective()
-        groups = {p: group for group in self.param_groups for p in group["params"] if p.grad is not None}
-        self._refuse_sparse(groups)
-        linear = [m for m in self.model.modules() if isinstance(m, nn.Linear) and m.weight in groups]
-        layers = {m: [p for p in (m.weight, m.bias) if p in groups] for m in linear}
-        if not layers:
-            raise UserError("KFAC: the model has no Linear layer whose weights are given to it; use another optimizer")
-        h, t = groups[linear[0].weight], self._state[linear[0].weight].get("step", 0)
+        groups = dict(self._moving())
+        for p in groups:
+            self._ready(p)
+        layers = self._layers(groups)
+        first = next(iter(layers)).weight
+        t, h = self.state[first]["step"], groups[first]
         if t % h["interval"] == 0:
-            for layer, (a, s) in self._examples(objective, layers, t, h).items():
-                self._state[layer.weight] = renewed(self._state[layer.weight], a, s, 1 + t // h["interval"], h)
-        steps = {p: p.grad for p in groups}
+            self._renew(objective, layers, t, h)
+        steps = {p: working(p.grad) for p in groups if p.grad is not None}
         for layer, params in layers.items():
-            state = self._state[layer.weight]
-            state["step"] = t + 1
+            state = self.state[layer.weight]
             if "A" in state:
-                G = torch.cat([steps[p].reshape(len(p), -1) for p in params], 1)
-                V = state["S_inverse"] @ G @ state["A_inverse"]
-                steps |= {
-                    p: V[:, i * layer.in_features :][:, : p[0].numel()].reshape(p.shape) for i, p in enumerate(params)
-                }
+                steps.update(zip(params, natural(state, [steps[p] for p in params]), strict=True))
         for p, step in steps.items():
-            p.sub_(groups[p]["lr"] * step)
+            subtract_(p, groups[p]["lr"], step)
+            self.state[p]["step"] += 1
         return loss
+
+    def validate(self, group: Hyper) -> None:
+        if isinstance(self.model, nn.DataParallel):
+            raise UserError("KFAC: model is a DataParallel, whose copies hide their layers; give its module")
+
+    def _layers(self, groups: Mapping[Tensor, Hyper]) -> Layers:
+        linear = [m for m in self.model.modules() if isinstance(m, nn.Linear) and m.weight in groups]
+        if not linear:
+            raise UserError("KFAC: the model has no Linear layer whose weights are given to it; use another optimizer")
+        return {m: [p for p in (m.weight, m.bias) if p in groups] for m in linear}
+
+    def _renew(self, objective: Objective, layers: Layers, t: int, h: Hyper) -> None:
+        """Move the factors of all layers towards those of the examples of one mini-batch."""
+        examples = self._examples(objective, layers, t, h)
+        for layer, (inputs, slopes) in examples.items():
+            state = self.state[layer.weight]
+            state.update(renewed(state, working(inputs), working(slopes), 1 + t // h["interval"], h))
+        said = vars(self).setdefault("_said", set())
+        for name, module in self.model.named_modules():
+            if module in layers.keys() - examples.keys() and name not in said:
+                said.add(name)
+                warnings.warn(f"KFAC: '{name}' takes steps of gradient descent: the model never calls it", stacklevel=4)
 
     @torch.enable_grad()
     def _examples(
         self, objective: Objective, layers: Layers, t: int, h: Hyper
     ) -> dict[nn.Linear, tuple[Tensor, Tensor]]:
-        """Return each layer's inputs and, for labels drawn from the predictions, the slopes at its outputs, as rows."""
-        seen: dict[nn.Module, tuple[Tensor, Tensor]] = {}
-        hooks = [
-            m.register_forward_hook(lambda m, x, y: seen.update({m: (x[0].detach(), y)})) for m in (*layers, self.model)
-        ]
+        """Return each layer's inputs and, for labels drawn from the predictions, the slopes at its outputs.
+
+        They are rows, one for each example, of shapes (examples, inputs + 1) and (examples, outputs); the 1 stands for
+        the bias, where there is one that moves. A layer that the model does not call is left out.
+        """
+        inputs: dict[nn.Module, Tensor] = {}
+        outputs: dict[nn.Module, Any] = {}
+
+        def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+            outputs[module] = output
+            if module in layers:
+                inputs[module] = (args[0] if args else kwargs["input"]).detach()
+
+        hooks = [m.register_forward_hook(note, with_kwargs=True) for m in {*layers, self.model}]
         try:
             objective.loss()
         finally:
             for hook in hooks:
                 hook.remove()
         objective.grad_evals += 1
-        prediction = seen[self.model][1].flatten(0, -2)
-        draw = torch.Generator(prediction.device).manual_seed((1_000_003 * h["seed"] + t) % 2**32)
-        noise = torch.empty_like(prediction).detach()
-        if h["likelihood"] == "categorical":
-            drawn = (prediction.detach() - noise.exponential_(generator=draw).log()).argmax(-1)
-            loss = nn.functional.cross_entropy(prediction, drawn, reduction="sum")
-        else:
-            loss = (prediction * noise.normal_(generator=draw)).sum()
-        used = [m for m in layers if m in seen]
-        slopes = torch.autograd.grad(loss, [seen[m][1] for m in used], materialize_grads=True)
-        inputs = [nn.functional.pad(seen[m][0].flatten(0, -2), (0, len(layers[m]) - 1), value=1) for m in used]
-        return {m: (a, s.flatten(0, -2)) for m, a, s in zip(used, inputs, slopes, strict=True)}
+        draw = torch.Generator(next(iter(layers)).weight.device).manual_seed((1_000_003 * h["seed"] + t) % 2**32)
+        loss = sampled_loss(prediction(outputs.get(self.model)), h["likelihood"], draw)
+        used = [m for m in layers if m in inputs]
+        slopes = torch.autograd.grad(loss, [outputs[m] for m in used], materialize_grads=True)
+        examples = {}
+        for m, slope in zip(used, slopes, strict=True):
+            rows = nn.functional.pad(inputs[m].flatten(0, -2), (0, len(layers[m]) - 1), value=1)
+            examples[m] = rows, slope.flatten(0, -2)
+        return examples
 
 
-def renewed(state: State, a: Tensor, s: Tensor, count: int, h: Hyper) -> State:
-    """Return a layer's factors moved towards those of its examples, and their damped inverses."""
-    A, S, share = a.mT @ a / len(a), s.mT @ s / len(s), max(1 / count, 1 - h["beta"])
+def prediction(output: Any) -> Tensor:
+    """Return what the model returned as rows, shape (examples, outputs).
+
+    Raises:
+        UserError: It is not one tensor of at least two dimensions.
+    """
+    if output is None:
+        raise UserError("KFAC: the loss does not call the model; give the model that the loss calls")
+    if not isinstance(output, Tensor):
+        raise UserError(f"KFAC: the model returns a {type(output).__name__}; let it return a tensor (batch, outputs)")
+    if output.dim() < 2:
+        raise UserError(f"KFAC: the model returns shape {tuple(output.shape)}; let it return a tensor (batch, outputs)")
+    return output.flatten(0, -2)
+
+
+def sampled_loss(prediction: Tensor, likelihood: str, draw: torch.Generator) -> Tensor:
+    """Return the summed negative log-likelihood of labels drawn from predictions, shape (examples, outputs)."""
+    noise = torch.empty_like(prediction).detach()
+    if likelihood == "gaussian":
+        return (prediction * noise.normal_(generator=draw)).sum()
+    drawn = (prediction.detach() - noise.exponential_(generator=draw).log()).argmax(-1)
+    return nn.functional.cross_entropy(prediction, drawn, reduction="sum")
+
+
+def natural(state: State, gradients: list[Tensor]) -> list[Tensor]:
+    """Return the natural gradient S^-1 G A^-1 of a layer.
+
+    Args:
+        state: Its factors.
+        gradients: Of the weights, shape (outputs, inputs), and of the bias, shape (outputs,), if that moves.
+    """
+    G = torch.cat([g.reshape(len(g), -1) for g in gradients], 1)
+    V = state["S_inverse"] @ G @ state["A_inverse"]
+    parts = V.split([g[0].numel() for g in gradients], 1)
+    return [part.reshape(g.shape) for part, g in zip(parts, gradients, strict=True)]
+
+
+def renewed(state: State, inputs: Tensor, slopes: Tensor, count: int, h: Hyper) -> State:
+    """Return a layer's factors moved towards those of its examples, and their damped inverses.
+
+    Args:
+        state: The factors so far, if there are any.
+        inputs: As rows, shape (examples, inputs + 1).
+        slopes: As rows, shape (examples, outputs).
+        count: How many times the factors have been renewed, this one included.
+        h: Hyperparameters.
+    """
+    A = inputs.mT @ inputs / len(inputs)
+    S = slopes.mT @ slopes / len(slopes)
     if "A" in state:
-        A, S = state["A"].lerp(A, share), state["S"].lerp(S, share)
+        share = max(1 / count, 1 - h["beta"])
+        A = state["A"].lerp(A, share)
+        S = state["S"].lerp(S, share)
     tiny = torch.finfo(A.dtype).tiny
     pi = (A.trace() / len(A)).clamp(min=tiny).sqrt() / (S.trace() / len(S)).clamp(min=tiny).sqrt()
     root = h["damping"] ** 0.5
-    return {**state, "A": A, "S": S, "A_inverse": inverse(A, pi * root), "S_inverse": inverse(S, root / pi)}
+    return {"A": A, "S": S, "A_inverse": inverse(A, pi * root), "S_inverse": inverse(S, root / pi)}
 
 
 def inverse(x: Tensor, damping: Tensor) -> Tensor:

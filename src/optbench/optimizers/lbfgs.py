@@ -24,6 +24,7 @@ class LBFGS(Flat):
 
     extends = {"Newton": "curvature from gradients"}
     order = 1.5
+    keeps = ("pairs",)
 
     lr: Rate = 1.0
     history_size: Count = 10
@@ -36,7 +37,7 @@ class LBFGS(Flat):
         h, x, loss, g = self.param_groups[0], f.x, f.loss, f.gradient
         pairs = list(self._load(f, "pairs", x.new_zeros(0, 2, len(x))))
         rate = lr = self._spread(f, "lr")
-        if "step" not in self._state[f.params[0]]:
+        if not self.state[f.params[0]]["step"]:
             rate = lr / g.abs().sum().clamp(min=1)
         for _ in range(h["max_iter"]):
             d = -rate * two_loops(g, pairs)

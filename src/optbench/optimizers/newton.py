@@ -9,7 +9,7 @@ from torch import Tensor
 from optbench.checks import Count, Positive, Rate, UserError
 from optbench.optimizers.base import Hyper
 from optbench.optimizers.flat import Flat, Function
-from optbench.optimizers.objective import Closure, Objective
+from optbench.optimizers.objective import LOSS, Closure, Objective
 from optbench.optimizers.shampoo import eigh
 
 
@@ -37,6 +37,8 @@ class Newton(Flat):
     krylov: Count = 20
 
     def step(self, closure: Closure | None = None) -> Any:
+        if closure is None:
+            return self._without_closure(LOSS)
         return super().step(Objective.of(closure, self))
 
     def _minimize(self, f: Function) -> None:

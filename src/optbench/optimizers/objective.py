@@ -1,6 +1,8 @@
 """The closures of a step, and the one that some methods need: it has the loss itself."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,6 +11,11 @@ from torch import Tensor
 from optbench.checks import UserError
 
 Closure = Callable[[], Any]
+
+GRADIENTS = "give one that sets the gradients, which is called again"
+"""What a method asks for that evaluates at several points."""
+LOSS = "call step(Objective(loss, params))"
+"""What a method asks for that differentiates the loss itself."""
 
 
 class Objective:
@@ -25,25 +32,44 @@ class Objective:
         self.grad_evals = self.loss_evals = self.hvp_evals = 0
 
     @staticmethod
-    def of(closure: Any, optimizer: object) -> "Objective":
+    def of(closure: Any, optimizer: torch.optim.Optimizer) -> "Objective":
         """Return the closure of a step that needs the loss function itself.
 
-        Raises:
-            UserError: There is no closure, or it is another one.
+        Args:
+            closure: An objective, also inside the partial that Lightning's wrapper of an optimizer makes of it; or any
+                function that returns the loss with its graph, and need not differentiate it.
+            optimizer: Who needs it.
         """
-        if not isinstance(closure, Objective):
-            name, given = type(optimizer).__name__, "no closure" if closure is None else "a closure without its loss"
-            raise UserError(f"{name}: step() has {given}; call step(Objective(loss, params))")
-        return closure
+        inner = closure
+        while isinstance(inner, partial):
+            functions = [x for x in (*inner.args, *inner.keywords.values()) if isinstance(x, Objective | partial)]
+            inner = functions[0] if functions else None
+        if isinstance(inner, Objective):
+            return inner
+        name = type(optimizer).__name__
+
+        def loss() -> Tensor:
+            value = closure()
+            if isinstance(value, Tensor) and value.requires_grad:
+                return value
+            raise lossless(name)
+
+        return Graph(loss, [p for group in optimizer.param_groups for p in group["params"]], name)
 
     def __call__(self) -> Tensor:
         """Zero the gradients, evaluate the loss, differentiate it and return it."""
-        for p in self.params:
-            p.grad = None
-        loss = self.loss()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = self._evaluate()
+        self._differentiate(loss)
         self.grad_evals += 1
         return loss
+
+    def _evaluate(self) -> Tensor:
+        for p in self.params:
+            p.grad = None
+        return self.loss()
+
+    def _differentiate(self, loss: Tensor) -> None:
+        loss.backward()  # type: ignore[no-untyped-call]
 
     @torch.enable_grad()
     def expand(self, params: list[Tensor]) -> tuple[Tensor, list[Tensor], Callable[[list[Tensor]], list[Tensor]]]:
@@ -53,7 +79,7 @@ class Objective:
             params: What to differentiate with respect to; gradients, vectors and products are lists of their shapes.
         """
         loss = self.loss()
-        gradients = torch.autograd.grad(loss, params, create_graph=True, materialize_grads=True)
+        gradients = self._gradients(loss, params)
         curved = [i for i, g in enumerate(gradients) if g.requires_grad]
         self.grad_evals += 1
 
@@ -65,3 +91,51 @@ class Objective:
             return list(torch.autograd.grad(outputs, params, along, retain_graph=True, materialize_grads=True))
 
         return loss.detach(), [g.detach() for g in gradients], product
+
+    def _gradients(self, loss: Tensor, params: list[Tensor]) -> tuple[Tensor, ...]:
+        return torch.autograd.grad(loss, params, create_graph=True, materialize_grads=True)
+
+
+def lossless(name: str) -> UserError:
+    """Return the error for a closure that does not give away its loss with the graph."""
+    return UserError(
+        f"{name}: step() has a closure without its loss; call step(Objective(loss, params)), or return the loss before "
+        "backward(); in Lightning set automatic_optimization = False and step self.optimizers() so"
+    )
+
+
+class Graph(Objective):
+    """An objective out of a plain closure, which may have differentiated its loss and freed the graph.
+
+    Args:
+        loss: The closure.
+        params: As for any objective.
+        name: Whose step it is, for the message.
+    """
+
+    def __init__(self, loss: Callable[[], Tensor], params: Iterable[Tensor], name: str) -> None:
+        super().__init__(loss, params)
+        self.name = name
+
+    def _evaluate(self) -> Tensor:
+        loss = super()._evaluate()
+        for p in self.params:
+            p.grad = None  # whatever the closure has set by itself
+        return loss
+
+    def _differentiate(self, loss: Tensor) -> None:
+        with self._whole():
+            super()._differentiate(loss)
+
+    def _gradients(self, loss: Tensor, params: list[Tensor]) -> tuple[Tensor, ...]:
+        with self._whole():
+            return super()._gradients(loss, params)
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:
+            if "backward through the graph a second time" not in str(error):
+                raise
+            raise lossless(self.name) from None

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Decay, Positive, Rate
-from optbench.optimizers.base import Hyper, Optimizer, State
-from optbench.optimizers.blocks import Block
+from optbench.optimizers.arithmetic import gradient
+from optbench.optimizers.base import Moving, Optimizer, State
 
 
 class Prodigy(Optimizer):
@@ -20,6 +20,7 @@ class Prodigy(Optimizer):
     """
 
     extends = {"Adam": "estimates the distance"}
+    common = ("beta2", "d0")
 
     lr: Rate = 1.0
     beta1: Decay = 0.9
@@ -30,25 +31,21 @@ class Prodigy(Optimizer):
 
     @staticmethod
     def init(p: Tensor) -> State:
-        return {**dict.fromkeys("mvs", torch.zeros_like(p)), "p0": p.clone(), "d": 0.0, "r": 0.0}
+        return {**{name: torch.zeros_like(p) for name in "mvs"}, "p0": p.clone(), "d": 0.0, "r": 0.0}
 
-    def _move(self, blocks: list[tuple[Block, Hyper]]) -> None:
-        oldest, h = max(blocks, key=lambda pair: pair[0].t)  # the others may have been added later
-        d, r, norm = oldest.state["d"] or h["d0"], h["beta2"] ** 0.5 * oldest.state["r"], 0.0
-        for block, h in blocks:
-            g, s, gain = block.gradient(), block.state, d / h["d0"] * d * h["lr"]
-            r += gain * float((g * (s["p0"] - block.gather(block.params))).sum())
-            block.state = {
-                "m": (h["beta1"] * s["m"]).add_(g, alpha=d * (1 - h["beta1"])),
-                "v": (h["beta2"] * s["v"]).addcmul_(g, g, value=d * d * (1 - h["beta2"])),
-                "s": (h["beta2"] ** 0.5 * s["s"]).add_(g, alpha=gain),
-                "p0": s["p0"],
-            }
-            norm += float(block.state["s"].abs().sum())
+    def _move(self, moving: Moving) -> None:
+        states = [self._ready(p) for p, _ in moving]
+        oldest, h = max(states, key=lambda s: s["step"]), moving[0][1]  # the others may have been added later
+        d, r, norm = oldest["d"] or h["d0"], h["beta2"] ** 0.5 * oldest["r"], 0.0
+        for (p, h), s in zip(moving, states, strict=True):
+            g, gain = gradient(p), d / h["d0"] * d * h["lr"]
+            r += gain * float((g * (s["p0"] - p)).sum())
+            s["m"] = (h["beta1"] * s["m"]).add_(g, alpha=d * (1 - h["beta1"]))
+            s["v"] = (h["beta2"] * s["v"]).addcmul_(g, g, value=d * d * (1 - h["beta2"]))
+            s["s"] = (h["beta2"] ** 0.5 * s["s"]).add_(g, alpha=gain)
+            norm += float(s["s"].abs().sum())
         larger = max(d, r / norm) if norm else d
-        for block, h in blocks:
-            block.t, rate = block.t + 1, d * h["lr"]
-            block.state |= {"d": larger, "r": r}
-            step = block.state["m"] / block.state["v"].sqrt().add_(larger * h["eps"])
-            for p, part in block.scatter(step):
-                p.mul_(1 - rate * h["weight_decay"]).sub_(part, alpha=rate)
+        for (p, h), s in zip(moving, states, strict=True):
+            s.update(d=larger, r=r, step=s["step"] + 1)
+            rate, direction = d * h["lr"], s["m"] / s["v"].sqrt().add_(larger * h["eps"])
+            p.mul_(1 - rate * h["weight_decay"]).sub_(direction, alpha=rate)

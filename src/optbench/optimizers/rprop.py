@@ -73,7 +73,7 @@ class Rprop(Optimizer):
         def observed() -> Any:
             loss = closure()
             for group in groups:
-                group["loss"] = float(loss.detach())
+                group["loss"] = float(loss.detach() if isinstance(loss, Tensor) else loss)
             return loss
 
         return super().step(observed)

@@ -15,7 +15,6 @@ class SGD(Optimizer):
     """
 
     extends = {}
-    bare = True
 
     lr: Rate = 0.01
     weight_decay: Rate = 0.0

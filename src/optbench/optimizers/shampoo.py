@@ -1,7 +1,5 @@
 """Shampoo."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -61,9 +59,8 @@ class Shampoo(Optimizer):
     def stackable(cls, h: Hyper) -> bool:
         return False  # eigenvectors magnify the rounding in which a stack differs, and cost as much in it
 
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        super().add_param_group(param_group)
-        refuse_too_large("Shampoo", self.param_groups[-1], copies=2)
+    def validate(self, group: Hyper) -> None:
+        refuse_too_large("Shampoo", group, copies=2)
 
 
 def inverse_root(x: Tensor, degree: int, eps: float) -> Tensor:

@@ -1,6 +1,6 @@
 """SOAP."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -74,9 +74,8 @@ class SOAP(Optimizer):
     def stackable(cls, h: Hyper) -> bool:
         return False  # eigenvectors magnify the rounding in which a stack differs, and cost as much in it
 
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        super().add_param_group(param_group)
-        refuse_too_large("SOAP", self.param_groups[-1], copies=2)
+    def validate(self, group: Hyper) -> None:
+        refuse_too_large("SOAP", group, copies=2)
 
 
 def shrinking(step: Tensor, p: Tensor, h: Hyper) -> Direction:

@@ -6,10 +6,9 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Count, Decay, Index, Positive, Rate
-from optbench.optimizers.arithmetic import add_scaled
-from optbench.optimizers.base import Hyper, Optimizer, State
-from optbench.optimizers.blocks import Block
-from optbench.optimizers.objective import Closure, Objective
+from optbench.optimizers.arithmetic import add_scaled, working
+from optbench.optimizers.base import Hyper, Moving, Optimizer, State
+from optbench.optimizers.objective import LOSS, Closure, Objective
 
 
 class Sophia(Optimizer):
@@ -25,6 +24,7 @@ class Sophia(Optimizer):
 
     extends = {"Newton": "diagonal, clipped", "Signum": "where the clip binds"}
     order = 2
+    common = ("estimator", "seed")
 
     lr: Rate = 1e-3
     beta1: Decay = 0.96
@@ -47,18 +47,21 @@ class Sophia(Optimizer):
         return add_scaled(direction, h["weight_decay"], p), {"m": m, "h": s["h"]}
 
     def step(self, closure: Closure | None = None) -> Any:
+        if closure is None:
+            return self._without_closure(LOSS)
         self._objective = Objective.of(closure, self)
-        return super().step(closure)
+        return super().step(self._objective)
 
-    def _move(self, blocks: list[tuple[Block, Hyper]]) -> None:
-        due = [(block, h) for block, h in blocks if block.t % h["interval"] == 0]
+    def _move(self, moving: Moving) -> None:
+        due = [(p, h) for p, h in moving if self._ready(p)["step"] % h["interval"] == 0]
         if due:
-            params = list(dict.fromkeys(p for block, _ in due for p in block.params))
-            diagonal = dict(zip(params, self._diagonal(params, due[0][0].t, due[0][1]), strict=True))
-            for block, h in due:
-                estimate = block.gather([diagonal[p] for p in block.params])
-                block.state = {**block.state, "h": block.state["h"].lerp(estimate, 1 - h["beta2"])}
-        super()._move(blocks)
+            params = [p for p, _ in due]
+            first, h = due[0]
+            diagonal = self._diagonal(params, self.state[first]["step"], h)
+            for (p, h), estimate in zip(due, diagonal, strict=True):
+                s = self.state[p]
+                s["h"] = s["h"].lerp(working(estimate), 1 - h["beta2"])
+        super()._move(moving)
 
     def _diagonal(self, params: list[Tensor], t: int, h: Hyper) -> list[Tensor]:
         product = self._objective.expand(params)[2]

@@ -1,28 +1,45 @@
 """What Lookahead and SAM share."""
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from torch import Tensor
-
-from optbench.optimizers.base import Optimizer, State
+from optbench.optimizers.base import Optimizer
 
 Factory = Callable[..., Optimizer]
 
 
-class Wrapper(Optimizer):
-    """An optimizer around another, made by the part `base`, whose groups and state are its own.
+SHARED = ("state", "param_groups", "defaults")
 
-    Schedules, checkpoints and users see one optimizer; hyperparameters of a group are those of the inner one.
+
+def shared(name: str) -> Any:
+    """Return an attribute that is the inner optimizer's; torch's constructor sets it before there is one."""
+
+    def get(self: "Wrapper") -> Any:
+        return getattr(self.inner, name)
+
+    def put(self: "Wrapper", value: Any) -> None:
+        if "inner" in vars(self):
+            setattr(self.inner, name, value)
+
+    return property(get, put, doc=f"The inner optimizer's {name}.")
+
+
+class Wrapper(Optimizer):
+    """An optimizer around another, made by the part `base`, whose groups, defaults and state are its own.
+
+    Schedules, checkpoints and users see one optimizer; hyperparameters of a group are those of the inner one, and both
+    write into the same state of a parameter.
     """
+
+    state = shared("state")
+    param_groups = shared("param_groups")
+    defaults = shared("defaults")
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         if "inner" in vars(self):
             self.inner.add_param_group(param_group)
         else:
             self.inner: Optimizer = vars(self)["base"]([param_group], **{"compile": True} if self.compile else {})
-        self.param_groups, self.defaults = self.inner.param_groups, self.inner.defaults
 
     def train(self) -> None:
         self.inner.train()
@@ -30,22 +47,21 @@ class Wrapper(Optimizer):
     def eval(self) -> None:
         self.inner.eval()
 
-    @property
-    def state(self) -> defaultdict[Tensor, State]:
-        """The inner optimizer's state."""
-        return self.inner.state
+    def _dry(self) -> bool:
+        return self.inner._dry()
 
-    @state.setter
-    def state(self, value: Mapping[Tensor, State]) -> None:
-        if "inner" in vars(self):
-            self.inner.state = value
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what a pickle or a deep copy keeps."""
-        return super().__getstate__() | {"inner": self.inner}
+    def _admitted(self, state_dict: dict[str, Any], more: Iterable[str] = ()) -> dict[str, Any]:
+        return self.inner._admitted(state_dict, [*self.keeps, *more])
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore from a pickle, a deep copy or `load_state_dict`."""
-        self.inner = state.pop("inner", vars(self).get("inner"))
-        super().__setstate__(state)
-        self.inner.param_groups = self.param_groups
+        if "inner" in state:
+            self.inner = state.pop("inner")
+        else:
+            self.inner.__setstate__({key: state[key] for key in ("state", "param_groups")})
+        super().__setstate__({key: value for key, value in state.items() if key not in SHARED})
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a pickle or a deep copy keeps."""
+        own = {key: value for key, value in super().__getstate__().items() if key not in SHARED}
+        return own | {"inner": self.inner}

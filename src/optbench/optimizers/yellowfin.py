@@ -6,21 +6,23 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Count, Decay, Positive, Rate
-from optbench.optimizers.base import Hyper, Optimizer, State
-from optbench.optimizers.blocks import Block
+from optbench.optimizers.arithmetic import gradient
+from optbench.optimizers.base import Moving, Optimizer, State
 
 
 class YellowFin(Optimizer):
     """Momentum that tunes its learning rate and momentum for a noisy quadratic model of the loss.
 
     Both are one number for all parameters, from running means of the range of the curvature over a window of steps, the
-    gradients' variance and the distance to the minimum. `lr` and `beta_init` serve the first step only.
+    gradients' variance and the distance to the minimum. `lr` and `beta_init` are those of the first step; later on a
+    group moves at the tuned rate times its own `lr` over the constructor's, so that groups and schedules count.
 
     References:
         Zhang & Mitliagkas, YellowFin and the Art of Momentum Tuning, 2017, https://arxiv.org/abs/1706.03471
     """
 
     extends = {"Momentum": "tunes itself"}
+    common = ("beta_init", "beta", "window", "eps")
 
     lr: Rate = 0.1
     beta_init: Decay = 0.0
@@ -30,25 +32,30 @@ class YellowFin(Optimizer):
 
     @staticmethod
     def init(p: Tensor) -> State:
-        return {**dict.fromkeys(("v", "mean"), torch.zeros_like(p)), "curvatures": (), "means": (0.0,) * 5}
+        means = dict.fromkeys(("low", "high", "square", "norm", "distance"), 0.0)
+        return {"v": torch.zeros_like(p), "mean": torch.zeros_like(p), "curvatures": p.new_zeros(0), **means}
 
-    def _move(self, blocks: list[tuple[Block, Hyper]]) -> None:
-        oldest, h = max(blocks, key=lambda pair: pair[0].t)  # the others may have been added later
-        t, share, unbias = oldest.t, 1 - h["beta"], 1 - h["beta"] ** (oldest.t + 1)
+    def _move(self, moving: Moving) -> None:
+        states = [self._ready(p) for p, _ in moving]
+        gradients = [gradient(p) for p, _ in moving]
+        oldest = max(states, key=lambda s: s["step"])  # the others may have been added later
+        h, t = moving[0][1], oldest["step"]
+        share = 1 - h["beta"]
+        unbias = 1 - h["beta"] ** (t + 1)
         square = mean = 0.0
-        for block, _ in blocks:
-            g = block.gradient()
-            block.state["mean"] = block.state["mean"].lerp(g, share)
+        for g, s in zip(gradients, states, strict=True):
+            s["mean"] = s["mean"].lerp(g, share)
             square += float((g * g).sum())
-            mean += float(block.state["mean"].square().sum()) / unbias**2
-        curvatures = (*oldest.state["curvatures"], math.log(square + h["eps"]))[-h["window"] :]
-        low, high, mean_square, norm, distance = oldest.state["means"]
-        low += share * (min(curvatures) - low)
-        high += share * (max(curvatures) - high)
+            mean += float(s["mean"].square().sum()) / unbias**2
+        newest = oldest["curvatures"].new_tensor([math.log(square + h["eps"])])
+        curvatures = torch.cat([oldest["curvatures"], newest])[-h["window"] :]
+        low, high, mean_square, norm, distance = (oldest[k] for k in ("low", "high", "square", "norm", "distance"))
+        low += share * (float(curvatures.min()) - low)
+        high += share * (float(curvatures.max()) - high)
         mean_square += share * (square - mean_square)
         norm += share * (square**0.5 - norm)
         distance += share * (norm / (mean_square + h["eps"]) - distance)
-        lr, mu = h["lr"], h["beta_init"]
+        lr, mu = self.defaults["lr"], h["beta_init"]
         if t:
             low_h, high_h = (math.exp(x / unbias) + h["eps"] for x in (low, high))
             mu = max(
@@ -57,12 +64,11 @@ class YellowFin(Optimizer):
             )
             lr = (1 - mu) ** 2 / low_h * min(1, (t + 1) / (10 * h["window"]))
             mu *= mu
-        for block, _ in blocks:
-            v = mu * block.state["v"] + block.gradient()
-            block.t += 1
-            block.state |= {"v": v, "curvatures": curvatures, "means": (low, high, mean_square, norm, distance)}
-            for p, part in block.scatter(v):
-                p.sub_(part, alpha=lr)
+        means = {"low": low, "high": high, "square": mean_square, "norm": norm, "distance": distance}
+        for (p, group), g, s in zip(moving, gradients, states, strict=True):
+            s.update(means, v=mu * s["v"] + g, curvatures=curvatures, step=s["step"] + 1)
+            share_of_rate = group["lr"] / self.defaults["lr"] if self.defaults["lr"] else 0.0
+            p.sub_(s["v"], alpha=float(lr * share_of_rate))
 
 
 def single_step(distance: float, curvature: float, variance: float, eps: float) -> float:

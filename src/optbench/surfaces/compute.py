@@ -13,7 +13,7 @@ from optbench import surfaces
 from optbench.checks import Count, Rate, check, nearest
 from optbench.optimizers.base import Optimizer
 from optbench.optimizers.flat import Flat
-from optbench.surfaces.descent import Factory, descend, elementwise
+from optbench.surfaces.descent import Factory, descend
 from optbench.surfaces.entry import Entry, config, expand, optimizer, schedule
 from optbench.surfaces.measures import MEASURES
 from optbench.surfaces.population import migrate
@@ -130,7 +130,7 @@ def sweep_rates(factory: Factory, go: Go, surface: Surface, start: Tensor) -> tu
 
     An element-wise rule runs all of them as one tensor.
     """
-    if elementwise(factory([torch.nn.Parameter(start)])):
+    if factory([torch.nn.Parameter(start)]).elementwise():
         rates = torch.tensor(RATES, dtype=torch.float64)[:, None]
         paths = go(factory=partial(factory, lr=rates), start=start.expand(len(RATES), -1), batched=True)
     else:

@@ -52,7 +52,7 @@ def descend(
         raise UserError(f"steps={steps} is less than 1")
     p = torch.nn.Parameter(start.detach().clone())
     optimizer = factory([p])
-    if batched and not elementwise(optimizer):
+    if batched and not optimizer.elementwise():
         options: dict[str, Any] = dict(schedule=schedule, noise=noise, project=project, online=online)
         paths = [descend(f, factory, x, steps, seed=seed + i, **options) for i, x in enumerate(start)]
         return torch.stack(paths, dim=1)
@@ -124,8 +124,3 @@ def evaluated(optimizer: Optimizer, p: Tensor) -> Tensor:
     iterate = p.detach().clone()
     optimizer.train()
     return iterate
-
-
-def elementwise(optimizer: Optimizer) -> bool:
-    """Return whether every coordinate moves by itself, whatever the others do."""
-    return optimizer.by_update() and not optimizer.whole_tensor

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from optbench.models import ACTIVATIONS
-from optbench.optimizers.base import PACK
+
+PACK = 2**14  # parameters of up to this many elements share one vector: a kernel's launch costs more than its work
 
 
 class Pack:
