@@ -217,7 +217,7 @@ def execute(context: HydraContext, task: TaskFunction, data: Mapping[str, Any], 
 
     def begin(config: DictConfig) -> None:
         OmegaConf.resolve(config)
-        opened.append((config, run.open_record(config, True if again else None)))
+        opened.append((config, run.open_record(config, "stack" if again else None)))
 
     busy = 0
     for cell in cells:

@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 
 if TYPE_CHECKING:
     from optbench.sweep.compose import Cell
@@ -45,9 +45,18 @@ class CheckedSweeper(Sweeper):
         from optbench import records
         from optbench.report.build import report
         from optbench.sweep import ledger
+        from optbench.training.run import claim
 
         cells = self.compose(arguments)
         root = Path(self.settings.hydra.sweep.dir)
+        own = self.settings.resume is None and not any(
+            "hydra.sweep.dir=" in typed for typed in self.settings.hydra.overrides.hydra
+        )
+        if own and (claimed := claim(root)) != root:  # another sweep began in the same second
+            root = claimed
+            with read_write(self.settings.hydra):
+                self.settings.hydra.sweep.dir = str(root)
+            cells = self.compose(arguments)
         root.mkdir(parents=True, exist_ok=True)
         records.write(root / "multirun.yaml", OmegaConf.to_yaml(self.settings))
         ledger.enter(root, cells)

@@ -1,5 +1,6 @@
 """What a config names and what it makes: the folders of configs, their targets, and the errors of both in one line."""
 
+import datetime
 import functools
 import inspect
 import re
@@ -155,6 +156,36 @@ def plain(make: partial[Any]) -> partial[Any]:
     return partial(make.func, *make.args, **keywords)
 
 
+RUNS = Path("results/runs")
+
+
+def directory(name: str, resume: str | None) -> str:
+    """Return where a run or a sweep is recorded: in a directory of its own, or in one that is there.
+
+    Args:
+        name: What names the folder.
+        resume: A directory, `latest` for the last one of the name, or None.
+
+    Raises:
+        UserError: There is no such directory, or the name is none of a folder.
+    """
+    if not isinstance(name, str) or Path(name).name != name or name == "..":
+        raise UserError(f"train: name={name!r} names no folder; give a word without slashes")
+    if resume is None:
+        return str(RUNS / name / datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
+    if resume != "latest":
+        if not Path(resume).is_dir():
+            raise UserError(f"resume={resume} is no directory; give that of a sweep or a run, or latest")
+        return resume
+    there = sorted(path.parent for path in (RUNS / name).glob("*/multirun.yaml"))
+    if not there:
+        raise UserError(f"resume=latest: there is no sweep in {RUNS / name} yet; leave it out")
+    return str(there[-1])
+
+
+OmegaConf.register_new_resolver("directory", directory, use_cache=True, replace=True)
+
+
 def enter(config: DictConfig) -> None:
     """Make a composed config the one that `${hydra:...}` is resolved from, which is Hydra's global state."""
     HydraConfig.instance().set_config(config)
@@ -257,5 +288,10 @@ def explain(error: Exception) -> UserError:
     unknown = re.search(r"Could not override '([^']+)'", str(error))
     if unknown:
         return UserError(f"no field '{unknown[1]}'; see the fields with optbench train --cfg job")
+    below: BaseException | None = error
+    while below is not None:
+        if isinstance(below, UserError):
+            return below
+        below = below.__cause__ or below.__context__
     cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
     return UserError(" ".join(str(error if not str(cause) else cause).split()))

@@ -34,7 +34,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from optbench.checks import UserError
 
@@ -177,6 +177,9 @@ def locked(directory: Path) -> bool:
     return False
 
 
+Resume = Literal["stack", "longer"]
+
+
 class Finished(UserError):
     """A directory already holds this very run, and it has come to its end."""
 
@@ -191,7 +194,8 @@ class Record:
         directory: Where they go; created if missing.
         config: The resolved config.
         overrides: What was typed to get it, such as `["optimizer=adam", "seed=1"]`.
-        resume: Whether it goes on from a state that is there; None where the record is to tell.
+        resume: `stack`: it goes on with its stack, or has ended and only takes part in it; `longer`: it goes on
+            from its checkpoint though it had ended, or was another one; None: as said above.
 
     Attributes:
         resumed: Whether the run goes on from the checkpoint that is there.
@@ -205,14 +209,16 @@ class Record:
     """
 
     def __init__(
-        self, directory: Path, config: Mapping[str, Any], overrides: Sequence[str], resume: bool | None = None
+        self, directory: Path, config: Mapping[str, Any], overrides: Sequence[str], resume: Resume | None = None
     ) -> None:
         from omegaconf import OmegaConf
 
         key = identity(config)
-        vacant(directory, key)
+        if resume != "longer":
+            vacant(directory, key)
         self.lock = Lock(directory)
-        vacant(directory, key)  # what another process did meanwhile
+        if resume != "longer":
+            vacant(directory, key)  # what another process did meanwhile
         before = status_of(directory) or {}
         self.over = bool(before.get("finished")) and not before.get("cut", False)
         if before.get("status") in ("done", "diverged") and resume is None:
@@ -220,7 +226,7 @@ class Record:
         self.directory = directory
         self.rows: list[dict[str, Any]] = []
         self.config = OmegaConf.to_yaml(OmegaConf.create(dict(config)))
-        self.resumed = resumable(directory, before) if resume is None else resume
+        self.resumed = resumable(directory, before) if resume is None else True
         self.status: dict[str, Any] = {
             "status": "running",
             "reason": "",
@@ -234,7 +240,7 @@ class Record:
             "pid": os.getpid(),
             **provenance(),
         }
-        if self.over and self.resumed:
+        if self.over and resume == "stack":
             self.lock.release()
             return
         if self.resumed:

@@ -3,8 +3,12 @@
 import os
 import re
 import sys
+from itertools import pairwise
+from pathlib import Path
 
-from optbench.configs import CONF, explain
+from optbench import records
+from optbench.checks import UserError
+from optbench.configs import CONF, explain, trusted
 
 NODES = re.compile(r"(data|model|optimizer|schedule|trainer|logger)\.[^=]+=")
 """Overrides of what a config makes: any keyword of its class will do, whether the yaml lists it or not."""
@@ -26,6 +30,7 @@ def main(arguments: list[str]) -> None:
 
     from optbench.training.run import train
 
+    arguments = longer(arguments)
     flags_first = sorted(arguments, key=lambda a: "=" in a and not a.startswith("-"))  # argparse has to have it so
     sys.argv = ["optbench train", *(f"++{a}" if NODES.match(a) else a for a in flags_first)]
     try:
@@ -35,3 +40,35 @@ def main(arguments: list[str]) -> None:
         if "HYDRA_FULL_ERROR" in os.environ:
             raise
         raise explain(error) from None
+
+
+def longer(arguments: list[str]) -> list[str]:
+    """Return a command line in which `resume=RUN` stands for the overrides of that run, which may be anybody's.
+
+    Raises:
+        UserError: Its record would make something that no config names, or cannot be read.
+    """
+    given = next((a.removeprefix("resume=") for a in arguments if a.startswith("resume=")), None)
+    if given is None or not (Path(given) / "status.json").exists():
+        return arguments
+    run = records.read(Path(given))
+    folders = [Path(b) for a, b in pairwise(arguments) if a in ("--config-dir", "-cd")]
+    known = trusted(run.config, [CONF, *folders])
+    typed = {_key(a) for a in arguments}
+    stored = [override for override in run.status["overrides"] if _key(override) not in typed]
+    for override in stored:
+        group, _, target = override.lstrip("+").partition("._target_=")
+        named = target and known.get(group, {}).get("_target_") == target
+        if (
+            override.lstrip("+~").startswith(("hydra", "-"))
+            or "${" in override
+            or ("_target_" in override and not named)
+        ):
+            raise UserError(
+                f"resume={given}: the record's override {ascii(override)[:80]} would do more than set a value"
+            )
+    return [*arguments, *stored, f"hydra.run.dir={given}"]
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+~").partition("=")[0]

@@ -114,7 +114,8 @@ def counted(found: Sequence[State]) -> str:
 
 def as_json(found: Sequence[State]) -> str:
     """Return the states as JSON, an object a cell."""
-    return json.dumps([{**asdict(state.entry), **asdict(state), "entry": None} for state in found], indent=2)
+    rows = [asdict(state) for state in found]
+    return json.dumps([row.pop("entry") | row for row in rows], indent=2)
 
 
 @contextmanager

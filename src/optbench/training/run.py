@@ -1,5 +1,6 @@
 """From a composed config to a finished run: check it, build it, train it, record how it ended."""
 
+import itertools
 import os
 import sys
 import traceback
@@ -12,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 
 from optbench import records
 from optbench.checks import Count, Interval, Positive, UserError, check
@@ -62,7 +63,7 @@ def train(config: DictConfig, loaded: Mapping[str, Any] | None = None, ending: E
     single = HydraConfig.get().mode == RunMode.RUN
     ending = ending or Ending()
     try:
-        record = open_record(config)
+        record = open_record(config, "longer" if single and config.get("resume") else None)
     except records.Finished as there:
         if not single:
             raise
@@ -77,18 +78,19 @@ def train(config: DictConfig, loaded: Mapping[str, Any] | None = None, ending: E
         announce(record)
 
 
-def open_record(config: DictConfig, resume: bool | None = None) -> records.Record:
+def open_record(config: DictConfig, resume: records.Resume | None = None) -> records.Record:
     """Return the record of a run that begins or goes on, in Hydra's output directory.
 
     Args:
         config: The composed config.
-        resume: Whether it goes on from a state that is there; None where the record is to tell.
+        resume: As for `records.Record`.
 
     Raises:
         UserError: The directory holds another run, or this one at its end, or cannot be written.
     """
     hydra = HydraConfig.get()
     typed = [override.removeprefix("++") for override in hydra.overrides.task]
+    typed = [override for override in typed if not override.startswith("resume=")]
     return records.Record(Path(hydra.runtime.output_dir), resolve(config), typed, resume)
 
 
@@ -265,7 +267,49 @@ class Guard(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the run; Hydra swallows errors of callbacks, but not an exit."""
         enter(config)
+        directory = Path(config.hydra.run.dir)
         try:
-            validate(config, Path(config.hydra.run.dir))
+            validate(config, None if config.resume else directory)
+            if config.resume:
+                check_longer(config, directory)
         except UserError as error:
             raise SystemExit(f"optbench: {error}") from None
+        if not config.resume and not any("hydra.run.dir=" in typed for typed in config.hydra.overrides.hydra):
+            with read_write(config.hydra):
+                config.hydra.run.dir = str(claim(directory))
+
+
+def claim(directory: Path) -> Path:
+    """Make a directory that was not there, by this name or the next one that is free, and return it."""
+    for name in itertools.chain([directory.name], (f"{directory.name}_{i}" for i in itertools.count(2))):
+        path = directory.with_name(name)
+        try:
+            path.mkdir(parents=True)
+            return path
+        except FileExistsError:  # another one began in the same second
+            continue
+    raise AssertionError("there is always a next name")
+
+
+def check_longer(config: DictConfig, directory: Path) -> None:
+    """Raise where a run cannot go on from the checkpoint of a directory.
+
+    Raises:
+        UserError: There is none, it is of another optimizer or architecture, or there is nothing left to train.
+    """
+    path = directory / checkpoint.NAME
+    saved = checkpoint.read(path)
+    status = records.read(directory).status
+    if status["status"] == "diverged":
+        raise UserError(f"resume={directory}: the run diverged, and there is nothing to go on from; train it anew")
+    if saved is None:
+        raise UserError(f"resume={directory}: {path.name} is missing or cannot be read; train it anew")
+    data = dataset(config.data)
+    model = build_model(config.model, data.features, data.outputs)
+    optimizer = build_optimizer(config.optimizer, model, 1)
+    checkpoint.refuse_misfit(saved["run"], checkpoint.made_by(optimizer, model), path)
+    epochs = config.trainer.get("max_epochs")
+    if status["status"] == "done" and epochs is not None and epochs <= saved["epoch"]:
+        raise UserError(
+            f"resume={directory}: {saved['epoch']} epochs are trained already; give trainer.max_epochs=<more than that>"
+        )

@@ -1,0 +1,84 @@
+"""`optbench status DIR`: every cell of a sweep and what has become of it, those never begun included."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from optbench import records
+from optbench.checks import UserError
+from optbench.commands.arguments import Parser
+from optbench.sweep import ledger
+from optbench.sweep.ledger import Entry, State
+
+COLOURS = {
+    "done": "green",
+    "diverged": "yellow",
+    "failed": "red",
+    "timed out": "red",
+    "running": "cyan",
+    "stale": "red",
+}
+
+
+def main(arguments: list[str]) -> None:
+    """Run `optbench status`.
+
+    Raises:
+        UserError: There is no sweep and no run, or its ledger is damaged; or the arguments are wrong.
+    """
+    parser = Parser(prog="optbench status", description="Show every cell of a sweep and what has become of it.")
+    parser.add_argument("directory", type=Path, metavar="DIR", help="what `optbench train -m` wrote")
+    parser.add_argument("--watch", action="store_true", help="show it until all cells have ended")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    given = parser.parse_args(arguments)
+    if given.watch and given.json:
+        raise UserError("--watch is a table that moves, and --json a text that does not; give one of them")
+    console = Console()
+    console.width = max(console.width, 0 if console.is_terminal else 140)
+    found = look(given.directory)
+    if given.json:
+        print(ledger.as_json(found))
+    elif given.watch:
+        with Live(view(given.directory, found), console=console, auto_refresh=False) as live:
+            while any(state.status in ("running", "waiting") for state in found):
+                time.sleep(1)
+                found = look(given.directory)
+                live.update(view(given.directory, found), refresh=True)
+    else:
+        console.print(view(given.directory, found))
+
+
+def look(directory: Path) -> list[State]:
+    """Return the states of a sweep's cells, or of the runs at and below a directory where it holds no ledger.
+
+    Raises:
+        UserError: There is neither.
+    """
+    if ledger.entries(directory):
+        return ledger.states(directory)
+    runs, damaged = records.survey(directory)
+    if not runs and not damaged:
+        raise UserError(f"no sweep and no run in {directory}; give a directory that `optbench train` wrote")
+    there = [*(run.directory for run in runs), *damaged]
+    entries = [Entry("", num, str(path.relative_to(directory)), []) for num, path in enumerate(there)]
+    return [ledger.state(directory, entry) for entry in entries]
+
+
+def view(directory: Path, found: Sequence[State]) -> Table:
+    """Return the states as a table for a rich console."""
+    table = Table(
+        title=Text(f"{directory}: {ledger.counted(found)}"), title_justify="left", box=box.SIMPLE_HEAD, show_edge=False
+    )
+    for name in ("cell", "status", "epochs", "why"):
+        table.add_column(name, no_wrap=name != "why")
+    for state in found:
+        epochs = "" if state.epoch is None else f"{state.epoch:g}" + (f"/{state.epochs}" if state.epochs else "")
+        status = Text(state.status, COLOURS.get(state.status, ""))
+        table.add_row(Text(state.entry.directory), status, Text(epochs), Text(state.reason))
+    return table
