@@ -8,14 +8,18 @@ from typing import Literal, get_args, get_origin
 import pytest
 import torch
 
-from optbench.certificates import authors, bare, packages, recurrences, solvers, torch_optim, traces
+from optbench.certificates import authors, bare, optax_rules, packages, recurrences, solvers, torch_optim, traces
 from optbench.certificates.case import Case, changing, walk
 from optbench.certificates.problems import ANY, PROBLEMS
 from optbench.certificates.reach import Recorder
 from optbench.checks import UserError
 from optbench.optimizers import CLASSES, SGD, Adam, AdamW
 
-CASES = [case for source in (traces, torch_optim, packages, authors, solvers, recurrences) for case in source.cases()]
+CASES = [
+    case
+    for source in (traces, torch_optim, packages, optax_rules, authors, solvers, recurrences)
+    for case in source.cases()
+]
 FORMS = [
     (name, key)
     for name, cls in CLASSES.items()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from optbench import optimizers as ours
 from optbench.certificates.case import Case, Hyper, Rate, changing, constant, stepped, version
-from optbench.certificates.problems import ANY
+from optbench.certificates.problems import ANY, Problem
 
 MODULES = {
     "pytorch_optimizer": "pytorch-optimizer",
@@ -82,7 +82,70 @@ def kozistr() -> list[Case]:
         *soap(),
         *ademamix(),
         *matrices(),
+        pair(ours.ADOPT, "ADOPT", SCALED, dict(clip=False, **ADAM), dict(clip_lambda=None, **BETAS)),
+        pair(  # alpha of 0 leaves AdamW
+            *(ours.AdamW, "AdEMAMix", DECAYED, dict(decay="paper", **ADAM)),
+            dict(alpha=0.0, betas=(0.8, 0.7, 0.9), weight_decouple=True, fixed_decay=True),
+        ),
+        pair(ours.Adam, "GaLore", SCALED, dict(eps_form="hat", **ADAM), dict(weight_decay=0, **BETAS)),  # no rank
+        *(in_double(sam(adaptive)) for adaptive in (False, True)),
+        *(sophia(estimator) for estimator in ("exact", "hutchinson")),
     ]
+
+
+def sam(adaptive: bool) -> Case:
+    """Return the comparison with pytorch-optimizer's SAM, whose first gradient is the caller's to take."""
+
+    def factory(params: Any) -> Any:
+        made = import_module("pytorch_optimizer").SAM
+        rule = made(params, torch.optim.SGD, rho=0.1, adaptive=adaptive, lr=0.1, momentum=0.8)
+        step = rule.step
+
+        def whole(closure: Any) -> None:
+            closure()
+            step(closure)
+
+        rule.step = whole
+        return rule
+
+    base = partial(ours.Momentum, lr=0.1, beta=0.8, form="torch")
+    reference = f"{version('pytorch-optimizer')} SAM"
+    return Case(ours.SAM, dict(base=base, rho=0.1, adaptive=adaptive), reference, stepped(factory))
+
+
+def sophia(estimator: str) -> Case:
+    """Return the comparison with pytorch-optimizer's SophiaH, to which the Hessian's diagonal is given.
+
+    Its clip is at p instead of 1, and it has no gamma: lr, eps and decay make up for both.
+    """
+    lr, eps, gamma, decay, seed = 0.05, 0.02, 0.3, 0.3, 4
+
+    def diagonal(problem: Problem, t: int) -> list[Tensor]:
+        slopes = torch.autograd.grad(problem.loss(t), problem.params, create_graph=True)
+        H = problem.hessian(problem.flat(), t)
+        sizes = [p.numel() for p in problem.params]
+        if estimator == "exact":
+            return [x.view_as(p) for x, p in zip(torch.split(H.diag(), sizes), problem.params, strict=True)]
+        draw = torch.Generator().manual_seed(1_000_003 * seed + t)
+        signs = [torch.empty_like(p).bernoulli_(generator=draw).mul_(2).sub_(1) for p in problem.params]
+        products = torch.autograd.grad(slopes, problem.params, signs, materialize_grads=True)
+        return [v * x for v, x in zip(signs, products, strict=True)]
+
+    def path(problem: Problem, steps: int, rate: Rate) -> Tensor:
+        made, points = import_module("pytorch_optimizer").SophiaH, [problem.flat()]
+        rule = made(problem.params, lr / gamma, (0.8, 0.6), decay * gamma, p=gamma, update_period=1000, eps=eps / gamma)
+        for t in range(steps):
+            rule.param_groups[0]["lr"] = rate(t) * lr / gamma
+            hessian = [x.detach() for x in diagonal(problem, t)] if t % 4 == 0 else None
+            for p, g in zip(problem.params, torch.autograd.grad(problem.loss(t), problem.params), strict=True):
+                p.grad = g
+            rule.step(hessian=hessian)
+            points.append(problem.flat())
+        return torch.stack(points)
+
+    mine = dict(lr=lr, beta1=0.8, beta2=0.6, gamma=gamma, eps=eps, weight_decay=decay, interval=4, seed=seed)
+    reference = f"{version('pytorch-optimizer')} SophiaH"
+    return Case(ours.Sophia, dict(mine, estimator=estimator), reference, path, steps=20)
 
 
 def ademamix() -> list[Case]:
@@ -187,7 +250,11 @@ def in_double(case: Case) -> Case:
     def path(*arguments: Any) -> Any:
         orthogonal = import_module("pytorch_optimizer.optimizer.utils.matrix").zero_power_via_newton_schulz_5
         wide = tuple(torch.float64 if x is torch.bfloat16 else x for x in orthogonal.__defaults__)
-        with patch.object(torch, "float32", torch.float64), patch.object(orthogonal, "__defaults__", wide):
+        with (
+            patch.object(torch, "float32", torch.float64),
+            patch.object(Tensor, "float", Tensor.double),
+            patch.object(orthogonal, "__defaults__", wide),
+        ):
             return case.path(*arguments)
 
     return replace(case, path=path)

@@ -119,9 +119,12 @@ class Recorder:
 
 
 def forms(cls: type[Optimizer]) -> list[tuple[str, Any]]:
-    """Return every value of the hyperparameters that choose between forms of a rule: words, and switches."""
+    """Return every value of the class's own hyperparameters that choose between forms of a rule: words and switches."""
     found: list[tuple[str, Any]] = []
+    inherited = getattr(cls.__mro__[1], "kinds", {})
     for name, kind in cls.kinds.items():
+        if name in inherited:
+            continue
         values = get_args(kind) if get_origin(kind) is Literal else (False, True) if kind is bool else ()
         found += [(name, value) for value in values]
     return found

@@ -1,5 +1,6 @@
 """SciPy's solvers and curvlinops, for the methods that move all parameters at once."""
 
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -7,28 +8,87 @@ import torch
 from torch import Tensor, nn
 
 from optbench import optimizers as ours
-from optbench.certificates.case import Case, Hyper, Rate, constant, version
-from optbench.certificates.problems import Problem
+from optbench.certificates.case import Case, Hyper, Path, Rate, constant, version
+from optbench.certificates.problems import Problem, coupled, elongated_bowl
 from optbench.optimizers.augmented_lagrangian import Ball
 
-BOUNDS, RADIUS = (-2.0, 0.5), 1.0
+BOUNDS, NARROW, RADIUS = (-2.0, 0.5), (-1.0, 0.5), 1.0
+SCIPY, CURVLINOPS = version("scipy"), f"{version('curvlinops-for-pytorch')} KFAC"
 BALL: Hyper = dict(constraints=Ball(RADIUS), tolerance=1e-12)
 KFAC: Hyper = dict(lr=0.1, damping=0.1, beta=0.8, interval=3, seed=4)
 
 
 def cases() -> list[Case]:
-    """Return the comparisons: CG step by step, the constrained methods by where they end, K-FAC by its factors."""
-    scipy, both = version("scipy"), ("coupled", "quadratic")
-    cg = [dict(form=form) for form in ("fr", "pr", "pr+")]
+    """Return the comparisons: CG and Newton step by step, K-FAC by its factors, the others by where they end."""
+    return [*conjugate_gradient(), *ends(), *newton(), Case(ours.KFAC, KFAC, CURVLINOPS, kfac, ("network",))]
+
+
+def conjugate_gradient() -> list[Case]:
+    """Return the comparisons of the nonlinear method, on a quadratic with the linear one."""
+    forms, reference = ("fr", "pr", "pr+"), f"{SCIPY} linalg.cg"
+    exact = [Case(ours.ConjugateGradient, dict(form=x), reference, linear, ("quadratic",), 6, constant) for x in forms]
+    inexact: Hyper = dict(form="pr+", line_search="strong_wolfe", tol=1e-8)
+    return [*exact, end(ours.ConjugateGradient, inexact, "BFGS", partial(lowest, method="BFGS"), 200)]
+
+
+def ends() -> list[Case]:
+    """Return the comparisons of methods whose ends are known to a few more digits than their solvers promise."""
+    wolfe: Hyper = dict(line_search="strong_wolfe", tolerance=1e-9)
+    equal: Hyper = dict(constraints=Ball(10 * RADIUS), equalities=level, tolerance=1e-12)
     return [
-        *(Case(ours.ConjugateGradient, h, f"{scipy} linalg.cg", linear, both[1:], 6, constant) for h in cg),
-        Case(ours.LBFGSB, dict(bounds=BOUNDS), f"{scipy} L-BFGS-B, the end", boxed, both, 20, constant),
-        Case(
-            *(ours.AugmentedLagrangian, BALL, f"{scipy} SLSQP and root, the end", on_the_ball, both, 20, constant),
-            tolerance=1e-7,  # of an end that rests where the gradient is below 1e-12 and the penalty at 1e6
+        end(ours.LBFGS, wolfe, "BFGS", partial(lowest, method="BFGS")),
+        *(
+            end(ours.LBFGSB, dict(bounds=bounds, max_iter=iterations), "L-BFGS-B", partial(boxed, bounds=bounds))
+            for bounds, iterations in ((BOUNDS, 20), (NARROW, 3))
         ),
-        Case(ours.KFAC, KFAC, f"{version('curvlinops-for-pytorch')} KFAC", kfac, ("network",)),
+        end(ours.AugmentedLagrangian, BALL, "SLSQP and root", on_the_ball),
+        end(ours.AugmentedLagrangian, equal, "SLSQP and root", on_the_level),
     ]
+
+
+def end(cls: type[ours.Optimizer], hyper: Hyper, name: str, path: Path, steps: int = 20) -> Case:
+    """Return the comparison of where a method ends.
+
+    Its tolerance is 1e-6: where a gradient is 1e-8, as solvers promise, x may be off by that over the least curvature.
+    """
+    both = ("coupled", "quadratic")
+    return Case(cls, hyper, f"{SCIPY} {name}, the end", path, both, steps, constant, tolerance=1e-6)
+
+
+def newton() -> list[Case]:
+    """Return the comparisons with pytorch-minimize where the Hessian is positive definite, exact and by Lanczos."""
+    forms: dict[str, Hyper] = {"plain": {}, "lm": dict(damping=0.1), "saddle_free": dict(damping=0.1)}
+    return [
+        Case(
+            *(ours.Newton, dict(lr=0.5, form=form, exact_size=size, **more)),
+            *(f"{version('pytorch-minimize')} newton-exact", partial(minimized, **more)),
+            problems=("elongated_bowl", "coupled"),
+            steps=10,
+            rate=constant,
+        )
+        for form, more in forms.items()
+        for size in (2000, 1)
+    ]
+
+
+def minimized(problem: Problem, steps: int, rate: Rate, damping: float = 0.0) -> Tensor:
+    """Return the path of Newton's method with a fixed damping and no line search."""
+    f = {"elongated_bowl": elongated_bowl, "coupled": coupled}[problem.name]
+    options = dict(lr=0.5, line_search="none", tikhonov=damping, max_iter=steps, xtol=0.0, return_all=True)
+    found = import_module("torchmin").minimize(f, problem.flat(), method="newton-exact", options=options)
+    return torch.stack(found.allvecs)
+
+
+def lowest(problem: Problem, steps: int, rate: Rate, method: str) -> Tensor:
+    """Return the minimum."""
+    optimize = import_module("scipy.optimize")
+    found = optimize.minimize(numpy(problem), problem.flat().numpy(), jac=True, method=method, options=dict(gtol=1e-10))
+    return torch.from_numpy(found.x)[None]
+
+
+def level(*params: Tensor) -> Tensor:
+    """Return the sum of all parameters, less 0.3, which an equality holds at 0."""
+    return torch.stack([p.sum() for p in params]).sum()[None] - 0.3
 
 
 def linear(problem: Problem, steps: int, rate: Rate) -> Tensor:
@@ -43,14 +103,14 @@ def linear(problem: Problem, steps: int, rate: Rate) -> Tensor:
     return torch.stack(path)
 
 
-def boxed(problem: Problem, steps: int, rate: Rate) -> Tensor:
+def boxed(problem: Problem, steps: int, rate: Rate, bounds: tuple[float, float]) -> Tensor:
     """Return the minimum within the bounds."""
     optimize, start = import_module("scipy.optimize"), problem.flat()
-    end = optimize.minimize(
+    found = optimize.minimize(
         *(numpy(problem), start.numpy()),
-        **dict(jac=True, method="L-BFGS-B", bounds=[BOUNDS] * len(start), options=dict(ftol=0, gtol=0)),
+        **dict(jac=True, method="L-BFGS-B", bounds=[bounds] * len(start), options=dict(ftol=0, gtol=0)),
     )
-    return torch.from_numpy(end.x)[None]
+    return torch.from_numpy(found.x)[None]
 
 
 def on_the_ball(problem: Problem, steps: int, rate: Rate) -> Tensor:
@@ -63,8 +123,21 @@ def on_the_ball(problem: Problem, steps: int, rate: Rate) -> Tensor:
         x, multiplier = z[:-1], z[-1]
         return [*(f(x)[1] + 2 * multiplier * x), RADIUS**2 - x @ x]
 
-    end = optimize.root(conditions, [*near.x, -f(near.x)[1] @ near.x / 2], tol=1e-15)
-    return torch.from_numpy(end.x[:-1])[None]
+    found = optimize.root(conditions, [*near.x, -f(near.x)[1] @ near.x / 2], tol=1e-15)
+    return torch.from_numpy(found.x[:-1])[None]
+
+
+def on_the_level(problem: Problem, steps: int, rate: Rate) -> Tensor:
+    """Return the minimum where the parameters add up to 0.3."""
+    optimize, f = import_module("scipy.optimize"), numpy(problem)
+    flat = dict(type="eq", fun=lambda x: x.sum() - 0.3, jac=lambda x: x * 0 + 1)
+    near = optimize.minimize(f, problem.flat().numpy(), jac=True, method="SLSQP", constraints=[flat])
+
+    def conditions(z: Any) -> Any:
+        return [*(f(z[:-1])[1] - z[-1]), z[:-1].sum() - 0.3]
+
+    found = optimize.root(conditions, [*near.x, f(near.x)[1].mean()], tol=1e-15)
+    return torch.from_numpy(found.x[:-1])[None]
 
 
 def numpy(problem: Problem) -> Any:

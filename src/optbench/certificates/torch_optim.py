@@ -71,10 +71,24 @@ def cases() -> list[Case]:
             **BATCH,
         ),
         *(muon(mine, name) for mine, name in MUON.items() if hasattr(theirs, "Muon")),
+        *vectors(),
     ]
 
 
-MUON = {"spectral": "original", "rms": "match_rms_adamw"}
+def vectors() -> list[Case]:
+    """Return what the rules of matrices do with vectors, which they leave to Adam."""
+    adam: Hyper = dict(lr=0.05, eps=0.03)
+    decayed: Hyper = dict(weight_decay=0.1, **adam)
+    more: Hyper = dict(problems=("elongated_bowl", "sigmoid_pair", "coupled"))
+    soap: Hyper = dict(decay="adamw", eps_form="outside", **ADAM)
+    return [
+        pair(ours.SOAP, torch.optim.AdamW, decayed, soap, BETAS, **more),
+        pair(ours.Muon, torch.optim.AdamW, decayed, dict(vector_scale=1.0, **ADAM), BETAS, **more),
+        pair(ours.Shampoo, torch.optim.Adam, dict(lr=0.05), dict(vector_scale=1.0), **more),
+    ]
+
+
+MUON = {"spectral": "original", "rms": "match_rms_adamw"}  # the second without Nesterov's lookahead
 
 
 BATCH: Hyper = dict(problems=SMOOTH, steps=20)
@@ -96,12 +110,12 @@ def pair(
 
 def muon(scale: str, adjust_lr_fn: str) -> Case:
     """Return the comparison with torch's Muon, kept from bfloat16, on gradients that dwarf what it adds to norms."""
-    both: Hyper = dict(lr=0.03, weight_decay=0.1, nesterov=True)
+    both: Hyper = dict(lr=0.03, weight_decay=0.1, nesterov=scale == "spectral")
     only = dict(beta=0.8, scale=scale), dict(momentum=0.8, adjust_lr_fn=adjust_lr_fn)
     case = pair(ours.Muon, torch.optim.Muon, both, *only)
 
     def path(*arguments: Any) -> Tensor:
-        with patch.object(Tensor, "bfloat16", Tensor.double):
+        with patch.object(Tensor, "bfloat16", Tensor.clone):
             return case.path(*arguments)
 
     return replace(case, path=path, problems=("steep_matrices",))

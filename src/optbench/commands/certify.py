@@ -17,7 +17,7 @@ from rich.progress import track
 from rich.table import Table
 
 from optbench import records
-from optbench.certificates import authors, bare, packages, recurrences, solvers, torch_optim, traces
+from optbench.certificates import authors, bare, optax_rules, packages, recurrences, solvers, torch_optim, traces
 from optbench.certificates.case import Case, Certificate
 from optbench.certificates.reach import Reach, Recorder
 from optbench.checks import UserError, nearest
@@ -78,7 +78,7 @@ def chosen(folders: list[Path], names: list[str]) -> list[Case]:
     for name in names:
         if name not in catalogue:
             raise nearest("optimizer", name, catalogue, "optbench list optimizers")
-    sources = (traces, torch_optim, packages, authors, solvers, recurrences)
+    sources = (traces, torch_optim, packages, optax_rules, authors, solvers, recurrences)
     known = [case for source in sources for case in source.cases()]
     cases = []
     for name, (cls, config) in catalogue.items():

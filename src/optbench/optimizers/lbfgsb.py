@@ -76,8 +76,10 @@ class LBFGSB(Flat):
         for p, bounds in self._per_parameter(f, "bounds"):
             bound = torch.tensor(bounds[side], dtype=torch.double, device=p.device)
             if bound.dim() and bound.shape != p.shape:
-                given, shape = len(bound), tuple(p.shape)
-                raise UserError(f"LBFGSB: bounds has {given} elements, a parameter the shape {shape}; give two numbers")
+                raise UserError(
+                    f"LBFGSB: bounds has {len(bound)} elements, a parameter the shape {tuple(p.shape)}; give two "
+                    "numbers"
+                )
             parts.append(bound.expand(p.shape))
         return f.join(parts)
 

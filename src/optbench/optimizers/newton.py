@@ -78,8 +78,10 @@ def curvatures(values: Tensor, h: Hyper) -> Tensor:
     if h["form"] == "saddle_free":
         return torch.add(values.abs(), h["damping"])
     if low * high <= 0:
-        between = f"eigenvalues from {low:.4g} to {high:.4g}"
-        raise UserError(f"Newton: form='plain' met an indefinite Hessian, {between}; use form=lm or form=saddle_free")
+        raise UserError(
+            f"Newton: form='plain' met an indefinite Hessian, eigenvalues from {low:.4g} to {high:.4g}; use form=lm or "
+            "form=saddle_free"
+        )
     return values
 
 
