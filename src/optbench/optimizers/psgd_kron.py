@@ -72,9 +72,8 @@ class PSGDKron(Optimizer):
     def stackable(cls, h: Hyper) -> bool:
         return False  # whether a factor is fitted is decided by the step
 
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        super().add_param_group(param_group)
-        refuse_too_large("PSGDKron", self.param_groups[-1], copies=1)
+    def validate(self, group: Hyper) -> None:
+        refuse_too_large("PSGDKron", group, copies=1)
 
 
 def factors(p: Tensor, limit: int) -> tuple[Tensor, Tensor]:
