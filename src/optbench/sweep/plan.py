@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from optbench.configs import build_model, dataset
 from optbench.data.chunks import CHUNK
 from optbench.optimizers.build import is_ours
-from optbench.sweep.network import Network
+from optbench.training.network import Network
 from optbench.training.trainer import alone
 
 FEWEST = {2**15: 4, 2**20: 8}

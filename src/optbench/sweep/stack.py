@@ -12,7 +12,7 @@ from torch.func import vmap
 
 from optbench.optimizers.arithmetic import Spent, subtract_, to_tensor
 from optbench.optimizers.base import Optimizer, State
-from optbench.sweep.network import Network, Pack
+from optbench.training.network import Network, Pack
 
 SLICE = 2**17  # elements that an update moves at a time on a CPU: its temporaries then never leave the cache
 

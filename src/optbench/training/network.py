@@ -10,6 +10,13 @@ from optbench.models import ACTIVATIONS
 
 PACK = 2**14  # parameters of up to this many elements share one vector: a kernel's launch costs more than its work
 
+NAMES: dict[type[nn.Module], tuple[str, ...]] = {
+    nn.Linear: ("weight", "bias"),
+    nn.LayerNorm: ("weight", "bias"),
+    nn.BatchNorm1d: ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"),
+}
+"""What each kind of layer has in memory."""
+
 
 class Pack:
     """Some of the parameters of all replicas, in one memory.
@@ -72,33 +79,58 @@ class Network:
     @staticmethod
     def takes(model: nn.Module) -> bool:
         """Return whether a network can be stacked: it is a row of known layers, the first one linear."""
-        known = (nn.Linear, nn.BatchNorm1d, nn.LayerNorm, *ACTIVATIONS.values())
-        layers = [type(layer) for layer in model.children()]
-        return isinstance(model, nn.Sequential) and layers[0] is nn.Linear and all(layer in known for layer in layers)
+        known = (*NAMES, *ACTIVATIONS.values())
+        layers = list(model.children())
+        if not isinstance(model, nn.Sequential) or type(layers[0]) is not nn.Linear:
+            return False
+        return all(type(layer) in known and whole(layer) for layer in layers)
 
     def __call__(self, x: Tensor, training: bool = True) -> Tensor:
-        """Return outputs (replicas, outputs, batch).
+        """Return what `forward` does with the stack's own tensors."""
+        return forward(self.layers, self.tensors, x, training)
 
-        Args:
-            x: Inputs (groups, batch, features); each group is for as many replicas, one after another.
-            training: Whether batch normalization uses the mini-batch.
-        """
-        h = x.mT
-        for i, layer in enumerate(self.layers):
-            own = {k: self.tensors[f"{i}.{k}"] for k in layer.state_dict()}
-            match layer:
-                case nn.Linear():
-                    w, b, groups = own["weight"], own["bias"], len(h)
-                    tall = w.reshape(groups, -1, w.shape[2])
-                    h = torch.baddbmm(b.reshape(groups, -1, 1), tall, h).view(*b.shape, -1)
-                case nn.LayerNorm():
-                    normal = F.layer_norm(h.mT, layer.normalized_shape, eps=layer.eps).mT
-                    h = normal * own["weight"].unsqueeze(2) + own["bias"].unsqueeze(2)
-                case nn.BatchNorm1d():
-                    mean, var, w, b = (own[k].reshape(-1) for k in ("running_mean", "running_var", "weight", "bias"))
-                    channels = h.reshape(1, -1, h.shape[2])
-                    h = F.batch_norm(channels, mean, var, w, b, training, layer.momentum or 0, layer.eps).view(h.shape)
-                    own["num_batches_tracked"] += training
-                case _:
-                    h = layer(h)
-        return h
+
+def forward(layers: Sequence[nn.Module], tensors: Mapping[str, Tensor], x: Tensor, training: bool = True) -> Tensor:
+    """Return the outputs of stacked networks, shape (replicas, outputs, batch).
+
+    Args:
+        layers: Those of one of the networks, which tell what to do.
+        tensors: Parameters and buffers by name, shape (replicas, ...).
+        x: Inputs (groups, batch, features); each group is for as many replicas, one after another.
+        training: Whether batch normalization uses the mini-batch.
+    """
+    h = x.mT
+    for i, layer in enumerate(layers):
+        own = {name: tensors[f"{i}.{name}"] for name in NAMES.get(type(layer), ())}
+        match layer:
+            case nn.Linear():
+                h = linear(own["weight"], own["bias"], h)
+            case nn.LayerNorm():
+                normal = F.layer_norm(h.mT, layer.normalized_shape, eps=layer.eps).mT
+                h = normal * own["weight"].unsqueeze(2) + own["bias"].unsqueeze(2)
+            case nn.BatchNorm1d():
+                h = batch_norm(layer, own, h, training)
+            case _:
+                h = layer(h)
+    return h
+
+
+def whole(layer: nn.Module) -> bool:
+    """Return whether a layer has all that its kind may have: one without a bias, say, is another kind."""
+    return layer.state_dict().keys() == set(NAMES.get(type(layer), ()))
+
+
+def linear(w: Tensor, b: Tensor, h: Tensor) -> Tensor:
+    """Return `w h + b`: replicas that share their columns multiply them by a single tall matrix."""
+    groups = len(h)
+    tall = w.reshape(groups, -1, w.shape[2])
+    return torch.baddbmm(b.reshape(groups, -1, 1), tall, h).view(*b.shape, -1)
+
+
+def batch_norm(layer: nn.BatchNorm1d, own: Mapping[str, Tensor], h: Tensor, training: bool) -> Tensor:
+    """Return columns normalized over the mini-batch, or by the running statistics, which training moves."""
+    mean, var, w, b = (own[name].reshape(-1) for name in ("running_mean", "running_var", "weight", "bias"))
+    channels = h.reshape(1, -1, h.shape[2])
+    normal = F.batch_norm(channels, mean, var, w, b, training, layer.momentum or 0, layer.eps)
+    own["num_batches_tracked"] += training
+    return normal.view(h.shape)
