@@ -123,7 +123,7 @@ class Halves:
     def unroll(
         self, done: int, steps: int, h: Mapping[str, Tensor], state: Sequence[Tensor]
     ) -> tuple[Tensor, Sequence[Tensor]]:
-        """Return what `tensors` needs in the next steps, shape (steps, needs, runs), and the state's numbers after them.
+        """Return what `tensors` needs in the next steps, (steps, needs, runs), and the state's numbers after them.
 
         Args:
             done: Steps taken.
@@ -203,7 +203,7 @@ def cut(form: Form, graph: Graph, count: int) -> Halves:
         if node.op == "call_function" and node.meta["val"].dim() == 0 and alone.issuperset(node.all_input_nodes):
             alone.add(node)
     rest = [node for node in nodes if node not in alone]
-    results = list(output.args[0])  # type: ignore[arg-type]
+    results = list(output.args[0])
     kept = 1 + len(form.vectors)
     needed = [node for user in rest for node in user.all_input_nodes]
     needed += [node for node in results[:kept] if isinstance(node, Node)]

@@ -19,12 +19,16 @@ from optbench import configs
 from optbench.data import DataModule
 from optbench.data.chunks import Chunks
 from optbench.optimizers.base import Optimizer
+from optbench.optimizers.halves import Unsplit
 from optbench.records import Record, write
 from optbench.sweep.stack import Stack
-from optbench.training import checkpoint, run, trainer
+from optbench.training import checkpoint, path, run, trainer
 from optbench.training.checkpoint import Every, Keeper
 from optbench.training.ending import Cut, Ending
-from optbench.training.module import EVALUATION_BATCH, Diverged, Training, within
+from optbench.training.length import measure
+from optbench.training.module import EVALUATION_BATCH, Diverged, Training, first_batch, spans, within
+from optbench.training.network import losses
+from optbench.training.whole import Compiled
 
 
 class Batches(Chunks):
@@ -98,6 +102,8 @@ class Replicas(lightning.LightningModule):
         self.saved: int | None = None
         self.keeper: Keeper | None = None
         self.restored: Mapping[str, Any] | None = None
+        self.path: path.Path = "off"
+        self.reason = ""
 
     def setup(self, stage: str) -> None:
         """Bring the data to the device."""
@@ -111,9 +117,26 @@ class Replicas(lightning.LightningModule):
         for replica in self.runs:
             replica.prepare()
         models, optimizers = zip(*((replica.model, replica.optimizer) for replica in self.runs), strict=True)
-        self.stack = Stack(models, optimizers, self.data.loss, self.runs[0].clip)
+        self.stack = self.make_stack(models, optimizers)
         if self.restored is not None:
             self.stack.load_state_dict(self.restored["stack"])
+
+    def make_stack(self, models: Sequence[nn.Module], optimizers: Sequence[Optimizer]) -> Stack | Compiled:
+        """Return the stack, compiled if that is its path and can be; the records tell."""
+        reason = self.reason
+        if self.path == "step":
+            try:
+                example = self.trainer.precision_plugin.convert_input(first_batch(self.data.train_dataloader()))
+                stack = Compiled(models, optimizers, self.data.loss, len(self.seeds), example, self.runs[0].clip)
+            except Unsplit as error:
+                reason = str(error)
+            else:
+                for replica in self.runs:
+                    path.tell(replica.record.status, "step", seconds=stack.seconds)
+                return stack
+        for replica in self.runs:
+            path.tell(replica.record.status, "off", reason)
+        return Stack(models, optimizers, self.data.loss, self.runs[0].clip)
 
     def train_dataloader(self) -> Batches:
         """Return the mini-batches of all orders."""
@@ -128,11 +151,13 @@ class Replicas(lightning.LightningModule):
         """Take one step for each mini-batch of a chunk: x (n, groups, batch, features), y (n, groups, batch, ...)."""
         chunk = within(self.trainer, self.stack.steps, chunk)
         lrs = [self.rates(replica, len(chunk[0])) for replica in self.runs]
-        losses: list[Tensor] = []
-        for x, y, rates in zip(*chunk, self.stack.rates(lrs), strict=True):
-            losses.append(self.stack.step(x, y, rates))
-            self.keep(len(losses))
-        values = torch.stack(losses, 1).tolist()
+        keeps = [any(run.keeping.at_step(run.steps + i + 1) for run in self.runs) for i in range(len(chunk[0]))]
+        values: list[list[float]] = [[] for _ in self.runs]
+        for span in spans(keeps):
+            found = self.stack.advance(chunk[0][span], chunk[1][span], [rates[span] for rates in lrs])
+            for own, new in zip(values, found.mT.tolist(), strict=True):
+                own += new
+            self.keep(span.stop)
         self.seconds += time.perf_counter() - self.started
         for i, replica in enumerate(self.runs):
             if not replica.ended:
@@ -187,8 +212,8 @@ class Replicas(lightning.LightningModule):
     def evaluate(self) -> None:
         """Measure all replicas at once, each at its optimizer's own iterate, and let each write its row."""
         for i, replica in enumerate(self.runs):
-            for name, gradient in self.stack.gradients.items():
-                replica.model.get_parameter(name).grad = gradient[i]
+            for name, gradient in self.stack.gradient_of(i).items():
+                replica.model.get_parameter(name).grad = gradient
             self.hand_back(i, moved=True)
             replica.optimizer.eval()
         measured = [self.measure(*self.data.split(name)) for name in self.data.splits]
@@ -208,7 +233,7 @@ class Replicas(lightning.LightningModule):
         classes = self.data.task == "classification"
         x, y = self.trainer.precision_plugin.convert_input((x, y))
         for part, goal in zip(torch.split(x, size), torch.split(y, size), strict=True):
-            mean, output, target = self.stack.losses(part[None], goal[None], training=False)
+            mean, output, target = losses(self.stack.network, self.data.loss, part[None], goal[None], training=False)
             loss += mean * len(part)
             if classes:
                 right += (output.argmax(1) == target).sum(1)
@@ -344,6 +369,9 @@ def train(cells: Sequence[tuple[DictConfig, Record]], loaded: Mapping[str, Any],
         if start is None:
             forget(home)
             write(home / "stack.json", json.dumps([record.status["key"] for record in records]))
+        parameters = sum(p.numel() for p in runs[0].model.parameters())
+        steps = measure(first.trainer, data.batches_per_epoch).steps
+        module.path, module.reason = path.choose(first, parameters, steps, len(runs))
         try:
             trainer.make_trainer(first.trainer).fit(module, ckpt_path=start, weights_only=True)
         except Diverged:

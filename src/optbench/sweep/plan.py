@@ -75,7 +75,7 @@ def obstacle(config: DictConfig) -> str | None:
         return FOREIGN
     if not rule.stackable({**rule.hyper, **config.optimizer}):
         return "cannot be stacked"
-    if config.optimizer.get("compile"):
+    if config.optimizer.get("compile") or config.get("compile") == "update":
         return "compiled"
     if reason := alone(config.trainer):
         return reason
@@ -96,7 +96,7 @@ def fewest(config: DictConfig) -> float:
 def likeness(config: DictConfig) -> str:
     """Return what two cells need to have in common to train as one stack; numbers of the optimizer may differ."""
     whole: Any = OmegaConf.to_container(config, resolve=True)
-    alike = {k: whole[k] for k in ("model", "trainer", "threads", "replicas")}
+    alike = {k: whole.get(k) for k in ("model", "trainer", "threads", "replicas", "compile")}
     alike["data"] = {k: v for k, v in whole["data"].items() if k != "seed"}
     rule = whole["optimizer"]
     alike["optimizer"] = {k: v for k, v in rule.items() if k != "search" and type(v) not in (int, float)}

@@ -12,7 +12,7 @@ from torch.func import vmap
 
 from optbench.optimizers.arithmetic import Spent, subtract_, to_tensor
 from optbench.optimizers.base import Optimizer, State
-from optbench.training.network import Network, Pack
+from optbench.training.network import Network, Pack, losses
 
 SLICE = 2**17  # elements that an update moves at a time on a CPU: its temporaries then never leave the cache
 
@@ -110,28 +110,30 @@ class Stack:
                 yield Block(pack, slice(i, min(i + fit, stop)), optimizers[i])
             start = stop
 
-    def losses(self, x: Tensor, y: Tensor, training: bool = True) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the loss of each replica, and outputs and targets (replicas, ..., batch).
-
-        Args:
-            x: Inputs (groups, batch, features).
-            y: Targets (groups, batch, ...).
-            training: As for `Network`.
-        """
-        output = self.network(x, training)
-        target = y.movedim(1, -1).unsqueeze(1)
-        target = target.expand(-1, len(output) // len(y), *target.shape[2:]).flatten(0, 1)
-        return self.loss(output, target, reduction="none").flatten(1).mean(1), output, target
-
     def rates(self, lrs: Sequence[Sequence[float]]) -> Iterator[list[list[Any]]]:
         """Yield for each step what `step` needs of the learning rates, given by replica and step."""
         by_block = [[block.rates(lrs) for block in blocks] for blocks in self.blocks]
         for i in range(len(lrs[0])):
             yield [[rates[i] for rates in blocks] for blocks in by_block]
 
+    def advance(self, x: Tensor, y: Tensor, lrs: Sequence[Sequence[float]]) -> Tensor:
+        """Take a step for each mini-batch and return the losses before it, shape (steps, replicas).
+
+        Args:
+            x: Inputs (steps, groups, batch, features).
+            y: Targets (steps, groups, batch, ...).
+            lrs: Learning rates by replica and step.
+        """
+        steps = zip(x, y, self.rates(lrs), strict=True)
+        return torch.stack([self.step(inputs, targets, rates) for inputs, targets, rates in steps])
+
+    def gradient_of(self, i: int) -> dict[str, Tensor]:
+        """Return the last gradients of a replica by parameter; none before the first step."""
+        return {name: gradient[i] for name, gradient in self.gradients.items()}
+
     def step(self, x: Tensor, y: Tensor, rates: Sequence[Sequence[Any]]) -> Tensor:
         """Take a step on a mini-batch, as given to `losses`, and return the losses before it."""
-        loss, _, _ = self.losses(x, y)
+        loss, _, _ = losses(self.network, self.loss, x, y)
         leaves = self.network.leaves
         gradients: Sequence[Tensor] = torch.autograd.grad(loss, list(leaves.values()), torch.ones_like(loss))
         if self.clip:

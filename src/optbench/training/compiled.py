@@ -5,7 +5,6 @@ and given as tensors, so that nothing compiles anew when one changes; torch keep
 """
 
 import copy
-import time
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,15 +16,13 @@ from torch.func import grad_and_value, vmap
 from torch.utils._pytree import tree_map
 
 from optbench.optimizers.base import Optimizer, State
-from optbench.optimizers.halves import Halves, Unsplit, initial, split
+from optbench.optimizers.halves import Halves, initial, split
+from optbench.training.clip import Clip
 from optbench.training.network import Network, forward
 
 Loss = Callable[..., Tensor]
 Tensors = dict[str, Tensor]
 Step = Callable[..., tuple[Tensor, Tensors]]
-
-CACHE = 10 * 2**20
-"""Bytes of weights and state that are trained together: those of more replicas would not stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +34,14 @@ class Plan:
         halves: The rule's halves by parameter.
         places: Where each parameter finds its numbers among those of all.
         loss: Function of outputs, targets and `reduction`.
+        clip: Function from gradients (replicas, ...) to clipped ones, if they are to be.
     """
 
     layers: Sequence[nn.Module]
     halves: Mapping[str, Halves]
     places: Mapping[str, slice]
     loss: Loss
+    clip: Clip | None = None
 
     def step(self, x: Tensor, y: Tensor, numbers: Tensor, p: Tensors, s: dict[str, Tensors], b: Tensors) -> Any:
         """Take a step in place, and return the losses (replicas,) before it, and the gradients.
@@ -56,6 +55,8 @@ class Plan:
             b: Buffers by name, shape (replicas, ...).
         """
         gradients, (_, losses) = grad_and_value(self.objective, has_aux=True)(p, b, x, y)
+        if self.clip:
+            gradients = dict(zip(gradients, self.clip(list(gradients.values())), strict=True))
         for name, halves in self.halves.items():
             state = s[name]
             old = [state[key] for key in halves.form.vectors]
@@ -106,6 +107,7 @@ class Part:
         optimizers: Those of the rows.
         loss: Function of outputs, targets and `reduction`.
         example: A mini-batch, x (batch, features) and y (batch, ...).
+        clip: How gradients are clipped, if they are.
 
     Attributes:
         gradients: Those of the last step, by parameter, shape (replicas, ...).
@@ -122,6 +124,7 @@ class Part:
         optimizers: Sequence[Optimizer],
         loss: Loss,
         example: tuple[Tensor, Tensor],
+        clip: Clip | None = None,
     ) -> None:
         self.rows, self.hyper = rows, [optimizer.param_groups[0] for optimizer in optimizers]
         self.params = {name: leaf.detach()[rows] for name, leaf in network.leaves.items()}
@@ -144,11 +147,11 @@ class Part:
             end += each.needs
         layers = [copy.deepcopy(layer).to("meta") for layer in network.layers]
         self.halves = halves
-        self.plan = Plan(layers, halves, {name: places[each.source] for name, each in halves.items()}, loss)
+        self.plan = Plan(layers, halves, {name: places[each.source] for name, each in halves.items()}, loss, clip)
         shapes = [(name, tuple(p.shape), p.dtype, p.device) for name, p in self.params.items()]
         batch = [(tuple(tensor.shape), tensor.dtype) for tensor in example]
         text = [each.tensors.code for each in halves.values()]
-        self.compiled = compiled(self.plan, repr((layers, shapes, batch, text, loss)))
+        self.compiled = compiled(self.plan, repr((layers, shapes, batch, text, loss, clip)))
         self.size = example[0].shape
 
     def advance(self, x: Tensor, y: Tensor, done: int, lrs: Sequence[Sequence[float]]) -> Tensor:
@@ -216,93 +219,3 @@ def begun(optimizer: Optimizer, i: int) -> State:
     group = optimizer.param_groups[0]
     p = group["params"][i]
     return dict(optimizer.state.get(p) or initial(type(optimizer), p.detach(), group))
-
-
-class Compiled:
-    """Networks and their optimizers as one, stepped by a compiled function; one network alone is a stack of one.
-
-    Args:
-        models: The networks, of one architecture; those that share their mini-batches follow one another.
-        optimizers: The optimizer of each, of one class; they serve for their numbers and never step.
-        loss: Function of outputs, targets and `reduction`.
-        orders: How many different mini-batches there are at a step.
-        example: A mini-batch of the size that most have, x (batch, features) and y (batch, ...).
-
-    Attributes:
-        seconds: What compiling took.
-
-    Raises:
-        Unsplit: The step cannot be compiled whole, because of the rule or of the compiler.
-    """
-
-    def __init__(
-        self,
-        models: Sequence[nn.Module],
-        optimizers: Sequence[Optimizer],
-        loss: Loss,
-        orders: int,
-        example: tuple[Tensor, Tensor],
-    ) -> None:
-        self.network, self.loss = Network(models, apart=True), loss
-        self.parts: list[list[Part]] = []
-        share = len(models) // orders
-        size = together(models[0], share)
-        began = time.perf_counter()
-        for start in range(0, len(models), share):
-            cuts = [slice(i, min(i + size, start + share)) for i in range(start, start + share, size)]
-            self.parts.append([Part(rows, self.network, optimizers[rows], loss, example) for rows in cuts])
-        self.steps = int(next(iter(optimizers[0].state.values()), {}).get("step", 0))
-        try:
-            for part in {id(part.compiled): part for parts in self.parts for part in parts}.values():
-                part.warm(example)
-        except Exception as error:  # of a compiler's making
-            raise Unsplit(f"torch.compile: {' '.join(str(error).split())[:200]}") from error
-        self.seconds = time.perf_counter() - began
-
-    def advance(self, x: Tensor, y: Tensor, lrs: Sequence[Sequence[float]]) -> Tensor:
-        """Take a step for each mini-batch and return the losses before it, shape (steps, replicas).
-
-        Args:
-            x: Inputs (steps, orders, batch, features).
-            y: Targets (steps, orders, batch, ...).
-            lrs: Learning rates by replica and step.
-        """
-        losses = [
-            part.advance(x[:, i], y[:, i], self.steps, lrs[part.rows])
-            for i, parts in enumerate(self.parts)
-            for part in parts
-        ]
-        self.steps += len(x)
-        return torch.cat(losses, 1)
-
-    def gradient_of(self, i: int) -> Tensors:
-        """Return the last gradients of a replica by parameter; none before the first step."""
-        part = self._part(i)
-        return {name: gradient[i - part.rows.start] for name, gradient in part.gradients.items()}
-
-    def state_of(self, i: int) -> dict[str, State]:
-        """Return the state of a replica by parameter, whose tensors stay live; none before the first step."""
-        part = self._part(i)
-        if not self.steps:
-            return {}
-        return {name: {"step": self.steps, **own} for name, own in part.state_of(i - part.rows.start).items()}
-
-    def _part(self, i: int) -> Part:
-        return next(part for parts in self.parts for part in parts if part.rows.start <= i < part.rows.stop)
-
-
-def together(model: nn.Module, share: int) -> int:
-    """Return how many of the replicas that share their mini-batches stay in the cache, a part of them if one fits.
-
-    Args:
-        model: One of the networks.
-        share: How many share their mini-batches.
-    """
-    if next(model.parameters()).device.type != "cpu":
-        return share
-    each = 3 * sum(p.numel() * p.element_size() for p in model.parameters())
-    most = max(1, CACHE // each)
-    parts = -(-share // most)
-    even = [size for size in range(1, most + 1) if share % size == 0]
-    rough = -(-share // parts)
-    return max(even) if 2 * max(even) > rough else rough

@@ -2,22 +2,26 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as lightning
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 
+from optbench.data.chunks import Chunks
 from optbench.optimizers.base import Optimizer
 from optbench.optimizers.objective import Objective
 from optbench.records import Record
-from optbench.training import checkpoint
+from optbench.training import checkpoint, path
 from optbench.training.checkpoint import Keeper
 from optbench.training.clip import Clip, Clipped
 from optbench.training.private import set_global_step
 from optbench.training.trajectory import AUTO, Keeping
+
+if TYPE_CHECKING:
+    from optbench.training.whole import Alone
 
 HPARAM_METRICS = ("train_loss", "test_loss", "test_accuracy")
 EVALUATION_BATCH = 10_000  # examples that an evaluation sends through the model at once
@@ -53,6 +57,24 @@ def in_full(output: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return output, y.to(output.dtype) if y.is_floating_point() else y
 
 
+def first_batch(loader: Chunks) -> tuple[Tensor, Tensor]:
+    """Return some mini-batch of the size that most have."""
+    return loader.x[: loader.batch_size], loader.y[: loader.batch_size]
+
+
+def spans(keeps: Sequence[bool]) -> Iterator[slice]:
+    """Yield parts of a chunk that make it whole, each up to a step whose weights are kept.
+
+    Args:
+        keeps: Whether the weights after each step are.
+    """
+    start = 0
+    for i, kept in enumerate(keeps, 1):
+        if kept or i == len(keeps):
+            yield slice(start, i)
+            start = i
+
+
 class Training(lightning.LightningModule):
     """One model, one optimizer, one record.
 
@@ -75,7 +97,7 @@ class Training(lightning.LightningModule):
         self,
         model: nn.Module,
         data: Any,
-        optimizer: Callable[[Any], Optimizer],
+        optimizer: Callable[..., Optimizer],
         schedule: Callable[[int, float], float],
         unit: str,
         record: Record,
@@ -95,6 +117,8 @@ class Training(lightning.LightningModule):
         self.previous: Tensor | None = None
         self.keeper: Keeper | None = None
         self.restored: Mapping[str, Any] | None = None
+        self.path: path.Path = "off"
+        self.compiled: Alone | None = None
 
     def configure_optimizers(self) -> Optimizer:
         """Make the optimizer; the closure of each step is made here too, once."""
@@ -103,7 +127,8 @@ class Training(lightning.LightningModule):
             Clipped(self.batch_loss, params, self.clip) if self.clip else Objective(self.batch_loss, params)
         )
         self.precision = self.trainer.precision_plugin
-        return self.make_optimizer(params)
+        compiling = {"compile": True} if self.path == "update" else {}
+        return self.make_optimizer(params, **compiling)
 
     @property
     def optimizer(self) -> Optimizer:
@@ -134,18 +159,27 @@ class Training(lightning.LightningModule):
             The loss of the last one, for callbacks.
         """
         chunk = within(self.trainer, self.steps, chunk)
-        optimizer, lrs = self.optimizer, self.rates(len(chunk[0]))
+        lrs = self.rates(len(chunk[0]))
+        take = self.compiled.advance if self.compiled else self.take
+        losses: list[float] = []
+        for span in spans([self.keeping.at_step(self.steps + i + 1) for i in range(len(lrs))]):
+            losses += take((chunk[0][span], chunk[1][span]), lrs[span])
+            if self.keeping.at_step(self.steps + span.stop):
+                self.keep_meanwhile(self.steps + span.stop)
+        self.end_chunk(index, lrs, losses)
+        return torch.tensor(losses[-1])
+
+    def take(self, chunk: tuple[Tensor, Tensor], lrs: list[float]) -> list[float]:
+        """Take steps as they are written, at given learning rates, and return the losses before them."""
+        optimizer = self.optimizer
         losses: list[Tensor] = []
         for self.batch, lr in zip(zip(*chunk, strict=True), lrs, strict=True):
             for group in optimizer.param_groups:
                 if "lr" in group:
                     group["lr"] = lr
             losses.append(optimizer.step(self.objective).detach())
-            if self.keeping.at_step(self.steps + len(losses)):
-                self.keep_meanwhile(self.steps + len(losses))
-        self.end_chunk(index, lrs, torch.stack(losses).tolist())
-
-        return losses[-1]
+        values: list[float] = torch.stack(losses).tolist()
+        return values
 
     def end_chunk(self, index: int, lrs: list[float], losses: list[float]) -> None:
         """Record the steps of a chunk, and keep the weights after it if it lies within the first epoch.
@@ -210,6 +244,7 @@ class Training(lightning.LightningModule):
     def on_train_start(self) -> None:
         """Evaluate the untrained model; one from a checkpoint returns to where its next gradient belongs."""
         self.optimizer.train()
+        self.compiled = self.compile_step() if self.path == "step" else None
         self.started = time.perf_counter()
         if self.restored is not None:
             for name, count in self.restored["counts"].items():
@@ -224,6 +259,20 @@ class Training(lightning.LightningModule):
             self.seconds += time.perf_counter() - self.started
             self.keeper.keep()
             self.started = time.perf_counter()
+
+    def compile_step(self) -> "Alone | None":
+        """Return the compiled step, or None where that cannot be, and say so."""
+        from optbench.optimizers.halves import Unsplit
+        from optbench.training.whole import Alone
+
+        example = self.precision.convert_input(first_batch(self.data.train_dataloader()))
+        try:
+            step = Alone(self.model, self.optimizer, self.objective, self.data.loss, example, self.clip)
+        except Unsplit as error:
+            path.tell(self.record.status, "off", str(error))
+            return None
+        path.tell(self.record.status, "step", seconds=step.stack.seconds)
+        return step
 
     def on_train_epoch_start(self) -> None:
         """Start the training clock."""

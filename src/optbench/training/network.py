@@ -1,6 +1,6 @@
 """Networks of one architecture as one, with a leading dimension for the replicas."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -134,3 +134,21 @@ def batch_norm(layer: nn.BatchNorm1d, own: Mapping[str, Tensor], h: Tensor, trai
     normal = F.batch_norm(channels, mean, var, w, b, training, layer.momentum or 0, layer.eps)
     own["num_batches_tracked"] += training
     return normal.view(h.shape)
+
+
+def losses(
+    network: Network, loss: Callable[..., Tensor], x: Tensor, y: Tensor, training: bool = True
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the loss of each replica, and outputs and targets (replicas, ..., batch).
+
+    Args:
+        network: The stack.
+        loss: Function of outputs, targets and `reduction`.
+        x: Inputs (groups, batch, features).
+        y: Targets (groups, batch, ...).
+        training: As for `forward`.
+    """
+    output = network(x, training)
+    target = y.movedim(1, -1).unsqueeze(1)
+    target = target.expand(-1, len(output) // len(y), *target.shape[2:]).flatten(0, 1)
+    return loss(output, target, reduction="none").flatten(1).mean(1), output, target

@@ -29,7 +29,7 @@ from optbench.configs import (
     resolve,
 )
 from optbench.optimizers.build import build_optimizer
-from optbench.training import checkpoint
+from optbench.training import checkpoint, path
 from optbench.training import trainer as trainers
 from optbench.training.checkpoint import Every, Keeper
 from optbench.training.clip import clipping
@@ -131,6 +131,8 @@ def announce(record: records.Record) -> None:
     names = [name for name in ("test_accuracy", "test_loss", "train_loss") if last[name] != ""]
     values = ", ".join(f"{name.replace('_', ' ')} {last[name]:.4g}" for name in names)
     why = f": {reason}" if reason else ""
+    if asked := record.status.get("path_reason"):
+        print(f"compile: it steps as it is written ({asked})")
     print(f"{status}{why}; {values} after {last['epoch']:.4g} epochs, {last['train_seconds']:.1f} s of training")
     print(f"{record.directory}\n\nnext: optbench report {record.directory}")
 
@@ -155,6 +157,10 @@ def fit(
     if start and checkpoint.read(start) is None:
         record.begin()  # a state that cannot be read is none
         start = None
+    parameters = sum(p.numel() for p in module.model.parameters())
+    steps = measure(config.trainer, data.batches_per_epoch).steps
+    module.path, reason = path.choose(config, parameters, steps)
+    path.tell(record.status, module.path, reason)
     bar = HydraConfig.get().mode == RunMode.RUN and os.isatty(1)
     trainer = make_trainer(config.trainer, make_logger(config), bar, record.directory)
     status, reason = "done", ""
@@ -213,6 +219,7 @@ def validate(config: DictConfig, directory: Path | None = None) -> None:
     check("train", "seed", config.seed, Seed)
     check("train", "threads", config.threads, Count)
     check("train", "replicas", config.replicas, Literal["auto", "off", False] | Count)
+    check("train", "compile", config.compile, path.Choice)
     check("train", "divergence", config.divergence, Positive)
     Keeping.of(config.trajectory)
     check("train", "timeout", config.timeout, Positive | None)
