@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from optbench.optimizers.base import Optimizer, State
 from optbench.optimizers.halves import Unsplit
@@ -86,7 +87,11 @@ class Compiled:
         return {name: gradient[i - part.rows.start] for name, gradient in part.gradients.items()}
 
     def state_of(self, i: int) -> dict[str, State]:
-        """Return the state of a replica by parameter, whose tensors stay live; none before the first step."""
+        """Return the state of a replica by parameter, copied; none before the first step."""
+        return tree_map_only(Tensor, Tensor.clone, self.live_state_of(i))  # type: ignore[no-any-return]
+
+    def live_state_of(self, i: int) -> dict[str, State]:
+        """Return the state of a replica by parameter, whose tensors the next steps move; none before the first."""
         part = self._part(i)
         if not self.steps:
             return {}
@@ -171,7 +176,7 @@ class Alone:
         parameter = self.model.get_parameter
         for name, gradient in self.stack.gradient_of(0).items():
             parameter(name).grad = gradient
-        self.optimizer.state = defaultdict(dict, {parameter(k): s for k, s in self.stack.state_of(0).items()})
+        self.optimizer.state = defaultdict(dict, {parameter(k): s for k, s in self.stack.live_state_of(0).items()})
         group = self.optimizer.param_groups[0]
         group |= {"lr": lrs[-1]} if "lr" in group else {}
         return losses
