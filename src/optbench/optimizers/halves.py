@@ -93,7 +93,7 @@ class Rule(nn.Module):
         change, new = form.rule.update(g, p, state, t, h)
         if new.keys() != state.keys():
             raise Unsplit("its state changes its form")
-        step = to_tensor(change if form.rule.whole_step else scaled(h["lr"], change))
+        step = to_tensor(scaled(form.rule.rate(h), change))
         return step, [new[name] for name in form.vectors], [new[name] for name in form.numbers]
 
 

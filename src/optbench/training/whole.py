@@ -57,7 +57,8 @@ class Compiled:
         for start in range(0, len(models), share):
             cuts = [slice(i, min(i + size, start + share)) for i in range(start, start + share, size)]
             self.parts.append([Part(rows, self.network, optimizers[rows], loss, example, clip) for rows in cuts])
-        self.steps = int(next(iter(optimizers[0].state.values()), {}).get("step", 0))
+        begun = next(iter(optimizers[0].state.values()), None)
+        self.steps = int(begun["step"]) if begun else 0
         try:
             for part in {id(part.compiled): part for parts in self.parts for part in parts}.values():
                 part.warm(example)
