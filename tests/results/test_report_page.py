@@ -5,10 +5,10 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+from optbench.report import charts
 from optbench.report.content import content
 from optbench.report.page import page
-from optbench.results.frame import evaluations, load
-from optbench.results.table import caption, compare, readable
+from optbench.results import caption, compare, evaluations, load, readable
 
 pytestmark = pytest.mark.slow  # in a browser
 
@@ -17,8 +17,10 @@ HOSTILE = "</script><img src=x onerror='document.body.dataset.hacked=1'>"
 
 def shown(frame, data, title="A report"):
     table = compare(frame)
-    answer = ["SGD is best.", HOSTILE]
-    return page(content(title, answer, frame, data, table, readable(table), caption(frame), "optbench report 'a b'"))
+    drawn = [charts.curves(frame, data), *charts.sensitivities(frame), charts.times(frame, data)]
+    sentences = ["SGD is best.", HOSTILE]
+    command = "optbench report 'a b'"
+    return page(content(title, sentences, frame, table, readable(table), caption(frame), command, drawn))
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +75,7 @@ def test_a_line_can_be_hidden(opened):
     before = lines(opened)
     opened.find_element(By.CSS_SELECTOR, f"input[data-line='{before[0]}']").click()
     assert lines(opened) == before[1:]
-    opened.find_element(By.ID, "show-none").click()
+    next(b for b in opened.find_elements(By.CSS_SELECTOR, "#lines button") if b.text == "none").click()
     assert lines(opened) == []
 
 

@@ -12,8 +12,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from optbench.report import charts, tensorboard
-from optbench.results.frame import evaluations, load
-from optbench.results.table import compare
+from optbench.results import compare, evaluations, load
 
 
 @pytest.fixture(scope="module")

@@ -35,9 +35,10 @@ def test_it_ends_with_table_figures_and_the_next_command(swept):
     sweep, printed = swept
     report = sweep / "report"
     names = {"table.csv", "table.md", "table.tex", "curves.png", "curves.svg", "landscape.png", "landscape.svg"}
+    names |= {"report.html", "tensorboard"}
     assert {path.name for path in report.iterdir()} == names
     assert all(path.stat().st_size > 200 for path in report.iterdir())
-    for expected in ("Adadelta", "2 done", "report/curves.png", "tensorboard --logdir sweep"):
+    for expected in ("Adadelta", "2 done", "report/curves.png", "tensorboard --logdir sweep/report/tensorboard"):
         assert expected in printed
 
 

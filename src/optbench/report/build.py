@@ -3,7 +3,7 @@
 import importlib
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -12,10 +12,13 @@ from rich.console import Console
 from optbench import records
 from optbench.checks import UserError, nearest
 from optbench.plots import style
+from optbench.report import charts, tensorboard
+from optbench.report.content import content
+from optbench.report.page import page
 from optbench.results import Results, answer, compare, read, readable
 from optbench.results.sensitivity import best_values, swept
 from optbench.results.settings import written
-from optbench.results.table import latex, markdown, terminal
+from optbench.results.table import caption, latex, markdown, terminal
 from optbench.results.text import escaped, markdown_table
 
 FIGURES = {
@@ -27,6 +30,11 @@ FIGURES = {
     "landscape": "optbench.plots.landscape:landscape",
 }
 """What a config may list under `figures`; a figure is imported when it is drawn, since one of them needs torch."""
+
+
+PLACES = (Path(__file__).parents[1] / "certificates", Path(__file__).parents[3] / "results" / "reference")
+CERTIFICATES = next((folder / "certificates.csv" for folder in PLACES if (folder / "certificates.csv").exists()), None)
+"""Beside whose code each rule was stepped: inside an installed package, or in a checkout."""
 
 
 def report(
@@ -79,9 +87,12 @@ def report(
             files += draw(name, results, title, out)
         except Exception as error:  # whatever is wrong with one figure, the others and the table stand
             failures.append(f"no figure {name}: {' '.join(str(error).split()) or type(error).__name__}")
-    for path in files:
+    pictures = {path.stem: path for path in files if path.suffix == ".png"}
+    command = shlex.join(["optbench", "report", *map(str, places)])
+    page_file, logs = interactive(results, table, readable(table, columns), title, sentences, command, pictures, out)
+    for path in [*files, page_file]:
         print(path)
-    print(f"\nnext: {shlex.join(['tensorboard', '--logdir', str(places[0])])}")
+    print(f"\nnext: open {shlex.quote(str(page_file))}, or {shlex.join(['tensorboard', '--logdir', str(logs)])}")
     if failures:
         raise UserError("; ".join(failures))
 
@@ -95,6 +106,46 @@ def draw(name: str, results: Results, title: str, out: Path) -> list[Path]:
     module, function = _known(name).split(":")
     with style.context():
         return style.save(getattr(importlib.import_module(module), function)(results, title), out / name)
+
+
+def interactive(
+    results: Results,
+    table: pd.DataFrame,
+    shown: pd.DataFrame,
+    title: str,
+    sentences: Sequence[str],
+    command: str,
+    pictures: Mapping[str, Path],
+    out: Path,
+) -> tuple[Path, Path]:
+    """Write the page and the log directory of TensorBoard, and return where they are.
+
+    Args:
+        results: The runs.
+        table: What `compare` makes of them.
+        shown: The same rows as text.
+        title: What the runs are of.
+        sentences: The answer.
+        command: What makes the report again.
+        pictures: The figures in PNG, by name.
+        out: Where both go.
+    """
+    frame = results.frame
+    drawn = [charts.curves(frame, results.evaluations), *charts.sensitivities(frame)]
+    drawn.append(charts.times(frame, results.evaluations))
+    what = content(
+        title, sentences, frame, table, shown, caption(frame), command, drawn, pictures, results.notes, certified(frame)
+    )
+    records.write(out / "report.html", page(what))
+    return out / "report.html", tensorboard.write(out / "tensorboard", drawn, frame, table, pictures)
+
+
+def certified(frame: pd.DataFrame) -> pd.DataFrame | None:
+    """Return what is known of the correctness of the optimizers that take part; None where it was not shipped."""
+    if CERTIFICATES is None:
+        return None
+    table = pd.read_csv(CERTIFICATES, keep_default_na=False, dtype=str)
+    return table[table["optimizer"].isin(frame["optimizer"].astype(str))]
 
 
 def heading(results: Results) -> str:

@@ -1,7 +1,6 @@
 """What a report page shows, as plain data: from runs, their comparison and the figures that were drawn."""
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,11 @@ def content(
     title: str,
     answer: Sequence[str],
     frame: pd.DataFrame,
-    evaluations: pd.DataFrame,
     comparison: pd.DataFrame,
     shown: pd.DataFrame,
     caption: str,
     command: str,
-    more: Sequence[charts.Chart] = (),
+    drawn: Sequence[charts.Chart],
     figures: Mapping[str, Path] | None = None,
     notices: Sequence[str] = (),
     certificates: pd.DataFrame | None = None,
@@ -34,20 +32,18 @@ def content(
         title: Heading of the page.
         answer: Sentences, the most important one first.
         frame: The runs, a row each.
-        evaluations: Their evaluations, with `run`, a row's index in the frame.
         comparison: A row for each setting, the best first, with `command` and how many runs are done.
         shown: The same rows as text for readers.
         caption: What the table's numbers are.
         command: What makes the report again.
-        more: Charts beside the curves.
+        drawn: The charts.
         figures: Pictures in PNG by their titles.
         notices: What is wrong with the records: damaged runs, duplicates.
         certificates: Rows of `optbench certify` for the optimizers that take part.
     """
     order = list(dict.fromkeys(charts.ranked(frame, comparison)))
-    drawn = [charts.curves(frame, evaluations), *more]
     pictures = [
-        {"id": f"figure-{i}", "title": name, "image": image(path.read_bytes()), "command": command}
+        {"id": f"figure-{i}", "title": f"Figure: {name}", "image": image(path.read_bytes()), "command": command}
         for i, (name, path) in enumerate((figures or {}).items())
     ]
     return {
@@ -102,8 +98,3 @@ def run_rows(frame: pd.DataFrame) -> dict[str, Any]:
     )
     commands = [str(text) if isinstance(text, str) else "" for text in frame["command"]]
     return {**rows(table), "commands": commands}
-
-
-def report_command(directories: Sequence[Path]) -> str:
-    """Return the command that makes a report again."""
-    return shlex.join(["optbench", "report", *map(str, directories)])

@@ -50,6 +50,9 @@ MEANS = {
 SHOWN = list(MEANS)[:9]
 """Those that stand in a table if none are chosen."""
 
+LONG = ["best, %", "best", "train accuracy, %", "validation loss", "test loss", "train loss", "reasons"]
+"""Headings for which a terminal has no room; the files and the page have them, and the answer tells the reasons."""
+
 NUMBERS = {"p": "p", "improvement": "probability of improvement", "score": "score"}
 
 
@@ -208,6 +211,8 @@ def terminal(frame: pd.DataFrame, title: str, columns: Sequence[str] = (), sort:
     """Return the comparison of a frame for a rich console."""
     table = compare(frame)
     shown, block = readable(table, columns, sort), blocks(table)
+    if not columns:
+        shown = shown.drop(columns=[name for name in LONG if name in shown])
     view = Table(title=Text(title), caption=caption(frame).replace("`", ""), box=box.SIMPLE_HEAD, title_justify="left")
     left = _left(shown)
     for i, name in enumerate(shown.columns):

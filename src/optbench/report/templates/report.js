@@ -97,39 +97,39 @@ function table(id, {headings, rows, classes, commands}, filter, matches, options
 
 const FIRST = 12;
 const CONFIG = {responsive: true, displayModeBar: false};
-const hidden = new Set();
 const redraws = [];
+const redraw = () => redraws.forEach(draw => draw());
 
 function fade(colour, alpha) {
   const parts = [1, 3, 5].map(i => parseInt(colour.slice(i, i + 2), 16));
   return `rgba(${parts.join(",")},${alpha})`;
 }
 
-function showLines(lines) {
+// A box for each line, and buttons for many; returns the looks by name, and the names that are hidden.
+function choice(lines, place) {
+  const hidden = new Set(lines.slice(FIRST).map(line => line.name));
   const boxes = lines.map((line, i) => {
     const box = make("input", {type: "checkbox", checked: i < FIRST});
     box.dataset.line = line.name;
-    if (i >= FIRST) hidden.add(line.name);
     box.onchange = () => { box.checked ? hidden.delete(line.name) : hidden.add(line.name); redraw(); };
     const swatch = make("span", {className: "swatch"});
     swatch.style.borderTopColor = line.colour;
     swatch.style.borderTopStyle = line.dash === "solid" ? "solid" : "dashed";
-    $("lines").append(make("label", {}, box, swatch, line.name));
-    return box;
+    return [box, make("label", {}, box, swatch, line.name)];
   });
   const choose = wanted => {
     hidden.clear();
-    boxes.forEach((box, i) => { box.checked = wanted(i); if (!box.checked) hidden.add(lines[i].name); });
+    boxes.forEach(([box], i) => { box.checked = wanted(i); if (!box.checked) hidden.add(lines[i].name); });
     redraw();
   };
-  $("show-first").hidden = lines.length <= FIRST;
-  $("show-first").onclick = () => choose(i => i < FIRST);
-  $("show-all").onclick = () => choose(() => true);
-  $("show-none").onclick = () => choose(() => false);
-}
-
-function redraw() {
-  redraws.forEach(draw => draw());
+  const button = (text, wanted) => Object.assign(make("button", {type: "button", textContent: text}), {onclick: () => choose(wanted)});
+  const buttons = make("div", {className: "row"}, button("all", () => true), button("none", () => false));
+  if (lines.length > FIRST) buttons.prepend(button(`the first ${FIRST}`, i => i < FIRST));
+  const group = make("div", {className: "lines"}, ...boxes.map(([, label]) => label));
+  group.setAttribute("role", "group");
+  group.setAttribute("aria-label", "Lines that are drawn");
+  place.append(buttons, group);
+  return {looks: Object.fromEntries(lines.map(line => [line.name, line])), hidden};
 }
 
 function traces(curve, look, x) {
@@ -137,7 +137,7 @@ function traces(curve, look, x) {
   const drawn = [];
   if (curve.low) {
     drawn.push({...common, y: curve.low, line: {width: 0, shape: curve.shape}, hoverinfo: "skip"});
-    drawn.push({...common, y: curve.high, line: {width: 0, shape: curve.shape}, fill: "tonexty", fillcolor: fade(look.colour, 0.14), hoverinfo: "skip"});
+    drawn.push({...common, y: curve.high, line: {width: 0, shape: curve.shape}, fill: "tonexty", fillcolor: fade(look.colour, 0.1), hoverinfo: "skip"});
   }
   const line = {color: look.colour, dash: look.dash, width: 2, shape: curve.shape};
   drawn.push({...common, y: curve.y, line, mode: curve.y.length < 2 || curve.points ? "lines+markers" : "lines", meta: {line: curve.name}});
@@ -156,7 +156,9 @@ function select(label, options, onchange) {
 }
 
 // A chart has views (what is up), axes (what is along), and curves {name, view, x: {axis: [...]}, y, low, high}.
-function chart(spec, looks) {
+function chart(spec, shared) {
+  const own = make("div");
+  const {looks, hidden} = spec.lines ? choice(spec.lines, own) : shared;
   const plot = make("div", {className: "plot", id: `plot-${spec.id}`});
   const draw = () => {
     const view = spec.views[+views.value], axis = spec.axes[+axes.value];
@@ -180,7 +182,7 @@ function chart(spec, looks) {
   if (spec.views.length > 1) row.append(viewLabel);
   if (spec.axes.length > 1) row.append(axisLabel);
   row.append(make("label", {}, logX, " log x"), make("label", {}, logY, " log y"));
-  section(spec, row, plot);
+  section(spec, own, row, plot);
   redraws.push(draw);
   reset();
 }
@@ -216,9 +218,8 @@ async function main() {
     $("certificates").append(make("input", {id: "certificate-filter", hidden: true}), make("output", {id: "certificate-matches"}));
     table("certificate-table", data.certificates, "certificate-filter", "certificate-matches", {maxHeight: "360px"});
   }
-  showLines(data.lines);
-  const looks = Object.fromEntries(data.lines.map(line => [line.name, line]));
-  for (const spec of data.charts) spec.image ? image(spec) : chart(spec, looks);
+  const shared = choice(data.lines, $("lines"));
+  for (const spec of data.charts) spec.image ? image(spec) : chart(spec, shared);
   for (const heading of document.querySelectorAll("main h2")) {
     if (!heading.closest("[hidden]")) $("contents").append(make("a", {href: `#${heading.parentElement.id}`, textContent: heading.textContent}));
   }
