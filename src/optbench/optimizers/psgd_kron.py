@@ -57,10 +57,10 @@ class PSGDKron(Optimizer):
         since = s["since"] + 1
         if since * often >= 1:
             since = 0
-            draw = torch.Generator(p.device).manual_seed((1_000_003 * h["seed"] + t) % 2**32)
-            if torch.rand((), generator=draw, device=p.device, dtype=torch.float32) < h["balance"] and p.dim() > 1:
+            draw = torch.Generator().manual_seed((1_000_003 * h["seed"] + t) % 2**32)  # alike on every device
+            if torch.rand((), generator=draw, dtype=torch.float32) < h["balance"] and p.dim() > 1:
                 QL, QR = balanced(QL, QR)
-            V = torch.empty_like(G).normal_(generator=draw)
+            V = torch.empty_like(G, device="cpu").normal_(generator=draw).to(p.device)
             A, B = times(QL, times(QR, G.mT).mT), over(QL, over(QR, V.mT).mT)
             QL, QR = fitted(QL, A, B, h["fit_lr"]), fitted(QR, A.mT, B.mT, h["fit_lr"])
         white = twice(QL, twice(QR, G.mT).mT).view_as(p)
