@@ -1,4 +1,4 @@
-"""`python -m optbench`: the command `optbench`, also for processes that start themselves again."""
+"""`python -m optbench`."""
 
 from optbench.commands.main import main
 

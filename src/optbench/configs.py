@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
+from hydra.errors import InstantiationException, OverrideParseException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -46,6 +46,9 @@ def targets(folders: Sequence[Path], group: str) -> Iterator[tuple[str, dict[str
 
 GROUPS = ("data", "model", "optimizer", "schedule")
 """What a run's config makes, and a reader of its record may make again."""
+
+FIGURES = ("batch_size", "curves", "landscape", "learning_rate", "norms", "steps")
+"""What a config may list under `figures`; a report draws them."""
 
 LARGEST = 10_000
 """Values in a record's config: a few dozen in a real one."""
@@ -252,21 +255,48 @@ def build_schedule(
     """
     unit = check("schedule", "unit", config.get("unit"), Literal["step", "epoch"])
     keywords = {k: v for k, v in config.items() if k != "unit"}
-    if "total" in inspect.signature(get_object(config._target_)).parameters and config.get("total") is None:
+    if "total" in inspect.signature(located("schedule", config)).parameters and config.get("total") is None:
         keywords["total"] = steps if unit == "step" else epochs
     return construct("schedule", OmegaConf.create(keywords), ("t", "eta0")), unit
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
     """Return a config as plain values, with the defaults of everything that it makes filled in."""
-    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    for group in ("data", "model", "optimizer", "schedule"):
+    return with_defaults(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
+
+
+def with_defaults(plain: dict[str, Any]) -> dict[str, Any]:
+    """Return a config of plain values with the defaults of everything that it makes filled in."""
+    for group in (group for group in GROUPS if group in plain):
         parameters = inspect.signature(get_object(plain[group]["_target_"])).parameters.values()
         defaults = {
             p.name: p.default for p in parameters if isinstance(p.default, bool | int | float | str | tuple | None)
         }
         plain[group] = {**plain[group], **defaults, **plain[group]}
     return plain
+
+
+def filled(text: str) -> str:
+    """Return a config in YAML with the defaults of everything that it makes; what is no config stays as it is."""
+    plain = yaml.safe_load(text)
+    if not isinstance(plain, dict) or not all("_target_" in (plain.get(group) or {}) for group in GROUPS):
+        return text
+    return OmegaConf.to_yaml(OmegaConf.create(with_defaults(plain)))
+
+
+def located(group: str, config: Mapping[str, Any]) -> Any:
+    """Return what a config's `_target_` names.
+
+    Raises:
+        UserError: There is no such thing, or no `_target_`.
+    """
+    if "_target_" not in config:
+        raise UserError(f"{group} names nothing to make; give {group}._target_=<a class>, or {group}=<name>")
+    try:
+        return get_object(config["_target_"])
+    except Exception as error:  # of any module that is imported
+        why = " ".join(str(error.__cause__ or error).split())
+        raise UserError(f"{group}: {config['_target_']} cannot be imported: {why}") from None
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -277,21 +307,66 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+LISTED = {
+    "data": "data",
+    "model": "models",
+    "optimizer": "optimizers",
+    "schedule": "schedules",
+    "study": "studies",
+}
+"""The groups that `optbench list` shows, and what it calls them."""
+
+
+def fields() -> list[str]:
+    """Return the names of what train.yaml sets by itself."""
+    return [name for name in yaml.safe_load((CONF / "train.yaml").read_text()) if name not in ("defaults", "hydra")]
+
+
+def groups() -> list[str]:
+    """Return the names of the groups of configs that a run chooses from."""
+    defaults = yaml.safe_load((CONF / "train.yaml").read_text())["defaults"]
+    return [name for entry in defaults if isinstance(entry, dict) for name in entry if not name.startswith("override")]
+
+
+def settable(name: str) -> None:
+    """Raise where a new field of a config would be read by nothing.
+
+    Raises:
+        UserError: There is no such field.
+    """
+    known = [*fields(), *groups(), "hydra"]
+    if name not in known:
+        raise nearest("field", name, known, "optbench train --cfg job")
+
+
 def explain(error: Exception) -> UserError:
     """Return an error of Hydra or OmegaConf as one line that names the nearest option there is."""
     options = getattr(error, "options", None)
     missing = getattr(error, "missing_cfg_file", None)
     if missing and options is not None:
         group, _, name = missing.rpartition("/")
-        listed = {"data": "data", "study": "studies"}.get(group, f"{group}s")
-        return nearest(group or "config", name, options, f"optbench list {listed}" if group else ", ".join(options))
+        listing = f"optbench list {LISTED[group]}" if group in LISTED else ", ".join(options)
+        return nearest(group or "config", name, options, listing)
     unknown = re.search(r"Could not override '([^']+)'", str(error))
     if unknown:
+        if "." not in unknown[1]:
+            return nearest("field", unknown[1], fields(), "optbench train --cfg job")
         return UserError(f"no field '{unknown[1]}'; see the fields with optbench train --cfg job")
     below: BaseException | None = error
     while below is not None:
         if isinstance(below, UserError):
             return below
         below = below.__cause__ or below.__context__
+    if isinstance(error, OSError) and error.filename:
+        return UserError(f"{error.filename} will not do: {error.strerror}; give another name")
+    if isinstance(error, yaml.YAMLError):
+        mark = getattr(error, "problem_mark", None)
+        where = f"{mark.name}, line {mark.line + 1}: " if mark else ""
+        return UserError(f"{where}{getattr(error, 'problem', None) or error}; mend the YAML")
+    if isinstance(error, OverrideParseException):
+        return UserError(
+            f"'{error.override}' is no override: give key=value, and a value with commas or brackets of its own in "
+            "quotes within quotes, as in \"key='a,b'\""
+        )
     cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
     return UserError(" ".join(str(error if not str(cause) else cause).split()))

@@ -719,6 +719,10 @@ def clear(directory: Path) -> None:
             path.unlink()
 
 
+NAME = 255
+"""Bytes in the name of a file or folder, on every common file system."""
+
+
 def vacant(directory: Path, key: str | None = None) -> None:
     """Make sure that a run may be written to a directory, creating nothing that was not there.
 
@@ -729,6 +733,8 @@ def vacant(directory: Path, key: str | None = None) -> None:
     Raises:
         UserError: It holds another run, or cannot be written.
     """
+    if any(len(os.fsencode(part)) > NAME for part in directory.parts):
+        raise UserError(f"{directory} will not do: File name too long; give another name, or hydra.run.dir")
     if (directory / "status.json").exists() and (key is None or key_of(directory) != key):
         raise UserError(
             f"{directory} already holds a run, another one; give another hydra.run.dir or hydra.sweep.dir, or remove it"

@@ -15,6 +15,7 @@ COMMANDS = {
     "certify": "step optimizers beside independent references",
     "claims": "measure what textbooks say of optimizers",
     "list": "show what can be named: optbench list optimizers",
+    "completion": "complete these words in a shell: source <(optbench completion bash)",
 }
 """What each does; the module of its name in this folder has its `main`."""
 
@@ -22,9 +23,14 @@ COMMANDS = {
 def main() -> None:
     """Run `optbench <command> ...`; what the user got wrong ends in one line and exit code 1."""
     name, *rest = sys.argv[1:] or ["--help"]
+    if name in ("-V", "--version"):
+        from importlib.metadata import version
+
+        print(f"optbench {version('optbench')}")
+        return
     if name in ("-h", "--help"):
         print("usage: optbench <command> ...\n")
-        print("\n".join(f"  {command:10}{what}" for command, what in COMMANDS.items()))
+        print("\n".join(f"  {command:12}{what}" for command, what in COMMANDS.items()))
         return
     try:
         if name not in COMMANDS:

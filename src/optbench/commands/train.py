@@ -1,5 +1,7 @@
 """`optbench train`: one run, or with -m a sweep, by Hydra."""
 
+import contextlib
+import io
 import os
 import re
 import sys
@@ -8,10 +10,21 @@ from pathlib import Path
 
 from optbench import records
 from optbench.checks import UserError
-from optbench.configs import CONF, explain, trusted
+from optbench.commands.completion import SCRIPT
+from optbench.configs import CONF, explain, filled, settable, trusted
 
 NODES = re.compile(r"(data|model|optimizer|schedule|trainer|logger)\.[^=]+=")
 """Overrides of what a config makes: any keyword of its class will do, whether the yaml lists it or not."""
+PLACE = re.compile(r"(hydra\.(?:run|sweep)\.dir|resume)=~/")
+"""A folder in the user's home: the shell leaves `~` alone where it is not the first letter."""
+PLAIN = re.compile(r"[^\[\]{}(),'\"$\\]+")
+"""Values in which no letter has a meaning to Hydra's grammar but those that it refuses, such as `~`, `=` and `ü`."""
+REFUSED = {
+    "--experimental-rerun": "it reads a pickle; type the command in a run's status.json, or resume=<the sweep>",
+    "--config-path": "the configs are optbench's own; add yours with --config-dir",
+    "-cp": "the configs are optbench's own; add yours with --config-dir",
+}
+"""Flags of Hydra's that are not honoured, and what to give instead."""
 
 
 def main(arguments: list[str]) -> None:
@@ -23,20 +36,41 @@ def main(arguments: list[str]) -> None:
     Raises:
         UserError: Anything in them is wrong.
     """
+    if {"-sc", "--shell-completion"} & set(arguments):
+        return complete(arguments)
+    arguments = longer(arguments)
+    flags_first = sorted(arguments, key=lambda a: "=" in a and not a.startswith("-"))  # argparse has to have it so
+    check_flags(flags_first)
+    sys.argv = ["optbench train", *map(typed, flags_first)]
+    if shows(arguments):
+        shown = io.StringIO()
+        with contextlib.redirect_stdout(shown):
+            run()
+        print(filled(shown.getvalue()), end="")
+    else:
+        run()
+
+
+def run() -> None:
+    """Run Hydra on what was typed.
+
+    Raises:
+        UserError: Anything in it is wrong.
+    """
     import hydra
+    import yaml
     from hydra.core.utils import env_override
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     from optbench.training.run import train
 
-    arguments = longer(arguments)
-    flags_first = sorted(arguments, key=lambda a: "=" in a and not a.startswith("-"))  # argparse has to have it so
-    sys.argv = ["optbench train", *(f"++{a}" if NODES.match(a) else a for a in flags_first)]
     try:
         with env_override({"HYDRA_FULL_ERROR": "1"}):  # errors are to reach us rather than end in Hydra's own print
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(train)()
-    except (HydraException, OmegaConfBaseException) as error:
+    except UserError:
+        raise
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, OSError) as error:
         if "HYDRA_FULL_ERROR" in os.environ:
             raise
         raise explain(error) from None
@@ -72,3 +106,59 @@ def longer(arguments: list[str]) -> list[str]:
 
 def _key(override: str) -> str:
     return override.lstrip("+~").partition("=")[0]
+
+
+def check_flags(arguments: list[str]) -> None:
+    """Raise where flags are unknown, or flags or new fields would do nothing.
+
+    Raises:
+        UserError: They are, or would.
+    """
+    from optbench.training.private import check_flags as check_hydras
+
+    check_hydras(arguments)
+    for flag, instead in REFUSED.items():
+        if any(argument == flag or argument.startswith(f"{flag}=") for argument in arguments):
+            raise UserError(f"{flag} is not for optbench: {instead}")
+    if {"-m", "--multirun"} & set(arguments) and {"-c", "--cfg"} & {a.partition("=")[0] for a in arguments}:
+        raise UserError("--cfg shows the config of one run; leave out -m, or --cfg")
+    for added in filter(None, (re.match(r"\+\+?([^=.@/]+)[^=]*=", argument) for argument in arguments)):
+        if not any(f"${{{added[1]}" in argument for argument in arguments):
+            settable(added[1])
+
+
+def shows(arguments: list[str]) -> bool:
+    """Return whether the job's config is to be shown rather than run."""
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    return any(flag in ("--cfg=job", "-c=job") or (flag in ("--cfg", "-c") and what == "job") for flag, what in pairs)
+
+
+def typed(argument: str) -> str:
+    """Return an argument as Hydra's grammar has it: values in quotes where it needs them, and keywords that may be new.
+
+    What Hydra would refuse is quoted, if nothing in it has another meaning: `name=größe`, `data.root=~/mnist`.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    key, equals, value = argument.partition("=")
+    if argument.startswith("-") or not equals:
+        return argument
+    if PLACE.match(argument):
+        value = str(Path(value).expanduser())
+    try:
+        OverridesParser.create().parse_override(f"{key}={value}")
+    except HydraException:
+        value = f"'{value}'" if PLAIN.fullmatch(value) else value
+    return f"{'++' if NODES.match(argument) else ''}{key}={value}"
+
+
+def complete(arguments: list[str]) -> None:
+    """Print the shell's completion of `optbench`, for `eval "$(optbench train -sc install=bash)"`.
+
+    Raises:
+        UserError: Another shell is named, or another action.
+    """
+    if not {"install=bash", "install=zsh"} & set(arguments):
+        raise UserError("shell completion is installed by: source <(optbench completion bash), or zsh")
+    print(SCRIPT)

@@ -1,13 +1,16 @@
 """The private parts of Lightning and Hydra that are used, in one place; tests/training/test_private.py watches each."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_loader_impl import get_overrides_dirname as hydras_dirname
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
+
+from optbench.checks import UserError
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -21,6 +24,21 @@ def set_global_step(trainer: "Trainer", steps: int) -> None:
     loop = trainer.fit_loop.epoch_loop
     loop.manual_optimization.optim_step_progress.total.completed = steps
     loop._batches_that_stepped = steps - 1  # it adds one after the batch
+
+
+def check_flags(arguments: Sequence[str]) -> None:
+    """Raise where Hydra would refuse a command line's flags, instead of printing how it is used.
+
+    Raises:
+        UserError: It would.
+    """
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise UserError(f"optbench train: {message}; see optbench train --hydra-help")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    parser.parse_args(arguments)
 
 
 def set_values(overrides: Sequence[Override], config: DictConfig) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,19 +11,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, read_write
+from omegaconf.errors import OmegaConfBaseException
 
 from optbench import records
-from optbench.checks import Count, Interval, Positive, UserError, check
+from optbench.checks import Count, Interval, Positive, UserError, check, nearest
 from optbench.configs import (
+    FIGURES,
+    GROUPS,
     build_model,
     build_schedule,
     construct,
     dataset,
     enter,
+    explain,
     flatten,
     key,
     load,
@@ -134,7 +140,7 @@ def announce(record: records.Record) -> None:
     if asked := record.status.get("path_reason"):
         print(f"compile: it steps as it is written ({asked})")
     print(f"{status}{why}; {values} after {last['epoch']:.4g} epochs, {last['train_seconds']:.1f} s of training")
-    print(f"{record.directory}\n\nnext: optbench report {record.directory}")
+    print(f"{record.directory}\n\nnext: {shlex.join(['optbench', 'report', str(record.directory)])}")
 
 
 def fit(
@@ -200,7 +206,7 @@ def build(kind: "type[M]", config: DictConfig, data: Any, record: records.Record
 
 def make_logger(config: DictConfig) -> Any:
     """Return the configured logger, which knows the hyperparameters, or None."""
-    logger = instantiate(config.logger) if config.logger and not config.trainer.get("fast_dev_run") else None
+    logger = instantiate(config.logger) if config.get("logger") and not config.trainer.get("fast_dev_run") else None
     if logger:
         logger.log_hyperparams(flatten(resolve(config)))
     return logger
@@ -226,7 +232,14 @@ def validate(config: DictConfig, directory: Path | None = None) -> None:
     check("train", "rerun", config.rerun, Literal["failed", "all"] | None)
     check("train", "fail_fast", config.fail_fast, bool)
     Every.of(config.checkpoint.every)
+    for group in (*GROUPS, "trainer"):
+        if not config.get(group):
+            raise UserError(f"a run needs a {group}; give {group}=<name>")
+    for name in config.figures or ():
+        if name not in FIGURES:
+            raise nearest("figure", str(name), FIGURES, ", ".join(FIGURES))
     quiet()
+    trainers.check_logger(config.get("logger"))
     if config.trainer.get("enable_progress_bar") and HydraConfig.get().mode == RunMode.MULTIRUN:
         raise UserError("trainer: enable_progress_bar=true: a sweep shows a bar of its own; leave it out")
     trainer = make_trainer(config.trainer)
@@ -240,7 +253,7 @@ def validate(config: DictConfig, directory: Path | None = None) -> None:
         schedule(0, rate or 0.0)
     except TypeError as error:
         raise UserError(" ".join(str(error).split())) from None
-    logged = bool(config.logger) and not config.trainer.get("fast_dev_run")
+    logged = bool(config.get("logger")) and not config.trainer.get("fast_dev_run")
     names = trainers.measures(set(data.splits), data.task == "classification")
     trainers.check_callbacks(trainer, names, logged, rate is not None)
     if directory:
@@ -281,6 +294,8 @@ class Guard(Callback):
                 check_longer(config, directory)
         except UserError as error:
             raise SystemExit(f"optbench: {error}") from None
+        except (HydraException, OmegaConfBaseException) as error:
+            raise SystemExit(f"optbench: {explain(error)}") from None
         if not config.resume and not any("hydra.run.dir=" in typed for typed in config.hydra.overrides.hydra):
             with read_write(config.hydra):
                 config.hydra.run.dir = str(claim(directory))

@@ -13,6 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from optbench.checks import UserError, check, nearest
+from optbench.configs import located
 from optbench.records import METRICS
 from optbench.training.length import KINDS as LIMITS
 
@@ -206,6 +207,26 @@ def check_callbacks(trainer: "Trainer", measures: set[str], logged: bool, rate: 
                 raise UserError(f"trainer: {name} has nothing to log to; give logger=tensorboard")
             if not rate:
                 raise UserError(f"trainer: {name} has no learning rate to log with this optimizer; leave it out")
+
+
+def check_logger(config: Mapping[str, Any] | None) -> None:
+    """Raise where a logger could not be made; some write as soon as they are.
+
+    Raises:
+        UserError: There is no such class, or it knows a keyword not.
+    """
+    if not config:
+        return
+    from lightning.pytorch.loggers import TensorBoardLogger
+    from torch.utils.tensorboard import SummaryWriter
+
+    cls = located("logger", config)
+    takers = [cls, SummaryWriter] if cls is TensorBoardLogger else [cls]  # which hands on what it does not know
+    parameters = {name: p for taker in takers for name, p in inspect.signature(taker).parameters.items()}
+    kinds = [p.kind for p in inspect.signature(takers[-1]).parameters.values()]
+    for key in config.keys() - parameters.keys() - {"_target_"}:
+        if inspect.Parameter.VAR_KEYWORD not in kinds:
+            raise nearest(f"keyword of {cls.__name__}", str(key), parameters, ", ".join(parameters))
 
 
 def measures(splits: set[str], classes: bool) -> set[str]:

@@ -1,0 +1,125 @@
+"""What is typed after `optbench train`: taken as meant, or refused in one line; and its completion in a shell."""
+
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+import yaml
+from small import SMALL
+
+from optbench import records
+from optbench.commands.completion import SCRIPT
+from optbench.configs import FIGURES
+from optbench.report import build
+
+QUICK = [*SMALL, "trainer.max_epochs=1", "logger=none", "figures=[]"]
+
+
+@pytest.mark.parametrize(
+    ("given", "where"),
+    [
+        (["name=größe", "hydra.run.dir=ä/ü"], "ä/ü"),
+        (["name=a=b", "hydra.run.dir=a=b"], "a=b"),
+        (["hydra.run.dir=with space"], "with space"),
+        (["hydra.run.dir=~/run"], "home/run"),
+        (["+wd=0.1", "optimizer.weight_decay=${wd}", "hydra.run.dir=new"], "new"),
+    ],
+)
+def test_what_the_grammar_would_refuse_is_taken_as_it_was_meant(optbench, tmp_path, monkeypatch, given, where):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    optbench("train", *QUICK, *given)
+    run = records.read(tmp_path / where)
+    assert run.status["status"] == "done"
+    name = next((value.removeprefix("name=") for value in given if value.startswith("name=")), "train")
+    assert run.config["name"] == name
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["name=" + "x" * 300], "File name too long"),
+        (["-m", "seed=0,1", "hydra.sweep.dir=" + "x" * 300], "File name too long"),
+        (["optimizer=[a"], "'optimizer=[a' is no override"),
+        (["optimizer.lr"], "'optimizer.lr' is no override"),
+        (["optimizer=null"], "optbench: "),
+        (["~optimizer"], "a run needs a optimizer; give optimizer=<name>"),
+        (["-m", "seed=0,1", "--cfg", "job"], "--cfg shows the config of one run; leave out -m"),
+        (["--cfg", "jb"], "invalid choice: 'jb'"),
+        (["--nonsense"], "unrecognized arguments: --nonsense"),
+        (["--experimental-rerun", "x"], "--experimental-rerun is not for optbench"),
+        (["--config-dir", "nowhere"], "nowhere' not found"),
+        (["--config-dir", "broken", "optimizer=x"], "x.yaml, line 2: "),
+        (["+foo=bar"], "no field 'foo'"),
+        (["++sede=1"], "no field 'sede'; did you mean 'seed'?"),
+        (["figures=[seconds]"], "no figure 'seconds'; did you mean 'steps'?"),
+        (["-m", "seed=0,1", "figures=[curve]"], "no figure 'curve'; did you mean 'curves'?"),
+        (["logger=tensorbord"], "did you mean 'tensorboard'? (2 known: none, tensorboard)"),
+        (["hydra/sweeper=optbnch"], "did you mean 'optbench'?"),
+        (["logger._target_=nix.Nix"], "logger: nix.Nix cannot be imported"),
+        (["logger.flush=3"], "no keyword of TensorBoardLogger 'flush'; did you mean 'flush_secs'?"),
+        (["schedule._target_=optbench.schedules.nix"], "schedule: optbench.schedules.nix cannot be imported"),
+        (["-sc", "install=fish"], "optbench completion bash"),
+        (["-m", "seed=0,1", "hydra.sweep.subdir=same"], "would both be recorded in"),
+        (["-m", "seed=0,1", "hydra.sweep.dir=s${seed}"], "a sweep has one directory"),
+    ],
+)
+def test_the_rest_is_refused_in_one_line(optbench, tmp_path, given, said):
+    folder = tmp_path / "broken" / "optimizer"
+    folder.mkdir(parents=True)
+    (folder / "x.yaml").write_text("_target_: [oops\n")
+    with pytest.raises(SystemExit) as refusal:
+        optbench("train", *SMALL, *given)
+    assert said in str(refusal.value) and "\n" not in str(refusal.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["broken"]
+
+
+def test_a_config_is_shown_with_all_that_can_be_set(optbench, capsys):
+    optbench("train", "--cfg", "job", "optimizer=momentum", "optimizer.lr=0.5")
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert shown["optimizer"]["lr"] == 0.5 and shown["optimizer"]["beta"] == 0.9
+    assert shown["data"]["batch_size"] == 64 and shown["model"]["activation"] == "relu"
+
+
+def test_configs_may_list_what_a_report_can_draw():
+    assert sorted(build.FIGURES) == sorted(FIGURES)
+
+
+def test_the_version_is_told(optbench, capsys):
+    optbench("--version")
+    assert capsys.readouterr().out == f"optbench {version('optbench')}\n"
+
+
+@pytest.fixture
+def complete(tmp_path):
+    """Complete a line in a real bash, to the list of what it offers."""
+    (tmp_path / "optbench").write_text(f'#!/bin/sh\nexec {sys.executable} -m optbench "$@"\n')
+    (tmp_path / "optbench").chmod(0o755)
+
+    def offered(line):
+        ask = f'COMP_LINE="{line}"; COMP_POINT=${{#COMP_LINE}}; _optbench; printf "%s\\n" "${{COMPREPLY[@]}}"'
+        command = ["bash", "-c", f'eval "$(optbench train -sc install=bash)"; {ask}']
+        environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+
+    return offered
+
+
+@pytest.mark.parametrize(
+    ("line", "choices"),
+    [
+        ("optbench tr", ["train"]),
+        ("optbench train optimizer=adamw", ["adamw"]),
+        ("optbench train -m sch", ["schedule="]),
+        ("optbench list mod", ["models"]),
+    ],
+)
+def test_a_shell_completes_the_words(complete, line, choices):
+    assert complete(line) == choices
+
+
+def test_both_commands_install_the_same_completion(optbench, capsys):
+    for command in (["completion", "bash"], ["train", "-sc", "install=bash"]):
+        optbench(*command)
+        assert capsys.readouterr().out == SCRIPT + "\n"
