@@ -18,6 +18,7 @@ ROOMS = [
     {"surfaces"},
     {"landscape"},
     {"results"},
+    {"tuning"},
     {"plots"},
     {"report"},
     {"certificates"},

@@ -1,7 +1,7 @@
 """The grid sweeper of `optbench train -m`."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
@@ -14,7 +14,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, read_write
 
 if TYPE_CHECKING:
-    from optbench.sweep.compose import Cell
+    from optbench.sweep.compose import Cell, Composer
 
 
 class CheckedSweeper(Sweeper):
@@ -42,27 +42,36 @@ class CheckedSweeper(Sweeper):
             UserError: A cell is wrong, or two are one; nothing was written then.
             SystemExit: A cell failed, which its last lines name.
         """
-        from optbench import records
-        from optbench.report.build import report
-        from optbench.sweep import ledger
+        cells = self.compose(arguments)
+        if self.claim():
+            cells = self.compose(arguments)
+        self.finish(cells, self.run(cells))
+
+    def claim(self) -> bool:
+        """Take the sweep's directory, and return whether it is another one: one may have begun in the same second."""
         from optbench.training.run import claim
 
-        cells = self.compose(arguments)
         root = Path(self.settings.hydra.sweep.dir)
-        own = self.settings.resume is None and not any(
-            "hydra.sweep.dir=" in typed for typed in self.settings.hydra.overrides.hydra
-        )
-        if own and (claimed := claim(root)) != root:  # another sweep began in the same second
-            root = claimed
-            with read_write(self.settings.hydra):
-                self.settings.hydra.sweep.dir = str(root)
-            cells = self.compose(arguments)
+        given = any("hydra.sweep.dir=" in typed for typed in self.settings.hydra.overrides.hydra)
+        if self.settings.resume is not None or given:
+            return False
+        claimed = claim(root)
+        with read_write(self.settings.hydra):
+            self.settings.hydra.sweep.dir = str(claimed)
+        return claimed != root
+
+    def run(self, cells: Sequence["Cell"]) -> dict[Path, str]:
+        """Enter cells into the ledger and train them; return which of them left no record, and why."""
+        from optbench import records
+        from optbench.sweep import ledger
+
+        root = Path(self.settings.hydra.sweep.dir)
         root.mkdir(parents=True, exist_ok=True)
         records.write(root / "multirun.yaml", OmegaConf.to_yaml(self.settings))
         ledger.enter(root, cells)
         try:
             with progress([cell.directory for cell in cells]):
-                lost = self.launch(cells)
+                return self.launch(cells)
         except KeyboardInterrupt:
             done = sum(records.ended(cell.directory) for cell in cells)
             print(
@@ -71,9 +80,18 @@ class CheckedSweeper(Sweeper):
                 file=sys.stderr,
             )
             raise
-        failures = lost | {cell.directory: reason for cell in cells if (reason := failed(cell.directory))}
+
+    def finish(self, cells: Sequence["Cell"], lost: Mapping[Path, str]) -> None:
+        """Report all cells.
+
+        Raises:
+            SystemExit: A cell failed, which its last lines name.
+        """
+        from optbench.report.build import report
+
+        failures = {**lost} | {cell.directory: reason for cell in cells if (reason := failed(cell.directory))}
         try:
-            report(root)
+            report(Path(self.settings.hydra.sweep.dir))
         except Exception as error:  # which runs failed is to be said in any case
             if not failures:
                 raise
@@ -87,17 +105,31 @@ class CheckedSweeper(Sweeper):
         Raises:
             UserError: One of them is wrong, or two of them are one.
         """
-        from optbench import configs, records
-        from optbench.checks import UserError
-        from optbench.sweep import ledger
-        from optbench.sweep.compose import Composer, refuse_twins
+        from optbench.sweep.compose import Composer
+
+        composer = Composer(self.context.config_loader, self.settings)
+        return self.check(composer, [composer.cell(own, num) for num, own in enumerate(self.grid(arguments))])
+
+    def grid(self, arguments: list[str]) -> list[list[str]]:
+        """Return the overrides of each cell of the grid."""
         from optbench.training.private import grid
-        from optbench.training.run import validate
 
         parser = OverridesParser.create(config_loader=self.context.config_loader)
         overrides = parser.parse_overrides([f"{k}={v}" for k, v in self.params.items()] + arguments)
-        composer = Composer(self.context.config_loader, self.settings)
-        cells = [composer.cell(overrides, num) for num, overrides in enumerate(grid(overrides))]
+        return grid(overrides)
+
+    def check(self, composer: "Composer", cells: list["Cell"]) -> list["Cell"]:
+        """Return cells after a look at each, where they are to be recorded.
+
+        Raises:
+            UserError: One of them is wrong, or two of them are one.
+        """
+        from optbench import configs, records
+        from optbench.checks import UserError
+        from optbench.sweep import ledger
+        from optbench.sweep.compose import refuse_twins
+        from optbench.training.run import validate
+
         for cell in cells:
             configs.enter(cell.config)
             try:

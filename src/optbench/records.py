@@ -69,7 +69,21 @@ missing: one that an older sweep lacks."""
 ENDS = ("done", "diverged", "failed", "timed out")
 """The statuses that a run writes when it ends; the first two are results."""
 
-IRRELEVANT = ("name", "figures", "logger", "replicas", "checkpoint", "timeout", "resume", "rerun", "fail_fast", "hydra")
+IRRELEVANT = (
+    "name",
+    "figures",
+    "logger",
+    "replicas",
+    "checkpoint",
+    "timeout",
+    "resume",
+    "rerun",
+    "fail_fast",
+    "hydra",
+    "budget",
+    "search",
+    "widen",
+)
 """Keys of a config that change nothing of what is trained."""
 
 LIMITS = {

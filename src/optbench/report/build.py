@@ -12,6 +12,7 @@ from rich.console import Console
 from optbench import records
 from optbench.checks import UserError, nearest
 from optbench.plots import style
+from optbench.records import Run
 from optbench.report import charts, tensorboard
 from optbench.report.content import content
 from optbench.report.page import page
@@ -20,6 +21,7 @@ from optbench.results.sensitivity import best_values, swept
 from optbench.results.settings import written
 from optbench.results.table import caption, latex, markdown, terminal
 from optbench.results.text import escaped, markdown_table
+from optbench.tuning import outcome
 
 FIGURES = {
     "curves": "optbench.plots.curves:curves",
@@ -28,6 +30,9 @@ FIGURES = {
     "learning_rate": "optbench.plots.curves:learning_rate",
     "steps": "optbench.plots.curves:losses",
     "landscape": "optbench.plots.landscape:landscape",
+    "sensitivity": "optbench.plots.sensitivity:sensitivities",
+    "budget": "optbench.plots.tuning:budget",
+    "trials": "optbench.plots.tuning:trials",
 }
 """What a config may list under `figures`; a figure is imported when it is drawn, since one of them needs torch."""
 
@@ -35,6 +40,9 @@ FIGURES = {
 PLACES = (Path(__file__).parents[1] / "certificates", Path(__file__).parents[3] / "results" / "reference")
 CERTIFICATES = next((folder / "certificates.csv" for folder in PLACES if (folder / "certificates.csv").exists()), None)
 """Beside whose code each rule was stepped: inside an installed package, or in a checkout."""
+
+OF_TRIALS = ("budget", "trials")
+"""Those that show the trials of a tuned study; the others show its finals."""
 
 
 def report(
@@ -60,31 +68,39 @@ def report(
     for name in figures or ():
         _known(name)
     places = [directories] if isinstance(directories, Path) else list(directories)
-    results = read(*places)
+    everything = read(*places)
+    tried, results = everything.of(is_trial), everything.of(lambda run: not is_trial(run)) or everything
     out = out or places[0] / "report"
-    frame, runs, table = results.frame, list(results.runs.values()), compare(results.frame)
+    frame, runs, table = results.frame, list(everything.runs.values()), compare(results.frame)
     readable(table, columns, sort)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{out} cannot be written: {error.strerror}; give another folder with --out") from None
     title, sentences = heading(results), answer(frame, table)
-    notices = [f"Note: {note}." for note in results.notes]
-    bests = best_tables(frame)
+    sentences += outcome.sentences(tried) if tried else []
+    notices = [f"Note: {note}." for note in everything.notes]
+    tables = best_tables(frame) | ({"What the trials came to": winner_table(tried)} if tried else {})
     head = [line for text in (f"# {title}", *sentences, *notices) for line in (escaped(text), "")]
-    tail = [line for name, best in bests.items() for line in (f"## {name}", "", markdown_table(best), "")]
+    tail = [line for name, shown in tables.items() for line in (f"## {name}", "", markdown_table(shown), "")]
     records.write(out / "table.csv", table.to_csv(index=False))
     records.write(out / "table.md", "\n".join([*head, markdown(frame, columns, sort), *tail]))
     records.write(out / "table.tex", latex(frame, columns, sort))
     console = Console(markup=False, highlight=False)
-    console.width = max(console.width, 0 if console.is_terminal else 140)
+    width = console.width if console.is_terminal else None
+    view = terminal(frame, title, columns, sort, width)
+    if width is None:  # a file has lines of any length
+        console.width = max(140, Console(width=10_000).measure(view).maximum)
     console.print(*sentences, *notices, "", sep="\n", soft_wrap=True)
-    console.print(terminal(frame, title, columns, sort))
+    console.print(view)
     files, failures = [out / f"table.{kind}" for kind in ("csv", "md", "tex")], []
     listed = [name for run in runs for name in run.config.get("figures") or []] if figures is None else figures
-    for name in dict.fromkeys(listed):
+    for name in dict.fromkeys([*listed, *(["sensitivity"] if figures is None and swept(frame) else [])]):
+        shown_in_it = tried if name in OF_TRIALS else results
         try:
-            files += draw(name, results, title, out)
+            if shown_in_it is None:
+                raise UserError("there are no trials of a tuned study")
+            files += draw(name, shown_in_it, title, out)
         except Exception as error:  # whatever is wrong with one figure, the others and the table stand
             failures.append(f"no figure {name}: {' '.join(str(error).split()) or type(error).__name__}")
     pictures = {path.stem: path for path in files if path.suffix == ".png"}
@@ -177,6 +193,28 @@ def best_table(best: pd.DataFrame, by: str) -> pd.DataFrame:
     ends = zip(best["low"], best["high"], strict=True)
     shown["within 5 % of the best"] = ["–" if math.isnan(a) else f"{a:.3g} to {b:.3g}" for a, b in ends]
     return shown
+
+
+def is_trial(run: Run) -> bool:
+    """Return whether a run is a trial of a tuned study, rather than one of its finals or of any other."""
+    return outcome.stage(run) == "trials"
+
+
+def winner_table(tried: Results) -> pd.DataFrame:
+    """Return what each contender's trials came to, as text for readers."""
+    best = outcome.winners(tried)
+    times = 100 if tried.frame["final_val_accuracy"].notna().any() else 1
+    return pd.DataFrame(
+        {
+            "contender": best["contender"],
+            "trials": best["trials"].map(written),
+            "done": best["done"].map(written),
+            "diverged": best["diverged"].map(written),
+            "chosen": best["setting"],
+            f"validation {'error, %' if times > 1 else 'loss'}": [f"{times * error:.4g}" for error in best["error"]],
+            "at the edge": best["edges"].replace("", "–"),
+        }
+    )
 
 
 def _known(name: str) -> str:

@@ -1,7 +1,7 @@
 """Run records as one tidy frame, a row a run, and as one value that has read each record once."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -45,6 +45,13 @@ class Results:
         """The steps of all runs: step, epoch, lr, loss, and `run`, a row of the frame; read when first asked for."""
         return _joined(((i, _table(run, "steps", STEPS)) for i, run in self.runs.items()), STEPS)
 
+    def of(self, keep: Callable[[Run], bool]) -> "Results | None":
+        """Return the results of some runs, told apart among themselves; None if there are none."""
+        chosen = [run for run in self.runs.values() if keep(run)]
+        if not chosen:
+            return None
+        return assemble(chosen, [_table(run, "metrics", list(METRICS)) for run in chosen])
+
     def only(self, rows: Iterable[int]) -> "Results":
         """Return the results of some rows of the frame, which keep their numbers."""
         chosen = list(rows)
@@ -73,6 +80,17 @@ def read(*roots: Path) -> Results:
             unread.append(str(error))
     if not runs:
         raise UserError(f"no runs that can be read: {'; '.join(unread[:FEW])}")
+    return assemble(runs, tables, [f"left out, as they cannot be read: {_some(unread)}"] if unread else [])
+
+
+def assemble(runs: Sequence[Run], tables: Sequence[pd.DataFrame], notes: Sequence[str] = ()) -> Results:
+    """Return runs as results.
+
+    Args:
+        runs: One or more.
+        tables: Their evaluations, as numbers.
+        notes: What is known of them already.
+    """
     rows = _joined(enumerate(tables), list(METRICS))
     told = [{**label, **_status(run)} for label, run in zip(settings(runs), runs, strict=True)]
     frame = pd.concat([pd.DataFrame(told), _outcomes(rows, len(runs))], axis=1)
@@ -88,7 +106,7 @@ def read(*roots: Path) -> Results:
     rows = rows[rows["run"].isin(number)].reset_index(drop=True)
     rows["run"] = rows["run"].map(number)
     chosen = {number[i]: run for i, run in enumerate(runs) if i in number}
-    return Results(chosen, frame, rows, tuple(_notes(unread, repeated, list(chosen.values()))))
+    return Results(chosen, frame, rows, (*notes, *_notes(repeated, list(chosen.values()))))
 
 
 def load(*roots: Path) -> pd.DataFrame:
@@ -234,9 +252,7 @@ def _once(frame: pd.DataFrame, keys: list[str], started: "pd.Series[str]") -> tu
     return sorted(set(frame.index) - set(repeats)), repeated
 
 
-def _notes(unread: list[str], repeated: list[str], runs: list[Run]) -> Iterator[str]:
-    if unread:
-        yield f"left out, as they cannot be read: {_some(unread)}"
+def _notes(repeated: list[str], runs: list[Run]) -> Iterator[str]:
     if repeated:
         yield f"counted once, as they repeat a setting and its seed: {_some(repeated)}"
     names = dict.fromkeys(str(run.config.get("name", "")) for run in runs)

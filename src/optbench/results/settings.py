@@ -112,8 +112,30 @@ def _values(run: Run) -> dict[str, Any]:
         flat |= _flat({k: v for k, v in _group(run, group).items() if k not in left_out}, f"{group}.")
     flat |= {name: run.config[name] for name in PLAIN if name in run.config}
     flat = _overridden(run) | flat
+    return _as_tuned(run, flat)
+
+
+def _as_tuned(run: Run, flat: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a final of a tuned study with what was searched as one, and how many trials it won against.
+
+    Every optimizer has a search space of its own: as labels these hyperparameters would be columns of dashes.
+    """
     tuning = run.config.get("tuning")
-    return flat | ({"tuning.budget": tuning["budget"]} if isinstance(tuning, Mapping) and "budget" in tuning else {})
+    if not isinstance(tuning, Mapping) or tuning.get("stage") != "finals":
+        return flat
+    searched = {f"optimizer.{name}" for name in _searched(run)}
+    found = {key.rpartition(".")[2]: value for key, value in flat.items() if key in searched}
+    others = {key: value for key, value in flat.items() if key not in searched}
+    text = ", ".join(f"{name}={written(value)}" for name, value in found.items())
+    return others | {"tuning.trials": tuning.get("trials", ABSENT), "tuning.setting": text or ABSENT}
+
+
+def _searched(run: Run) -> set[str]:
+    """Return the dotted names of the hyperparameters that a config declares or was told to search."""
+    declared, told = _group(run, "optimizer").get("search"), run.config.get("search")
+    names = set(declared) if isinstance(declared, Mapping) else set()
+    ranges = {k: v for k, v in told.items() if k != "method"} if isinstance(told, Mapping) else {}
+    return names | set(_flat(ranges, ""))
 
 
 def _overridden(run: Run) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -207,9 +208,32 @@ def latex(frame: pd.DataFrame, columns: Sequence[str] = (), sort: str | None = N
     return latex_table(shown, _left(shown), rules)
 
 
-def terminal(frame: pd.DataFrame, title: str, columns: Sequence[str] = (), sort: str | None = None) -> Table:
-    """Return the comparison of a frame for a rich console."""
+def terminal(
+    frame: pd.DataFrame, title: str, columns: Sequence[str] = (), sort: str | None = None, width: int | None = None
+) -> Table:
+    """Return the comparison of a frame for a rich console.
+
+    Args:
+        frame: Runs.
+        title: What stands above.
+        columns: As for `readable`; if there are none, and all do not fit, the most important ones.
+        sort: As for `readable`.
+        width: Characters in a line, as many as it takes if None.
+    """
     table = compare(frame)
+    view = _view(frame, table, title, columns or _usual(table, list(known(table))), sort)
+    if columns or width is None or Console(width=10_000).measure(view).maximum <= width:
+        return view
+    return _view(frame, table, title, _most_important(table), sort)
+
+
+def _most_important(table: pd.DataFrame) -> list[str]:
+    usual = _usual(table, list(known(table)))
+    means = [name for name in usual if name in MEANS]
+    return [name for name in usual if name not in [*means[1:], "difference", "reasons"]]
+
+
+def _view(frame: pd.DataFrame, table: pd.DataFrame, title: str, columns: Sequence[str], sort: str | None) -> Table:
     shown, block = readable(table, columns, sort), blocks(table)
     if not columns:
         shown = shown.drop(columns=[name for name in LONG if name in shown])

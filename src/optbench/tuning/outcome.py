@@ -1,0 +1,142 @@
+"""What a tuned study found, from its runs alone: the winners, edges of ranges, and the best against the budget."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from optbench.records import Run
+from optbench.results import Results
+from optbench.results.settings import written
+from optbench.results.statistics import LEVEL
+from optbench.tuning.contender import edge
+from optbench.tuning.space import Space, axis
+
+RESAMPLES = 1000
+
+
+def stage(run: Run) -> str | None:
+    """Return whether a run is one of a tuned study's `trials` or `finals`, or None."""
+    tuning = run.config.get("tuning")
+    return tuning.get("stage") if isinstance(tuning, Mapping) else None
+
+
+def parts(results: Results) -> tuple[Results | None, Results | None]:
+    """Return the trials and the finals among results, each told apart among themselves; None where there are none."""
+    return results.of(lambda run: stage(run) == "trials"), results.of(lambda run: stage(run) == "finals")
+
+
+def trials(results: Results) -> pd.DataFrame:
+    """Return the trials of a study, a row each.
+
+    Returns:
+        `contender`, the optimizer with whatever else the study varies; `optimizer`; each hyperparameter that was
+        searched; `error` and `loss` on the validation split, not a number for a trial that is not done; `status`,
+        `test`, and `run`, the row of the results.
+    """
+    frame = results.frame
+    rows = []
+    for i, run in results.runs.items():
+        point = {name: _at(run.config["optimizer"], name) for name in space_of(run)}
+        done = frame["status"][i] == "done"
+        accuracy, loss = frame["final_val_accuracy"][i], frame["final_val_loss"][i]
+        error = loss if math.isnan(accuracy) else 1 - accuracy
+        rows.append(
+            {
+                "contender": _contender(frame, i, list(point)),
+                "optimizer": frame["optimizer"][i],
+                **point,
+                "error": error if done else math.nan,
+                "loss": loss if done else math.nan,
+                "status": frame["status"][i],
+                "run": i,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def winners(results: Results) -> pd.DataFrame:
+    """Return what each contender's trials came to, the best contender first.
+
+    Returns:
+        One row for each: `contender`, `optimizer`, how many `trials`, `done` and `diverged`; the winner's `setting`,
+        `error` and `loss` on the validation split and its `run`; and `edges`, which of its values lie at the edge of
+        their range.
+    """
+    rows = []
+    for contender, tried in trials(results).groupby("contender", sort=False):
+        row: dict[str, Any] = {"contender": contender, "optimizer": tried["optimizer"].iloc[0], "trials": len(tried)}
+        row |= {status: int((tried["status"] == status).sum()) for status in ("done", "diverged")}
+        done = tried.dropna(subset="error").sort_values(["error", "loss"], kind="stable")
+        row |= {"setting": "–", "error": math.nan, "loss": math.nan, "run": -1, "edges": ""}
+        if len(done):
+            best = done.iloc[0]
+            space = space_of(results.runs[best["run"]])
+            point = {name: best[name] for name in space}
+            row |= {"setting": ", ".join(f"{name}={written(value)}" for name, value in point.items()) or "–"}
+            edges = edge(point, space, len(tried))
+            row |= {"edges": ", ".join(f"{name} ({'low' if low else 'high'})" for name, low in edges.items())}
+            row |= {name: best[name] for name in ("error", "loss", "run")}
+        rows.append(row)
+    return pd.DataFrame(rows).sort_values("error", kind="stable", ignore_index=True)
+
+
+def budget_curves(results: Results) -> pd.DataFrame:
+    """Return each contender's best validation error against the number of trials, by resampling those that exist.
+
+    A trial that is not done takes part, and is no better than any other.
+
+    Returns:
+        One row for each contender and number of trials: `contender`, `optimizer`, `trials`, the `mean` of the best
+        over draws without replacement, and `low` and `high`, between which lie 95 % of the draws.
+    """
+    rows = []
+    rng = np.random.default_rng(0)
+    for contender, tried in trials(results).groupby("contender", sort=False):
+        errors = tried["error"].to_numpy(dtype=float)
+        worst = np.nanmax(errors) if np.isfinite(errors).any() else math.nan
+        errors = np.where(np.isnan(errors), worst, errors)
+        orders = rng.permuted(np.tile(errors, (RESAMPLES, 1)), axis=1)
+        best = np.minimum.accumulate(orders, axis=1)
+        low, high = np.quantile(best, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+        for k in range(len(errors)):
+            row = {"contender": contender, "optimizer": tried["optimizer"].iloc[0], "trials": k + 1}
+            rows.append(row | {"mean": float(best[:, k].mean()), "low": float(low[k]), "high": float(high[k])})
+    return pd.DataFrame(rows)
+
+
+def sentences(results: Results) -> list[str]:
+    """Return what a reader has to know of the trials: how many there were, and which winners lie at an edge."""
+    found = winners(results)
+    counts = sorted(set(found["trials"]))
+    some = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}, which is not the same for all,"
+    told = [f"Each of {len(found)} contenders had {some} trials, chosen from by the validation split."]
+    edges = [f"{row['contender']} ({row['edges']})" for _, row in found.iterrows() if row["edges"]]
+    if edges:
+        told.append(f"At the edge of its range won {', '.join(edges)}; widen=true looks beyond.")
+    return told
+
+
+def space_of(run: Run) -> Space:
+    """Return where the trials of a run were looked for; of a damaged config nothing."""
+    tuning = run.config.get("tuning")
+    ranges = tuning.get("space") if isinstance(tuning, Mapping) else None
+    given = ranges if isinstance(ranges, Mapping) else {}
+    return {str(name): axis(str(run.directory), str(name), value) for name, value in given.items()}
+
+
+def _contender(frame: pd.DataFrame, i: int, searched: list[str]) -> str:
+    """Return a trial's optimizer with its labels that were not searched."""
+    keys = [str(name) for name in frame.columns]
+    keys = keys[1 : keys.index("seed")]
+    own = {name.rpartition(".")[2] for name in searched} | {f"optimizer.{name}" for name in searched}
+    more = [f"{key} {written(frame[key][i])}" for key in keys if key not in own and frame[key][i] != "–"]
+    return ", ".join([str(frame["optimizer"][i]), *more])
+
+
+def _at(node: Any, name: str) -> Any:
+    for part in name.split("."):
+        node = node.get(part) if isinstance(node, Mapping) else None
+    return node

@@ -1,0 +1,102 @@
+"""`study=tuned` for real, on little: equal trials, fresh seeds, and it goes on where it was."""
+
+import shlex
+import shutil
+
+import pytest
+
+from optbench.results import compare, labels, read
+from optbench.tuning.outcome import budget_curves, parts, trials, winners
+
+LITTLE = """
+    data.train_size=400 data.test_size=100 model.hidden=[8] trainer.max_epochs=2 budget.trials=4 budget.seeds=3
+    hydra.launcher.n_jobs=1
+""".split()
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    """A study of two optimizers, with its report."""
+    import sys
+
+    from optbench.commands import main as cli
+
+    folder = tmp_path_factory.mktemp("tuned")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        arguments = ["train", "-m", "study=tuned", "optimizer=sgd,lookahead", "search.lr=[1e-3,1]", *LITTLE]
+        patch.setattr(sys, "argv", ["optbench", *arguments, "hydra.sweep.dir=study"])
+        cli.main()
+    return folder / "study"
+
+
+@pytest.mark.slow
+def test_all_have_the_same_number_of_trials_and_of_fresh_seeds(tuned):
+    tried, finals = parts(read(tuned))
+    assert trials(tried).groupby("contender").size().to_dict() == {"SGD": 4, "Lookahead": 4}
+    assert labels(finals.frame) == ["optimizer", "trials", "setting"]
+    assert compare(finals.frame)["runs"].tolist() == [3, 3, 3, 3]
+    assert set(finals.frame["trials"]) == {"defaults", 4}
+    assert not set(finals.frame["seed"]) & set(tried.frame["seed"])
+
+
+@pytest.mark.slow
+def test_the_winner_is_the_best_by_validation_and_is_what_the_finals_ran(tuned):
+    tried, finals = parts(read(tuned))
+    best = winners(tried).set_index("optimizer")
+    for name, own in trials(tried).groupby("optimizer"):
+        assert best.loc[name, "error"] == own["error"].min()
+        ran = finals.frame[(finals.frame["optimizer"] == name) & (finals.frame["trials"] == 4)]["setting"].unique()
+        assert ran.tolist() == [best.loc[name, "setting"].replace("base.", "")]
+    assert trials(tried).query("optimizer == 'SGD'")["lr"].between(1e-3, 1).all()
+
+
+@pytest.mark.slow
+def test_more_trials_are_never_worse(tuned):
+    curves = budget_curves(parts(read(tuned))[0])
+    for _, own in curves.groupby("contender"):
+        assert own["mean"].is_monotonic_decreasing and own["trials"].tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.slow
+def test_the_report_begins_with_the_answer_and_shows_the_trials(tuned):
+    report = tuned / "report"
+    lines = (report / "table.md").read_text().splitlines()
+    assert lines[2].startswith("Best: ") and "over 3 seeds" in lines[2]
+    assert any(line.startswith("Each of 2 contenders had 4 trials") for line in lines)
+    assert {"trials.png", "budget.png", "table.tex"} <= {path.name for path in report.iterdir()}
+
+
+@pytest.mark.slow
+def test_it_goes_on_where_it_was_and_a_row_can_be_made_again(tuned, optbench, tmp_path):
+    shutil.copytree(tuned, tmp_path / "study")
+    before = {path: path.read_bytes() for path in (tmp_path / "study" / "trials").rglob("status.json")}
+    lost = next((tmp_path / "study" / "finals").glob("*seed1"))
+    shutil.rmtree(lost)
+    arguments = ["train", "-m", "study=tuned", "optimizer=sgd,lookahead", "search.lr=[1e-3,1]", *LITTLE]
+    optbench(*arguments, "hydra.sweep.dir=study")
+    assert (lost / "status.json").exists()
+    assert before == {path: path.read_bytes() for path in before}
+    row = compare(parts(read(tuned))[1].frame).iloc[0]
+    optbench(*shlex.split(row["command"])[1:], "hydra.sweep.dir=again", "figures=[]")
+    again = compare(read(tmp_path / "again").frame).iloc[0]
+    assert again["final_val_loss_mean"] == pytest.approx(row["final_val_loss_mean"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (["search=sobl"], "no search 'sobl'; did you mean 'sobol'"),
+        (["search.lrr=[1e-3,1]"], "no hyperparameter to search 'lrr'; did you mean 'lr'"),
+        (["search.lr=[1,1e-3]"], "SGD: search.lr=.1, 0.001. is no range"),
+        (["budget.trials=0"], "budget: trials=0 is outside"),
+        (["seed=0,1000"], "seed=1000 is that of the trials"),
+        (["data.val_fraction=0"], "give data.val_fraction above 0"),
+        (["optimizer.lr=-1"], "SGD: lr=-1"),
+    ],
+)
+def test_what_is_wrong_is_refused_before_anything_is_written(optbench, tmp_path, wrong, message):
+    with pytest.raises(SystemExit, match=message) as refusal:
+        optbench("train", "-m", "study=tuned", "optimizer=sgd", *LITTLE, *wrong, "hydra.sweep.dir=study")
+    assert "\n" not in str(refusal.value)
+    assert list(tmp_path.iterdir()) == []
