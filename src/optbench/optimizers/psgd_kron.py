@@ -131,5 +131,5 @@ def norm_bound(x: Tensor) -> Tensor:
     """Return a lower bound of the largest eigenvalue of a positive semi-definite matrix: one power iteration."""
     largest = x.abs().max().clamp(min=torch.finfo(x.dtype).tiny)
     x = x / largest
-    start = x[x.square().sum(1).argmax()] @ x
+    start = x.index_select(0, x.square().sum(1).argmax()[None]).squeeze(0) @ x
     return torch.mul(largest, torch.linalg.vector_norm(x @ (start / torch.linalg.vector_norm(start))))
