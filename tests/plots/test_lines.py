@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 
 from optbench.plots import style
 from optbench.plots.landscape import window
-from optbench.plots.lines import Panel, draw, split
+from optbench.plots.lines import Panel, draw
+from optbench.plots.series import split
 
 
 def sweep(epochs=5, seeds=2, **settings):
@@ -70,9 +71,76 @@ def test_lines_that_fit_are_shown_whole():
     assert low <= 90 and high >= 90.5 and not ax.texts
 
 
+def test_the_best_line_is_never_outside_its_panel():
+    frame, data = sweep(optimizer=["Adam", "SGD", "NAG", "Lion", "Muon"], epochs=10)
+    best = data["run"].isin([8, 9])
+    data.loc[best, "test_accuracy"] = 0.999
+    data.loc[best, "loss"] /= 1e3
+    accuracy, loss = draw(frame, data, [Panel("test_accuracy", ""), Panel("loss", "")], "").axes
+    assert accuracy.get_ylim()[1] > 99.9 and not accuracy.texts
+    assert loss.get_ylim()[0] < data["loss"][data["step"] > 0].min() and not loss.texts
+
+
+@pytest.mark.parametrize("what", ["loss", "update_norm"])
+def test_the_first_epoch_is_shown_however_steep(what):
+    frame, data = sweep(optimizer=["Adam", "SGD", "NAG", "Lion"], epochs=20)
+    data[what] = 1 / data["epoch"].clip(lower=1) ** 3 - 0.5
+    (ax,) = draw(frame, data, [Panel(what, "")], "").axes
+    assert ax.get_ylim()[1] > data[what][data["epoch"] == 1].max()
+
+
+def test_runs_of_which_none_is_done_are_drawn_as_far_as_they_came():
+    frame, data = sweep(optimizer=["Adam"], seeds=1, epochs=3)
+    figure = draw(frame.assign(status="interrupted"), data, [Panel("loss", "")], "")
+    assert len(figure.axes[0].lines[0].get_xdata()) == 3
+    assert "1 of 1 interrupted" in figure.legends[0].get_texts()[0].get_text()
+
+
+def test_what_stands_below_says_what_lines_are():
+    one, data = sweep(optimizer=["Adam", "SGD"], seeds=1)
+    assert draw(one, data, [Panel("loss", "")], "").get_supxlabel() == "Each line is one run, of seed 0."
+    two, data = sweep(optimizer=["Adam", "SGD"], seeds=2)
+    assert "band" in draw(two, data, [Panel("loss", "")], "").get_supxlabel()
+
+
+def test_shades_and_legend_go_by_value_and_not_by_what_was_typed_first():
+    frame, data = sweep(optimizer=["SGD"], lr=[0.1, 0.001, 1.0, 0.01])
+    figure = draw(frame, data, [Panel("loss", "")], "")
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["0.001", "0.01", "0.1", "1"]
+    brightness = [sum(line.get_color()[:3]) for line in figure.axes[0].lines[:4]]
+    assert brightness == sorted(brightness)
+
+
+def test_the_legend_states_the_rate_of_each_setting():
+    frame, data = sweep(optimizer=["SGD", "Adam"], seeds=2)
+    figure = draw(frame, data, [Panel("loss", "")], "", rates={0: 0.1, 1: 0.1, 2: 0.001, 3: 0.01})
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["SGD, lr 0.1", "Adam"]
+
+
+def test_a_single_epoch_has_a_whole_axis():
+    frame, data = sweep(optimizer=["Adam", "SGD"], epochs=1)
+    assert draw(frame, data, [Panel("loss", "")], "").axes[0].get_xlim() == (0, 2)
+
+
+@pytest.mark.parametrize("count", [1, 7, 50])
+def test_no_text_leaves_the_figure_or_meets_another(count, tmp_path):
+    frame, data = sweep(optimizer=[f"Optimizer {i}" for i in range(count)], seeds=1, epochs=4)
+    data.loc[data["run"] % 5 == 4, ["loss", "test_accuracy"]] = [1e6, 0.01]
+    panels = [Panel("loss", "loss"), Panel("test_accuracy", "accuracy")]
+    with style.context():
+        figure = draw(frame, data, panels, "A title of many words " * 9, "A caption of many words. " * 12)
+        style.save(figure, tmp_path / "figure", ["png"])
+        page = figure.bbox
+        drawn = [*figure.legends, figure._suptitle, figure._supxlabel, *(t for ax in figure.axes for t in ax.texts)]
+        boxes = [artist.get_window_extent() for artist in drawn]
+    for box in boxes:
+        assert box.x0 >= -1 and box.y0 >= -1 and box.x1 <= page.x1 + 1 and box.y1 <= page.y1 + 1
+    assert not [a for i, a in enumerate(boxes) if any(a.overlaps(b) for b in boxes[:i])]
+
+
 def test_a_wide_range_of_losses_is_on_a_log_scale():
     frame, data = sweep(optimizer=["Adam", "SGD"])
-    assert draw(frame, data, [Panel("loss", "")], "").axes[0].get_yscale() == "linear"
+    assert draw(frame, data[data["epoch"] < 3], [Panel("loss", "")], "").axes[0].get_yscale() == "linear"
     data["loss"] **= 6
     assert draw(frame, data, [Panel("loss", "")], "").axes[0].get_yscale() == "log"
 

@@ -1,11 +1,14 @@
 """The figures of a study that have lines: by epoch, step, update or second."""
 
+from collections.abc import Hashable
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from optbench.plots.lines import CAPTION, Panel, draw
-from optbench.results.frame import Results
+from optbench.plots.lines import Panel, draw
+from optbench.plots.ranking import ranking
+from optbench.results.frame import Results, labels
 
 CURVES = [
     Panel("train_loss", "training loss"),
@@ -27,25 +30,40 @@ POINTS = 200  # of a line by updates; a single-sample run takes many thousand of
 SPAN = 0.2  # share of the updates so far that a point of such a line is the mean of
 
 
+MOST = 14  # optimizers in one panel; more than these are a ranking
+
+
 def curves(results: Results, title: str) -> Figure:
-    """Return losses and accuracies of training and test by epoch; losses alone where there are no classes."""
+    """Return losses and accuracies of training and test by epoch; losses alone where there are no classes.
+
+    More optimizers than a panel can hold are ranked instead.
+    """
     data = results.evaluations
-    return draw(results.frame, data, [panel for panel in CURVES if data[panel.y].notna().any()], title)
+    if len(labels(results.frame)) == 1 and results.frame["optimizer"].nunique() > MOST:
+        return ranking(results, title)
+    panels = [panel for panel in CURVES if data[panel.y].notna().any()]
+    return draw(results.frame, data, panels, title, rates=rates(results))
+
+
+def rates(results: Results) -> dict[Hashable, float]:
+    """Return the learning rate of each run whose config has one, where that is no label of its own."""
+    if "lr" in labels(results.frame):
+        return {}
+    found = {row: (run.config.get("optimizer") or {}).get("lr") for row, run in results.runs.items()}
+    return {row: lr for row, lr in found.items() if isinstance(lr, int | float)}
 
 
 def norms(results: Results, title: str) -> Figure:
     """Return the norms of weights, updates and gradients by epoch."""
-    return draw(results.frame, results.evaluations, NORMS, title)
+    return draw(results.frame, results.evaluations, NORMS, title, rates=rates(results))
 
 
 def batch_size(results: Results, title: str) -> Figure:
     """Return the mini-batches' loss by updates, epochs and seconds, which is where batch sizes part."""
     clocks = dict(list(results.evaluations.groupby("run")))
     data = pd.concat([averaged(own, clocks[run]) for run, own in results.steps.groupby("run")])
-    caption = (
-        f"{CAPTION} Losses of the mini-batches: at each point the mean over the last {SPAN:.0%} of the updates so far."
-    )
-    return draw(results.frame, data, COSTS, title, caption)
+    caption = f"Losses of the mini-batches: at each point the mean over the last {SPAN:.0%} of the updates so far."
+    return draw(results.frame, data, COSTS, title, caption, rates=rates(results))
 
 
 def averaged(losses: pd.DataFrame, clock: pd.DataFrame) -> pd.DataFrame:
@@ -76,5 +94,5 @@ def losses(results: Results, title: str) -> Figure:
     window = max(2, int(raw["step"].max()) // 50)
     smooth = raw.groupby("run")["loss"].transform(lambda loss: loss.rolling(window, min_periods=1).mean())
     panel = Panel("loss", "loss of the mini-batch", "step", "step")
-    caption = f"{CAPTION} Moving averages over {window} steps; faint: the first seed's losses themselves."
+    caption = f"Moving averages over {window} steps; faint: the first seed's losses themselves."
     return draw(results.frame, raw.assign(loss=smooth), [panel], title, caption, raw)

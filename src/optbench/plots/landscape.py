@@ -14,7 +14,7 @@ from optbench.landscape.plane import Plane, nearest
 from optbench.landscape.task import Task as Problem
 from optbench.landscape.task import task as problem
 from optbench.plots import style
-from optbench.plots.lines import legend, split
+from optbench.plots.series import legend, split
 from optbench.results.frame import Results, labels
 
 RESOLUTION = 41  # points of the grid along each side

@@ -1,46 +1,27 @@
-"""Lines with bands over seeds, in a grid of panels: which there are, how each is drawn, what the axes show."""
+"""Lines with bands over seeds, in a grid of panels: what each panel shows, and what its axes show of it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+import textwrap
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from optbench.plots import style
-from optbench.results.frame import labels, written
+from optbench.plots.series import Series, beside, legend, split
+from optbench.results.frame import labels
 
-CAPTION = "Line: mean over the seeds; band: from the lowest of them to the highest."
+BANDS = "Line: mean over the seeds; band: from the lowest of them to the highest."
 PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
-MANY = 8  # optimizers in one panel
-RATIO = 20  # largest value by smallest from which on a log scale shows more
-
-
-@dataclass(frozen=True, eq=False)
-class Series:
-    """The runs of one line, which differ in their seeds only.
-
-    Attributes:
-        optimizer: Whose they are.
-        name: What the legend calls them.
-        look: Keywords of `Axes.plot`.
-        runs: Their rows of the frame.
-    """
-
-    optimizer: str
-    name: str
-    look: dict[str, Any]
-    runs: pd.DataFrame
-
-    def of(self, data: pd.DataFrame, *statuses: str) -> pd.DataFrame:
-        """Return the part of evaluations or steps that belongs to runs of these statuses."""
-        return data[data["run"].isin(self.runs.index[self.runs["status"].isin(statuses)])]
+RATIO = 10  # largest value by smallest from which on a log scale shows more
+SQUASHED = 0.25  # share of a common axis below which a row of panels has an axis of its own
+BANDED = 12  # lines in a panel above which bands would hide them
+NAMED = 3  # lines that a note names; the others are counted
 
 
 @dataclass(frozen=True)
@@ -66,29 +47,25 @@ class Panel:
         """Accuracies are shown in per cent."""
         return 100.0 if self.y.endswith("accuracy") else 1.0
 
+    @property
+    def better(self) -> int:
+        """Which way is better: 1 up, -1 down, 0 neither."""
+        if self.y.endswith("accuracy"):
+            return 1
+        return -1 if self.y.endswith("loss") else 0
 
-def split(frame: pd.DataFrame, together: bool = False) -> list[Series]:
-    """Return the lines of a frame of runs, in its order.
 
-    Args:
-        frame: The runs.
-        together: Whether all lines share a panel, so that each has a look of its own. Else, where the runs differ in
-            more than the optimizer, the look tells these settings, and each optimizer belongs in panels of its own.
-    """
-    optimizers, keys = frame["optimizer"], labels(frame)
-    names = frame[keys[1:]].map(written).agg(", ".join, axis=1) if keys[1:] else optimizers
-    if not keys[1:]:
-        # markers too where colour and dash alone would no longer tell all of them apart
-        looks = {name: style.line(name, points=1 if names.nunique() > MANY else None) for name in names}
-    elif together:
-        variants, names = pd.factorize(names)[0].tolist(), optimizers + ", " + names
-        looks = {name: style.line(o, v) for name, o, v in zip(names, optimizers, variants, strict=True)}
-    else:
-        looks = _shades(frame, names)
-    return [
-        Series(optimizers[runs.index[0]], names[runs.index[0]], looks[names[runs.index[0]]], runs)
-        for _, runs in frame.groupby(keys, sort=False, dropna=False)
-    ]
+class Window(NamedTuple):
+    """What a y-axis shows: its limits, and whether it is on a log scale."""
+
+    low: float
+    high: float
+    log: bool
+
+    @property
+    def length(self) -> float:
+        """Of the axis, in decades where it is on a log scale."""
+        return math.log10(self.high / self.low) if self.log else self.high - self.low
 
 
 def draw(
@@ -96,8 +73,9 @@ def draw(
     data: pd.DataFrame,
     panels: Sequence[Panel],
     title: str,
-    caption: str = CAPTION,
+    caption: str = "",
     raw: pd.DataFrame | None = None,
+    rates: Mapping[Hashable, float] | None = None,
 ) -> Figure:
     """Return a figure of panels, a line for each setting of the runs.
 
@@ -109,136 +87,223 @@ def draw(
         data: Their evaluations or steps.
         panels: What to show.
         title: What stands above.
-        caption: What stands below.
+        caption: What stands below, after what lines and bands are.
         raw: Other values of the same columns, of which each setting's first run is drawn faintly.
+        rates: Learning rate of each run by its row of the frame, for the legend.
     """
     series = split(frame)
-    groups: dict[str, list[Series]] = {"": series}
-    if len(labels(frame)) > 1 and frame["optimizer"].nunique() > 1:
-        groups = {name: [s for s in series if s.optimizer == name] for name in frame["optimizer"].unique()}
-    figure, grid = _layout(len(groups), len(panels))
-    for i, panel in enumerate(panels):
-        curves = {s: _curve(s.of(data, "done"), panel) for s in series}
-        low, high, log = _window(list(curves.values()))
-        for ax, (name, group) in zip(grid[:, i], groups.items(), strict=True):
+    groups = _groups(frame, series)
+    figure, grid = _layout(len(groups), len(panels), series, rates or {})
+    banded = max(len(group) for group in groups.values()) <= BANDED
+    notes = [_meaning(series, banded), caption]
+    for column, panel in zip(grid.T, panels, strict=True):
+        curves = {s: _curve(s.shown(data), panel) for s in series}
+        windows = _windows(groups, curves, panel)
+        if len(set(windows.values())) > 1:
+            notes.append("Rows differ in their axes.")
+        for axes, (name, group) in zip(column, groups.items(), strict=True):
+            window = windows[name]
             for s in group:
                 if raw is not None:
-                    first = raw[raw["run"] == s.runs.index[0]]
-                    ax.plot(first[panel.x], first[panel.y], color=s.look["color"], alpha=0.2, lw=0.6, rasterized=True)
-                _line(ax, s, curves[s])
-                _crosses(ax, s, data, panel, high if panel.scale == 1 else low)
-            _leaving(ax, {s.name: curves[s] for s in group}, low, high)
-            _axes(ax, panel, low, high, log)
-            ax.set_title(f"{name}: {panel.title}" if name else panel.title)
-    legend(figure, series, ", ".join(labels(frame)[1:]) or None)
+                    _faint(axes, s, raw, panel)
+                _line(axes, s, curves[s], banded)
+                _crosses(axes, s, data, panel, window.low if panel.better > 0 else window.high)
+            _leaving(axes, {s.name: curves[s] for s in group}, window)
+            _axes(axes, panel, window)
+            _single(axes, [curves[s] for s in group])
+            axes.set_title(f"{name}: {panel.title}" if name else panel.title)
+    legend(figure, series, ", ".join(labels(frame)[1:]) or None, rates)
     if "diverged" in set(frame["status"]):
-        caption += " Cross: where a run was last seen before it diverged."
-    figure.suptitle(title, x=0.01, ha="left")
-    figure.supxlabel(caption, x=0.01, ha="left", fontsize=8, color="0.35")
+        notes.append("Cross: where a run was last seen before it diverged.")
+    room = beside(series, rates or {}, figure.get_figheight())
+    write(figure, title, " ".join(filter(None, dict.fromkeys(notes))), room)
     return figure
 
 
-def legend(figure: Figure, series: Sequence[Series], title: str | None) -> None:
-    """Put one legend of all lines to the right of a figure's panels; it says which settings lack runs."""
-    handles = {}
-    for name in dict.fromkeys(s.name for s in series):
-        status = pd.concat([s.runs["status"] for s in series if s.name == name])
-        lacking = [f"\n{n} of {len(status)} {what}" for what, n in status.value_counts().items() if what != "done"]
-        handles[name + "".join(lacking)] = Line2D([], [], **next(s.look for s in series if s.name == name))
-    figure.legend(list(handles.values()), list(handles), title=title, loc="outside right upper", handlelength=3.2)
+def write(figure: Figure, title: str, caption: str, taken: float = 0.0) -> None:
+    """Put a title above a figure and a caption below it, wrapped; so many inches beside the title are taken."""
+    width = figure.get_figwidth()
+    figure.suptitle(textwrap.fill(title, int(9 * (width - taken))), x=0.01, ha="left")
+    figure.supxlabel(textwrap.fill(caption, int(15 * width)), x=0.01, ha="left", fontsize=8, color="0.35")
 
 
-def _shades(frame: pd.DataFrame, names: "pd.Series[str]") -> dict[str, dict[str, Any]]:
-    """Return a look for each setting: from dark to light where it is a number, else a colour of its own."""
-    keys, distinct = labels(frame)[1:], names.unique()
-    if len(keys) == 1 and pd.to_numeric(frame[keys[0]], errors="coerce").nunique() > 1:
-        colours: Iterable[Any] = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(distinct)))
-    else:
-        colours = (style.COLOURS[i % len(style.COLOURS)] for i in range(len(distinct)))
-    dashes = [style.SOLID, *style.DASHES]
-    return {
-        name: {"color": colour, "linestyle": dashes[i % len(dashes)]}
-        for i, (name, colour) in enumerate(zip(distinct, colours, strict=True))
-    }
+def _meaning(series: Sequence[Series], banded: bool) -> str:
+    """Return what lines and bands are; with one run of each setting there are no bands."""
+    most = max((int((s.runs["status"] == "done").sum()) for s in series), default=0)
+    if most > 1:
+        return BANDS if banded else "Line: mean over the seeds."
+    seeds = {seed for s in series for seed in s.runs["seed"]}
+    return f"Each line is one run, of seed {seeds.pop()}." if len(seeds) == 1 else "Each line is one run."
 
 
-def _layout(groups: int, panels: int) -> tuple[Figure, NDArray[Any]]:
-    """Return a figure and its axes, shape (groups, panels), however these are arranged."""
-    rows, columns = groups, panels
+def _groups(frame: pd.DataFrame, series: Sequence[Series]) -> dict[str, list[Series]]:
+    """Return the lines of each row of panels by the optimizer, or all of them in one row without a name."""
+    optimizers = frame["optimizer"].unique()
+    if len(labels(frame)) == 1 or len(optimizers) == 1:
+        return {"": list(series)}
+    return {name: [s for s in series if s.optimizer == name] for name in optimizers}
+
+
+def _layout(
+    groups: int, panels: int, series: Sequence[Series], rates: Mapping[Hashable, float]
+) -> tuple[Figure, NDArray[Any]]:
+    """Return a figure with room for its legend, and its axes, shape (groups, panels), however these are arranged."""
+    rows = groups
+    across = panels
     if groups == 1 and panels == 4:
-        rows, columns = 2, 2
+        rows = 2
+        across = 2
     elif panels == 1:
-        rows, columns = -(-groups // 4), min(groups, 4)
-    figure = Figure(figsize=(min(3.9 * columns + 2, 13), (3.0 if rows < 3 else 2.2) * rows + 0.8))
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for ax in axes[groups * panels :]:
-        ax.remove()
+        across = min(groups, 4)
+        rows = math.ceil(groups / across)
+    height = (3.0 if rows < 3 else 2.2) * rows + 0.8
+    figure = Figure(figsize=(min(3.9 * across, 11) + beside(series, rates, height), height))
+    axes = figure.subplots(rows, across, squeeze=False).ravel()
+    for empty in axes[groups * panels :]:
+        empty.remove()
     return figure, axes[: groups * panels].reshape(groups, panels)
 
 
 def _curve(data: pd.DataFrame, panel: Panel) -> pd.DataFrame:
     """Return x, mean, lowest and highest by step over the runs of a line, the untrained model left out."""
     steps = data[data["step"] > 0].groupby("step")
-    y, x = steps[panel.y], steps[panel.x].mean()
-    return panel.scale * pd.DataFrame({"mean": y.mean(), "min": y.min(), "max": y.max()}).assign(x=x / panel.scale)
+    y = steps[panel.y]
+    curve = pd.DataFrame({"mean": y.mean(), "min": y.min(), "max": y.max()}, dtype=float)
+    return (panel.scale * curve).assign(x=steps[panel.x].mean())
 
 
-def _window(curves: Sequence[pd.DataFrame]) -> tuple[float, float, bool]:
-    """Return the y-limits that show all lines, or most where a few would squash the others, and whether to use logs."""
-    values = np.concatenate([curve[["mean", "min", "max"]].to_numpy().ravel() for curve in curves])
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return 0.0, 1.0, False
-    log = values.min() > 0 and values.max() / values.min() > RATIO
-    values = np.log10(values) if log else values
-    low, high = values.min(), values.max()
-    first, third = np.quantile(values, [0.25, 0.75])
+def _windows(
+    groups: Mapping[str, Sequence[Series]], curves: Mapping[Series, pd.DataFrame], panel: Panel
+) -> dict[str, Window]:
+    """Return what the y-axis of each row shows: one for all, unless that would squash the lines of one of them."""
+    common = _window(list(curves.values()), panel.better)
+    own = {name: _window([curves[s] for s in group], panel.better) for name, group in groups.items()}
+    within = {name: _window([curves[s] for s in group], panel.better, common.log) for name, group in groups.items()}
+    if any(window.length < SQUASHED * common.length for window in within.values()):
+        return own
+    return dict.fromkeys(groups, common)
+
+
+def _window(curves: Sequence[pd.DataFrame], better: int, log: bool | None = None) -> Window:
+    """Return the y-limits that show all lines, or most where a few would squash the others, and whether to use logs.
+
+    A line counts as a whole: it is shown from its first point to its last or, if it lies far from most, not counted on.
+    Those that lie far on the better side are always shown.
+
+    Args:
+        curves: As from `_curve`.
+        better: Which way is better, as of `Panel`.
+        log: Whether to use logs; by what the values are if None.
+    """
+    lines = [curve[["mean", "min", "max"]].to_numpy(float) for curve in curves]
+    lines = [values[np.isfinite(values).all(axis=1)] for values in lines]
+    lines = [values for values in lines if len(values)]
+    if not lines:
+        return Window(0.0, 1.0, False)
+    everything = np.concatenate(lines)
+    if log is None:
+        log = bool(everything.min() > 0 and everything.max() / everything.min() > RATIO)
+    if log:
+        lines = [np.log10(values) for values in lines]
+    middles = np.array([np.median(values[:, 0]) for values in lines])
+    first, third = np.quantile(middles, [0.25, 0.75])
     reach = 3 * (third - first)
-    most = max(low, first - reach), min(high, third + reach)
-    if high - low > 2 * (most[1] - most[0]) > 0:
-        low, high = most
+    near = [
+        values
+        for values, middle in zip(lines, middles, strict=True)
+        if (better < 0 or middle >= first - reach) and (better > 0 or middle <= third + reach)
+    ]
+    low, high = _ends(lines)
+    close = _ends(near)
+    if high - low > 2 * (close[1] - close[0]) > 0:
+        low, high = close
     margin = 0.04 * (high - low) or 0.04 * abs(high) or 1.0
-    low, high = low - margin, high + margin
-    return (10**low, 10**high, True) if log else (low, high, False)
+    bottom = low - margin
+    top = high + margin
+    return Window(10**bottom, 10**top, True) if log else Window(bottom, top, False)
 
 
-def _line(ax: Axes, series: Series, curve: pd.DataFrame) -> None:
-    alone: dict[str, Any] = {"marker": "o", "markersize": 3.5} if len(curve) == 1 else {}
-    ax.plot(curve["x"], curve["mean"], **alone | series.look | {"markevery": max(1, len(curve) // 8)})
-    if (series.runs["status"] == "done").sum() > 1:
-        ax.fill_between(curve["x"], curve["min"], curve["max"], color=series.look["color"], alpha=0.15, linewidth=0)
+def _ends(lines: Sequence[NDArray[Any]]) -> tuple[float, float]:
+    """Return the lowest and the highest value of any line, with its band as far as it does not squash the lines.
+
+    Args:
+        lines: Of each, mean, lowest and highest by point, shape (points, 3).
+    """
+    values = np.concatenate(lines)
+    low = float(values[:, 0].min())
+    high = float(values[:, 0].max())
+    room = high - low or math.inf
+    return max(float(values.min()), low - room), min(float(values.max()), high + room)
 
 
-def _crosses(ax: Axes, series: Series, data: pd.DataFrame, panel: Panel, edge: float) -> None:
+def _faint(axes: Axes, series: Series, raw: pd.DataFrame, panel: Panel) -> None:
+    """Draw the values themselves of a line's first run."""
+    first = raw[raw["run"] == series.runs.index[0]]
+    axes.plot(first[panel.x], first[panel.y], color=series.look["color"], alpha=0.2, lw=0.6, rasterized=True)
+
+
+def _line(axes: Axes, series: Series, curve: pd.DataFrame, banded: bool) -> None:
+    """Draw the mean, and if asked for a band where it is of several runs; fainter where no run is done."""
+    done = int((series.runs["status"] == "done").sum())
+    look: dict[str, Any] = {"markevery": max(1, len(curve) // 8)}
+    if len(curve) == 1:
+        look |= {"marker": "o", "markersize": 3.5}
+    if not done:
+        look |= {"alpha": 0.55}
+    axes.plot(curve["x"], curve["mean"], **look | series.look)
+    if banded and done > 1:
+        axes.fill_between(curve["x"], curve["min"], curve["max"], color=series.look["color"], alpha=0.15, linewidth=0)
+
+
+def _crosses(axes: Axes, series: Series, data: pd.DataFrame, panel: Panel, edge: float) -> None:
     """Mark where each diverged run was last seen, at the edge towards which it left."""
     last = series.of(data, "diverged").groupby("run")[panel.x].max()
     last = last[last > 0] if panel.log else last
     if len(last):
-        ax.plot(last, np.full(len(last), edge), "x", color=series.look["color"], markersize=7, clip_on=False)
+        axes.plot(last, np.full(len(last), edge), "x", color=series.look["color"], markersize=7, clip_on=False)
 
 
-def _axes(ax: Axes, panel: Panel, low: float, high: float, log: bool) -> None:
+def _axes(axes: Axes, panel: Panel, window: Window) -> None:
+    """Give a panel's axes their scales, limits and ticks."""
     plain = FuncFormatter(lambda value, _: f"{value:g}")
-    if log:
-        ax.set_yscale("log")
-        ax.yaxis.set_major_formatter(plain)
-        ax.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
-        ax.yaxis.set_minor_formatter(plain if high < 1000 * low else NullFormatter())
-    ax.set_ylim(low, high)
-    ax.set_xlabel(panel.label)
+    if window.log:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(plain)
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axes.yaxis.set_minor_formatter(plain if window.high < 1000 * window.low else NullFormatter())
+    axes.set_ylim(window.low, window.high)
+    axes.set_xlabel(panel.label)
     if panel.log:
-        ax.set_xscale("log")
-        ax.xaxis.set_major_formatter(plain)
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(plain)
+        axes.xaxis.set_minor_formatter(NullFormatter())
     elif panel.x == "epoch":
-        ax.xaxis.set_major_locator(MaxNLocator(integer=ax.get_xlim()[1] >= 2))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _leaving(ax: Axes, curves: Mapping[str, pd.DataFrame], low: float, high: float) -> None:
+def _single(axes: Axes, curves: Sequence[pd.DataFrame]) -> None:
+    """Show a whole unit about a single point, where there is no other."""
+    found = {float(x) for curve in curves for x in curve["x"]}
+    if len(found) == 1 and axes.get_xscale() == "linear":
+        (only,) = found
+        axes.set_xlim(only - 1, only + 1)
+
+
+def _leaving(axes: Axes, curves: Mapping[str, pd.DataFrame], window: Window) -> None:
     """Name the lines that leave the panel, with how far they go."""
-    below = [f"{name} (to {c['mean'].min():.3g})" for name, c in curves.items() if c["mean"].min() < low]
-    above = [f"{name} (to {c['mean'].max():.3g})" for name, c in curves.items() if c["mean"].max() > high]
-    for names, y, va in ((below, 0.02, "bottom"), (above, 0.98, "top")):
-        if names:
-            text = "outside: " + ", ".join(names)
-            ax.text(0.98, y, text, transform=ax.transAxes, ha="right", va=va, fontsize=7.5, color="0.35", bbox=PAPER)
+    ends = {name: (float(curve["mean"].min()), float(curve["mean"].max())) for name, curve in curves.items()}
+    below = [f"{name} (to {low:.3g})" for name, (low, _) in ends.items() if low < window.low]
+    above = [f"{name} (to {high:.3g})" for name, (_, high) in ends.items() if high > window.high]
+    if below:
+        _note(axes, below, 0.02, "bottom")
+    if above:
+        _note(axes, above, 0.98, "top")
+
+
+def _note(axes: Axes, names: Sequence[str], y: float, where: Any) -> None:
+    """Write at the top or the bottom of a panel, no wider than it, what is outside."""
+    more = len(names) - NAMED
+    listed = ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    panel = axes.figure.get_figwidth() / axes.get_gridspec().ncols  # type: ignore[union-attr]
+    text = textwrap.fill(f"outside: {listed}", max(24, int(10 * panel)))
+    axes.text(0.98, y, text, transform=axes.transAxes, ha="right", va=where, fontsize=7.5, color="0.35", bbox=PAPER)
