@@ -75,19 +75,39 @@ def test_a_checkpoint_holds_the_iterate_and_training_goes_on_from_it(run, optimi
     assert torch.equal(module.snapshot(), torch.from_numpy(long.trajectory[1][-1]))
 
 
-def test_tensorboard_sees_the_metrics_and_the_hyperparameters(run):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+def session(events, tag):
+    """What HPARAMS reads under a tag of an event file."""
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-    result = run("optimizer=sgd")
+    return HParamsPluginData.FromString(events.SummaryMetadata(f"_hparams_/{tag}").plugin_data.content)
+
+
+def test_tensorboard_sees_the_metrics_and_the_hyperparameters_that_were_typed(run):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    result = run("optimizer=sgd", "optimizer.lr=0.02")
     events = EventAccumulator(str(result.directory))
     events.Reload()
     scalars = {event.step: event.value for event in events.Scalars("test_accuracy")}
     assert scalars == pytest.approx(dict(zip(result.metrics["step"], result.metrics["test_accuracy"], strict=True)))
     assert not any("hp_metric" in tag for tag in events.Tags()["scalars"])
-    contents = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
-    start = HParamsPluginData.FromString(contents).session_start_info
-    assert start.hparams["optimizer.lr"].number_value == 0.01
+    start = session(events, "session_start_info").session_start_info.hparams
+    assert start["optimizer.lr"].number_value == 0.02 and start["optimizer"].string_value == "SGD"
+    assert not {"optimizer.weight_decay", "trainer.accelerator", "schedule.unit"} & start.keys()
+    assert session(events, "session_end_info").session_end_info.status == 1  # a success
+
+
+@pytest.mark.parametrize("sweep", [False, True])
+def test_hparams_call_a_diverged_run_a_failure(optbench, tmp_path, sweep):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    where = "hydra.sweep.dir=runs" if sweep else "hydra.run.dir=runs/0"
+    more = ["-m", "seed=0,1", "replicas=2", "hydra.sweep.subdir='${hydra:job.num}'"] if sweep else []
+    optbench("train", *more, *SMALL, "optimizer=sgd", "optimizer.lr=1e12", where)
+    events = EventAccumulator(str(tmp_path / "runs" / "0"))
+    events.Reload()
+    assert session(events, "session_end_info").session_end_info.status == 2  # a failure
+    assert math.isnan(events.Scalars("train_loss")[-1].value)
 
 
 @pytest.mark.parametrize(

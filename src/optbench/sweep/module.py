@@ -278,6 +278,7 @@ class Replicas(lightning.LightningModule):
             group |= {"lr": replica.lr} if "lr" in group else {}
         replica.save()
         if replica.logger:
+            replica.end_session(status)
             replica.logger.finalize("success")  # whatever became of it, all is to be written
         replica.record.finish(status, reason)
         replica.ended = True

@@ -14,7 +14,7 @@ from optbench.data.chunks import Chunks
 from optbench.optimizers.base import Optimizer
 from optbench.optimizers.objective import Objective
 from optbench.records import Record
-from optbench.training import checkpoint, path
+from optbench.training import checkpoint, hparams, path
 from optbench.training.checkpoint import Keeper
 from optbench.training.clip import Clip, Clipped
 from optbench.training.private import set_global_step
@@ -23,7 +23,6 @@ from optbench.training.trajectory import AUTO, Keeping
 if TYPE_CHECKING:
     from optbench.training.whole import Alone
 
-HPARAM_METRICS = ("train_loss", "test_loss", "test_accuracy")
 EVALUATION_BATCH = 10_000  # examples that an evaluation sends through the model at once
 
 
@@ -314,10 +313,19 @@ class Training(lightning.LightningModule):
         self.record.evaluation({"epoch": epoch, "step": self.steps, **self.counts(), **row})
         self.log_row({**row, "step": float(self.steps)})
         if self.steps == 0 and isinstance(self.logger, TensorBoardLogger):
-            # The HPARAMS page compares runs only if all name the same metrics; their values follow as scalars.
-            self.logger.log_hyperparams(dict(self.logger.hparams), {k: row.get(k, math.nan) for k in HPARAM_METRICS})
+            chosen = hparams.chosen(self.record.status, dict(self.logger.hparams))
+            hparams.begin(self.logger.experiment, chosen, row)
         if not math.isfinite(row["train_loss"]):
             raise Diverged(f"the training loss is {row['train_loss']} after {epoch:g} epochs")
+
+    def on_train_end(self) -> None:
+        """Tell the logger that all went well."""
+        self.end_session("done")
+
+    def end_session(self, status: str) -> None:
+        """Tell the logger how the run ended, as far as it asks."""
+        if isinstance(self.logger, TensorBoardLogger):
+            hparams.end(self.logger.experiment, status, self.steps)
 
     def log_row(self, row: dict[str, float]) -> None:
         """Hand a row to Lightning, and so to the logger."""

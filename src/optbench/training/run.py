@@ -174,6 +174,7 @@ def fit(
         trainer.fit(module, data, ckpt_path=start, weights_only=True)
     except Diverged as error:
         status, reason = "diverged", str(error)
+        module.end_session(status)
     module.keep_path()
     module.save()
     return status, reason
