@@ -1,111 +1,307 @@
-"""The loss surface on one plane through weight space, with the path of every optimizer."""
+"""Landscapes as figures: the loss on planes through weight space, every optimizer's path on it, and its error."""
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
-from optbench.checks import UserError
 from optbench.landscape.arrays import Array
-from optbench.landscape.grid import losses
-from optbench.landscape.plane import Plane, nearest
-from optbench.landscape.task import Task as Problem
-from optbench.landscape.task import task as problem
+from optbench.landscape.picture import BOUND, Landscape, Track, View, window
 from optbench.plots import style
-from optbench.plots.series import legend, split
-from optbench.results.frame import Results, labels
 
-RESOLUTION = 41  # points of the grid along each side
-MARGIN = 0.1  # room around the paths, as a share of the longer side
-SLIMMEST = 0.5  # shorter side of a window by its longer one
-FAR = 2.5  # a path that leads so many times further than most has them drawn once more, closer
+__all__ = ["BOUND", "Levels", "figure", "levels", "looks", "window"]
 
-CAPTION = """\
-Loss on the first {} training examples, seed {}; darker is higher. Star: the common start; markers: ends.
-The plane is the one through the start that is nearest to all paths. Per cent: the part of their squared distances from
-the start that lies along a direction, or in the plane; outside it a path's own loss is not that of the surface."""
+MANY = 12
+"""Paths from which on their ends bear numbers, and the legend is small."""
+RATIO = 20
+"""Largest value by smallest from which on levels are even on a log scale."""
+FILLED = 24
+"""Shades at most between lowest and highest."""
+HALO = 9.0
+"""Points of width of the band around a path that is as far from the plane as from the start."""
+FEWEST = 5
+"""Levels that a panel is to have at least."""
+MARKED = 40
+"""Recorded points of a path up to which each is marked."""
+AXES = {
+    "shared": ("first direction", "second direction"),
+    "pca": ("first principal direction", "second principal direction"),
+    "endpoints": ("towards the start", "towards the middle"),
+    "random": ("first random direction", "second random direction"),
+    "three_runs": ("towards the second solution", "towards the third solution"),
+    "hessian": ("along the first eigenvector", "along the second eigenvector"),
+}
+
+CAPTION = (
+    "Darker is higher. Star: start; markers: ends; dots: recorded steps. The wider the band around a path, the farther "
+    "it is off the plane. Error: the plane's {what} less the true one, by what the {what} changes along the paths. "
+    "Off the plane: distance from it, by that from the start."
+)
 
 
-def landscape(results: Results, title: str) -> Figure:
-    """Return the loss on the plane nearest to the paths of one seed's runs, as far as these share their start.
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """Heights at which contours lie, the same for all panels that are compared.
 
-    The seed is the first of those of which most runs were done. Where a few paths lead much further than the others, a
-    second panel shows the others from close.
-
-    Raises:
-        UserError: No run of the seed kept its trajectory, or none came to its end.
+    Attributes:
+        edges: Of the shades, from low to high.
+        lines: Those that are drawn and named.
+        log: Whether they are even on a log scale.
     """
-    frame = results.frame
-    finished = frame[frame["status"] == "done"]
-    if finished.empty:
-        raise UserError("no run came to its end, so there is no plane to show")
-    seed = finished.groupby("seed").size().idxmax()
-    runs = {i: run for i, run in results.runs.items() if frame["seed"][i] == seed}
-    paths = {i: run.trajectory[1] for i, run in runs.items() if run.trajectory is not None}
-    starts = [paths[i][0] for i in paths if i in finished.index]
-    if not starts:
-        raise UserError(f"no run of seed {seed} kept its trajectory; train with trajectory=true")
-    others = [i for i in paths if not np.array_equal(paths[i][0], starts[0])]
-    paths = {i: path for i, path in paths.items() if i not in others}
-    done = {i: path for i, path in paths.items() if i in finished.index}
-    plane, shares = nearest(list(done.values()))
-    coordinates = {i: plane.coordinates(path) for i, path in paths.items()}
-    reach = {i: float(np.linalg.norm(coordinates[i], axis=1).max()) for i in done}
-    near = [i for i in done if reach[i] <= FAR * np.median(list(reach.values()))]
-    model = problem(runs[next(iter(done))].config)
-    series = [
-        replace(
-            s,
-            name=f"{s.name}, {plane.share(done[i]):.0%}" if (i := s.runs.index[0]) in done else s.name,
-            look=s.look | ending(s.optimizer, frame["status"][i]),
-        )
-        for s in split(frame.loc[list(paths)], together=True)
-    ]
-    views = [list(done), near] if len(near) < len(done) else [list(done)]
-    windows = [window(np.concatenate([coordinates[i] for i in view])) for view in views]
-    ratios = [float(width / height) for width, height in (sides @ [-1, 1] for sides in windows)]
-    figure = Figure(figsize=(min(4.6 * sum(ratios), 11) + 3.4, min(4.6, 11 / sum(ratios)) + 1.4), layout="compressed")
-    panels = figure.subplots(1, len(views), squeeze=False, width_ratios=ratios).flat
-    for ax, sides, heading in zip(panels, windows, ["all paths" if len(views) > 1 else "", "closer"], strict=False):
-        surface(ax, model, plane, sides)
-        for s in series:
-            ax.plot(*coordinates[s.runs.index[0]].T, **s.look)
-        ax.plot(0, 0, "*", color="black", markersize=13, markeredgecolor="white", zorder=5)
-        ax.set(xlim=sides[0], ylim=sides[1], aspect="equal", title=heading)
-        ax.set(xlabel=f"first direction, {shares[0]:.0%}", ylabel=f"second direction, {shares[1]:.0%}")
-    legend(figure, series, ", ".join([*labels(frame), "share in the plane"]))
-    figure.suptitle(title, x=0.01, ha="left")
-    caption = CAPTION.format(len(model.x), seed) + f" Not shown: {len(others)} runs from another start." * bool(others)
-    figure.supxlabel(caption, x=0.01, ha="left", fontsize=8, color="0.35")
-    return figure
+
+    edges: Array
+    lines: Array
+    log: bool
+
+    @property
+    def names(self) -> list[str]:
+        """What the lines are called, with as many digits as tell them apart."""
+        return named(self.lines)
 
 
-def window(coordinates: Array) -> Array:
-    """Return lowest and highest coordinate along both axes, shape (2, 2), around all points."""
-    low, high = coordinates.min(0), coordinates.max(0)
-    longer = float((high - low).max()) or 1.0
-    grown = np.maximum(high - low, SLIMMEST * longer) + 2 * MARGIN * longer
-    middle = (low + high) / 2
-    return np.stack([middle - grown / 2, middle + grown / 2], 1)
+def levels(arrays: Sequence[Array]) -> Levels:
+    """Return the levels for values of one kind; in equal ratios where they are positive and far apart."""
+    values = np.concatenate([a[np.isfinite(a)].ravel() for a in arrays] or [np.zeros(0)])
+    if not len(values):
+        return Levels(np.array([0.0, 1.0]), np.zeros(0), False)
+    low, high = float(values.min()), float(values.max())
+    if high - low <= 1e-9 * max(abs(low), abs(high)):  # flat: one shade
+        room = 0.01 * abs(low) or 1.0
+        return Levels(np.array([low - room, high + room]), np.zeros(0), False)
+    log = low > 0 and high / low > RATIO
+    edges = np.geomspace(low, high, FILLED + 1) if log else np.linspace(low, high, FILLED + 1)
+    edges[[0, -1]] = low, high
+    for array in arrays:  # a part that a few of the levels would leave blank has some of its own
+        finite = array[np.isfinite(array)]
+        within = (edges > finite.min(initial=high)) & (edges < finite.max(initial=low))
+        if len(finite) and within.sum() < FEWEST:
+            edges = np.union1d(edges, np.linspace(finite.min(), finite.max(), 2 * FEWEST))
+    return Levels(edges, edges[2:-1:3], log)
 
 
-def surface(ax: Axes, model: Problem, plane: Plane, sides: Array) -> None:
-    """Fill the contours of a loss over a window, in equal ratios; where it is not finite there are none."""
-    axes = [np.linspace(low, high, RESOLUTION) for low, high in sides]
-    points = np.stack(np.meshgrid(*axes), -1)
-    loss = losses(model, plane, points.reshape(-1, 2)).reshape(points.shape[:2])
-    heights = np.log10(np.where(np.isfinite(loss) & (loss > 0), loss, np.nan))
-    ax.contourf(*axes, heights, levels=24, cmap=style.HEIGHTS)
-    lines = ax.contour(*axes, heights, levels=10, colors="#5f6f80", linewidths=0.5, linestyles="solid")
-    ax.clabel(lines, fmt=lambda height: f"{10**height:.2g}", fontsize=7)
+def named(values: Array) -> list[str]:
+    """Return numbers as text, with as many digits as tell them apart, two at least."""
+    names: list[str] = []
+    for digits in range(2, 9):
+        names = [f"{float(f'{value:.{digits}g}'):g}" if digits < 7 else f"{value:.{digits}g}" for value in values]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+def looks(tracks: Sequence[Track]) -> dict[str, dict[str, Any]]:
+    """Return a look for each name: the optimizer's own, and for its settings from dark to light in the order given."""
+    mine: dict[str, list[str]] = {}
+    for track in tracks:
+        names = mine.setdefault(track.optimizer, [])
+        if track.name not in names:
+            names.append(track.name)
+    found: dict[str, dict[str, Any]] = {}
+    for optimizer, names in mine.items():
+        if len(mine) == 1 and len(names) > 1:
+            shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(names)))
+            own = style.look(optimizer)
+            found |= {
+                n: {"color": c, "linestyle": own.dash, "marker": own.marker} for n, c in zip(names, shades, strict=True)
+            }
+        else:
+            for variant, name in enumerate(names):
+                own = style.look(optimizer, variant)
+                found[name] = {"color": own.colour, "linestyle": own.dash, "marker": own.marker}
+    return found
+
+
+def figure(landscapes: Sequence[Landscape], title: str, notes: Sequence[str] = ()) -> Figure:
+    """Return the contours of landscapes with their paths, and below each the error of its recorded points.
+
+    A picture whose error exceeds `BOUND` says so in its title.
+
+    Args:
+        landscapes: The pictures; at least one.
+        title: What stands above.
+        notes: What stands below besides the caption.
+    """
+    wide = max(len(one.views) for one in landscapes)
+    columns = 1 if wide > 1 else min(3, len(landscapes))
+    rows = -(-len(landscapes) // columns)
+    width = max(7.4, 5.0 * columns * wide)
+    names = dict.fromkeys(track.name for one in landscapes for track in one.tracks)
+    heights = [6.4 * rows, legend_height(names, width)]
+    made = Figure(figsize=(width, sum(heights)))
+    shown, below = np.ravel(made.subfigures(2, 1, squeeze=False, height_ratios=heights))
+    look = looks([track for one in landscapes for track in one.tracks])
+    numbers = {name: i for i, name in enumerate(names, 1)} if len(names) > MANY else {}
+    scale = levels([view.values for one in landscapes for view in one.views])
+    for part, one in zip(np.ravel(shown.subfigures(rows, columns, squeeze=False)), landscapes, strict=False):
+        _panel(part, one, scale, look, numbers)
+    legend(below, landscapes, look, numbers)
+    worst = max(one.error for one in landscapes)
+    what = landscapes[0].what
+    warning = f"; the picture is off by up to {worst:.0%} of what the {what} changes" if worst > BOUND else ""
+    made.suptitle(wrapped(title + warning, int(10.5 * width)), x=0.01, ha="left")
+    below.supxlabel(caption(landscapes, notes, width), x=0.01, ha="left", fontsize=8, color="0.35")
+    return made
+
+
+def caption(landscapes: Sequence[Landscape], notes: Sequence[str], inches: float) -> str:
+    """Return what stands below a figure, in lines that fit its width."""
+    first = landscapes[0]
+    what = "loss" if first.what == "loss" else "accuracy"
+    words = [f"{what.capitalize()} on {first.examples} examples of the {first.split} split.", CAPTION.format(what=what)]
+    if first.statistics:
+        words.append(f"Batch normalization: statistics {first.statistics}.")
+    said = dict.fromkeys([*(note for one in landscapes for note in one.notes), *notes])
+    words += [f"{note[:1].upper()}{note[1:]}." for note in said]
+    return wrapped(" ".join(words), int(inches * 16.5))
+
+
+def wrapped(text: str, width: int) -> str:
+    """Return text in lines of at most so many letters."""
+    import textwrap
+
+    return "\n".join(textwrap.wrap(text, max(40, width)))
+
+
+def legend_height(names: Mapping[str, None], inches: float) -> float:
+    columns = _legend_columns(names, inches)
+    return 0.19 * -(-len(names) // columns) + 0.9
+
+
+def _legend_columns(names: Mapping[str, None], inches: float) -> int:
+    longest = max((len(name) for name in names), default=1) + 6
+    letters = inches * (17 if len(names) > MANY else 13)
+    return max(1, min(len(names) or 1, int(letters / (longest + 6))))
+
+
+def _panel(
+    part: SubFigure,
+    one: Landscape,
+    scale: Levels,
+    look: Mapping[str, dict[str, Any]],
+    numbers: Mapping[str, int],
+) -> None:
+    """Draw one landscape: its views above, its errors below."""
+    top, bottom = np.ravel(part.subfigures(2, 1, squeeze=False, height_ratios=[3.0, 1.25]))
+    tops = np.ravel(top.subplots(1, len(one.views), squeeze=False))
+    for ax, view in zip(tops, one.views, strict=True):
+        filled = surface(ax, view, scale)
+        for track in one.tracks:
+            path(ax, track, look[track.name], numbers.get(track.name))
+        _axes(ax, one, view)
+    bar = top.colorbar(filled, ax=list(tops), shrink=0.85, pad=0.02, ticks=scale.lines, spacing="uniform")
+    bar.ax.set_yticklabels(scale.names)
+    bar.ax.minorticks_off()
+    bar.set_label(f"{one.split} {one.what}")
+    heading = ": ".join(text for text in (one.plane.kind, one.title) if text)
+    off = f"; off by {one.error:.0%}" if one.error > BOUND else f"; error {one.error:.1%}"
+    part.suptitle(wrapped(heading + off, 58), x=0.02, ha="left", fontsize=9.5)
+    left, right = bottom.subplots(1, 2)
+    spread = one.spread or 1.0
+    for track in one.tracks:
+        own = look[track.name] | {"markersize": 3, "linewidth": 1.1}
+        left.plot(track.steps, 100 * (track.shadows - track.values) / spread, **own | {"markevery": [-1]})
+        right.plot(track.steps, 100 * track.away, **own | {"markevery": [-1]})
+    _within(left, [100 * (t.shadows - t.values) / spread for t in one.tracks if t.status == "done"])
+    left.axhline(0, color="0.6", lw=0.7)
+    left.set_title(f"error of the {one.what}, %", fontsize=8.5)
+    right.set_title("off the plane, %", fontsize=8.5)
+    for ax in (left, right):
+        ax.set_xlabel("step", fontsize=8)
+        ax.tick_params(labelsize=7.5)
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+
+
+def _within(ax: Axes, values: Sequence[Array]) -> None:
+    """Let an axis show the runs that are done, whatever diverged runs do."""
+    finite = np.concatenate([v[np.isfinite(v)] for v in values] or [np.zeros(0)])
+    if len(finite):
+        low, high = min(0.0, float(finite.min())), max(0.0, float(finite.max()))
+        room = 0.08 * (high - low) or 1.0
+        ax.set_ylim(low - room, high + room)
+
+
+def surface(ax: Axes, view: View, scale: Levels) -> Any:
+    """Fill the contours of a view; where the loss is not finite there are none."""
+    values = np.ma.masked_invalid(view.values)
+    drawn = matplotlib.colors.BoundaryNorm(scale.edges, style.HEIGHTS.N)
+    filled = ax.contourf(view.alphas, view.betas, values, scale.edges, cmap=style.HEIGHTS, norm=drawn)
+    if len(scale.lines) and values.count():
+        lines = ax.contour(view.alphas, view.betas, values, scale.lines, colors="#5f6f80", linewidths=0.5)
+        texts = dict(zip(scale.lines.tolist(), scale.names, strict=True))
+        ax.clabel(lines, fmt=texts, fontsize=7)
     ax.set_facecolor("0.75")
     ax.grid(False)
+    return filled
 
 
-def ending(optimizer: str, status: str) -> dict[str, Any]:
-    """Return the marker of a path's end as keywords of `Axes.plot`: a thin cross where it diverged."""
-    if status == "diverged":
-        return {"marker": "x", "markevery": [-1], "markersize": 9}
-    return {"marker": style.look(optimizer).marker, "markevery": [-1], "markersize": 8, "markeredgecolor": "white"}
+def path(ax: Axes, track: Track, look: Mapping[str, Any], number: int | None = None) -> None:
+    """Draw a path, with a band as wide as it is far off the plane, its recorded steps and its end."""
+    if not len(track.steps):
+        return
+    xy = track.coordinates
+    if len(xy) > 1:
+        widths = HALO * np.clip((track.away[:-1] + track.away[1:]) / 2, 0, 1)
+        pairs = np.stack([xy[:-1], xy[1:]], 1)
+        ax.add_collection(
+            LineCollection(list(pairs), linewidths=widths, colors=[look["color"]], alpha=0.22), autolim=False
+        )
+    own: dict[str, Any] = {"color": look["color"], "linestyle": look["linestyle"]}
+    dots: dict[str, Any] = {"marker": ".", "markersize": 3.5} if len(xy) <= MARKED and number is None else {}
+    ax.plot(*xy.T, **own, **dots, linewidth=1.5 if number is None else 1.0)
+    ending = "x" if track.status == "diverged" else look["marker"]
+    edge: dict[str, Any] = {} if ending == "x" else {"markeredgecolor": "white"}
+    ax.plot(*xy[-1:].T, ending, color=look["color"], markersize=8, zorder=4, **edge)
+    ax.plot(*xy[:1].T, "*", color="black", markersize=12, markeredgecolor="white", zorder=5)
+    if number is not None:
+        ax.annotate(str(number), xy[-1], (3, 3), textcoords="offset points", fontsize=6.5, annotation_clip=True)
+
+
+def steps(ax: Axes, tracks: Sequence[Track], view: View, few: int = 4) -> None:
+    """Name a few recorded steps of each path, where there is room."""
+    sides = np.array([np.ptp(view.alphas), np.ptp(view.betas)])
+    taken: list[Array] = []
+    for track in (t for t in tracks if len(t.steps)):
+        for i in np.unique(np.linspace(0, len(track.steps) - 1, few + 1).round().astype(int))[:0:-1]:
+            at = track.coordinates[i]
+            if all(np.abs((at - other) / sides).max() > 0.06 for other in taken):
+                taken.append(at)
+                text = f"{track.steps[i]:.0f}"
+                ax.annotate(text, at, (4, -9), textcoords="offset points", fontsize=6.5, annotation_clip=True)
+
+
+def _axes(ax: Axes, one: Landscape, view: View) -> None:
+    if len(one.tracks) <= MANY:
+        steps(ax, one.tracks, view)
+    shares = [f", {share:.0%}" for share in one.plane.shares] or ["", ""]
+    x, y = AXES.get(one.plane.kind, ("alpha", "beta"))
+    ax.set(xlim=view.alphas[[0, -1]], ylim=view.betas[[0, -1]], xlabel=x + shares[0], ylabel=y + shares[1])
+    if one.plane.kind in ("shared", "pca", "hessian", "random"):
+        ax.set_aspect("equal")
+    if view.title:
+        ax.set_title(view.title, fontsize=9)
+
+
+def legend(
+    below: SubFigure,
+    landscapes: Sequence[Landscape],
+    look: Mapping[str, dict[str, Any]],
+    numbers: Mapping[str, int],
+) -> None:
+    tracks = {track.name: track for one in landscapes for track in one.tracks}
+    handles, texts = [], []
+    for name, track in tracks.items():
+        marker = "x" if track.status == "diverged" else look[name]["marker"]
+        handles.append(Line2D([], [], **look[name] | {"marker": marker, "markersize": 5}))
+        ended = "" if track.status == "done" else f" ({track.status})"
+        texts.append(f"{numbers[name]}  {name}{ended}" if numbers else name + ended)
+    width = below.get_figure(root=True).get_figwidth()
+    columns = _legend_columns(dict.fromkeys(texts), width)
+    size = 7 if numbers else 8.5
+    below.legend(handles, texts, loc="upper left", ncols=columns, fontsize=size, handlelength=3, columnspacing=1.2)

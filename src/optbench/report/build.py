@@ -29,7 +29,7 @@ FIGURES = {
     "batch_size": "optbench.plots.curves:batch_size",
     "learning_rate": "optbench.plots.curves:learning_rate",
     "steps": "optbench.plots.curves:losses",
-    "landscape": "optbench.plots.landscape:landscape",
+    "landscape": "optbench.report.landscape:landscape",
     "sensitivity": "optbench.plots.sensitivity:sensitivities",
     "budget": "optbench.plots.tuning:budget",
     "trials": "optbench.plots.tuning:trials",
