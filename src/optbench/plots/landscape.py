@@ -38,6 +38,8 @@ AXES = {
     "three_runs": ("towards the second solution", "towards the third solution"),
     "hessian": ("along the first eigenvector", "along the second eigenvector"),
 }
+EQUAL = ("shared", "pca", "hessian", "random")
+"""Planes whose directions are at right angles and in the same units."""
 
 CAPTION = (
     "Darker is higher. Star: start; markers: ends; dots: recorded steps. The wider the band around a path, the farther "
@@ -282,7 +284,7 @@ def _axes(ax: Axes, one: Landscape, view: View) -> None:
     shares = [f", {share:.0%}" for share in one.plane.shares] or ["", ""]
     x, y = AXES.get(one.plane.kind, ("alpha", "beta"))
     ax.set(xlim=view.alphas[[0, -1]], ylim=view.betas[[0, -1]], xlabel=x + shares[0], ylabel=y + shares[1])
-    if one.plane.kind in ("shared", "pca", "hessian", "random"):
+    if one.plane.kind in EQUAL:
         ax.set_aspect("equal")
     if view.title:
         ax.set_title(view.title, fontsize=9)

@@ -1,40 +1,32 @@
 """The landscape of runs as a report has it: who is drawn and what they are called."""
 
-from collections.abc import Mapping
-from pathlib import Path
-
 import pandas as pd
 from matplotlib.figure import Figure
 
-from optbench import records
 from optbench.checks import UserError
 from optbench.landscape.panels import Contender, Request, pictures
 from optbench.plots.landscape import figure
-from optbench.records import Run
-from optbench.results.frame import labels, written
+from optbench.results.frame import Results, labels
+from optbench.results.settings import ABSENT, written
 
 
-def landscape(frame: pd.DataFrame, title: str) -> Figure:
+def landscape(results: Results, title: str) -> Figure:
     """Return the loss on the plane that one seed's runs share, with their paths and the picture's error.
 
     Raises:
         UserError: No run of the seed kept its trajectory, or none came to its end.
     """
-    runs = {i: records.read(Path(at)) for i, at in enumerate(frame["directory"]) if at}
-    shown, left = pictures(contenders(frame, runs), Request())
+    shown, left = pictures(contenders(results), Request())
     return figure(shown, title, left)
 
 
-def contenders(frame: pd.DataFrame, runs: Mapping[int, Run]) -> list[Contender]:
+def contenders(results: Results) -> list[Contender]:
     """Return runs with what they are called; those of one optimizer by the values of their settings.
-
-    Args:
-        frame: A row for each run, see `results.frame.load`.
-        runs: The runs by row of the frame; a row without a run is left out.
 
     Raises:
         UserError: There is no run.
     """
+    frame, runs = results.frame, results.runs
     if not runs:
         raise UserError("there is no run to draw")
     optimizer, *settings = labels(frame)
@@ -46,6 +38,6 @@ def contenders(frame: pd.DataFrame, runs: Mapping[int, Run]) -> list[Contender]:
     order = pd.DataFrame(keys).sort_values(list(keys), kind="stable").index
     found = []
     for i in order:
-        values = [f"{name} {written(frame[name][i])}" for name in settings]
+        values = [f"{name} {written(frame[name][i])}" for name in settings if frame[name][i] != ABSENT]
         found.append(Contender(", ".join([str(frame[optimizer][i]), *values]), str(frame[optimizer][i]), runs[i]))
     return found

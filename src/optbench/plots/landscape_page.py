@@ -1,0 +1,86 @@
+"""Landscapes as one interactive page that needs no network: choose plane, data and runs, and walk through the steps."""
+
+import html
+import json
+import math
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import to_hex
+
+from optbench.landscape.arrays import Array
+from optbench.landscape.picture import Landscape, Track
+from optbench.plots import style
+from optbench.plots.landscape import AXES, EQUAL, levels, looks
+from optbench.plots.surface_page import SYMBOLS, packed
+
+
+def page(landscapes: Sequence[Landscape], title: str, notes: Sequence[str] = ()) -> str:
+    """Return the page of landscapes, as HTML with everything in it.
+
+    Args:
+        landscapes: Pictures, of which plane, split and what is measured differ.
+        title: What stands above.
+        notes: What stands below besides the pictures' own.
+    """
+    look = looks([track for one in landscapes for track in one.tracks])
+    shown = [describe(one, look, notes) for one in landscapes]
+    data = json.dumps(shown, separators=(",", ":"), allow_nan=False).encode()
+    script = files("plotly").joinpath("package_data", "plotly.min.js").read_bytes()
+    template = files("optbench.plots").joinpath("landscape_page.html").read_text()
+    for mark, value in {"TITLE": html.escape(title), "PLOTLY": packed(script), "DATA": packed(data)}.items():
+        template = template.replace("{{" + mark + "}}", value)
+    return template
+
+
+def describe(one: Landscape, look: dict[str, dict[str, Any]], notes: Sequence[str]) -> dict[str, Any]:
+    """Return what the page has to know of a landscape."""
+    view = one.views[0]
+    scale = levels([view.values])
+    said = [f"{note[:1].upper()}{note[1:]}." for note in (*one.notes, *notes)]
+    if one.statistics:
+        said.insert(0, f"Batch normalization: statistics {one.statistics}.")
+    said.insert(0, f"{one.examples} examples; the picture is off by up to {digits(100 * one.error)} %.")
+    return {
+        "plane": ": ".join(text for text in (one.plane.kind, one.title) if text),
+        "split": one.split,
+        "what": one.what,
+        "labels": AXES.get(one.plane.kind, ("alpha", "beta")),
+        "equal": one.plane.kind in EQUAL,
+        "alphas": rounded(view.alphas),
+        "betas": rounded(view.betas),
+        "values": [rounded(row) for row in view.values],
+        "log": scale.log,
+        "ticks": rounded(scale.lines),
+        "notes": said,
+        "tracks": [_track(track, look[track.name]) for track in one.tracks],
+    }
+
+
+def _track(track: Track, look: dict[str, Any]) -> dict[str, Any]:
+    dash = look["linestyle"]
+    return {
+        "name": track.name,
+        "status": track.status,
+        "colour": to_hex(look["color"]),
+        "dash": "solid" if dash == style.SOLID else ",".join(f"{2 * x:g}px" for x in dash[1]),
+        "symbol": SYMBOLS.get(look["marker"], "triangle-up"),
+        "steps": [int(step) for step in track.steps],
+        "x": rounded(track.coordinates[:, 0]),
+        "y": rounded(track.coordinates[:, 1]),
+        "values": rounded(track.values),
+        "shadows": rounded(track.shadows),
+        "away": rounded(track.away),
+    }
+
+
+def rounded(values: Array) -> list[float | None]:
+    """Return numbers with five digits, None for what is not finite."""
+    return [digits(float(x)) for x in np.ravel(values)]
+
+
+def digits(x: float) -> float | None:
+    """Return a number with five digits, or None where it is not finite."""
+    return float(f"{x:.5g}") if math.isfinite(x) else None
