@@ -22,6 +22,7 @@ MODULES = {
     "prodigyopt": "prodigyopt",
     "qhoptim.pyt": "qhoptim",
     "came_pytorch": "came-pytorch",
+    "momo": "momo-opt",
 }
 """What is installed for a module."""
 
@@ -90,7 +91,27 @@ def kozistr() -> list[Case]:
         pair(ours.Adam, "GaLore", SCALED, dict(eps_form="hat", **ADAM), dict(weight_decay=0, **BETAS)),  # no rank
         *(in_double(sam(adaptive)) for adaptive in (False, True)),
         *(sophia(estimator) for estimator in ("exact", "hutchinson")),
+        *(cautious(base, name, both) for base, name, both in MASKED),
     ]
+
+
+MASKED: list[tuple[type[ours.Optimizer], str, Hyper]] = [
+    (ours.Lion, "Lion", dict(lr=0.02)),
+    (ours.AdEMAMix, "AdEMAMix", dict(lr=0.05, eps=0.03, alpha=0.0)),
+]
+
+
+def cautious(base: type[ours.Optimizer], name: str, both: Hyper) -> Case:
+    """Return the comparison with a cautious rule of pytorch-optimizer."""
+
+    def factory(params: Any) -> Any:
+        betas = (0.8, 0.7, 0.9) if name == "AdEMAMix" else (0.8, 0.7)
+        return getattr(import_module("pytorch_optimizer"), name)(
+            params, betas=betas, weight_decay=0.0, cautious=True, foreach=False, **both
+        )
+
+    reference = f"{version('pytorch-optimizer')} {name}, cautious"
+    return Case(ours.Cautious, dict(base=partial(base, **both, **ADAM)), reference, stepped(factory))
 
 
 def sam(adaptive: bool) -> Case:
@@ -306,6 +327,13 @@ def authors() -> list[Case]:
         compare(
             *("schedulefree", ours.ScheduleFreeAdamW, "AdamWScheduleFree", DECAYED),
             *(ADAM, dict(weight_lr_power=0, **BETAS)),
+        ),
+        *(
+            compare(
+                *("momo", ours.MoMo, "Momo", dict(lr=0.5, beta=0.8, weight_decay=0.1)),
+                *(dict(lower_bound=0.05, adapt_bound=adapt), dict(lb=0.05, use_fstar=adapt)),
+            )
+            for adapt in (False, True)
         ),
         compare("prodigyopt", ours.Prodigy, "Prodigy", dict(d0=1e-3, **DECAYED), ADAM, BETAS),
         compare("qhoptim.pyt", ours.QHM, "QHM", dict(lr=0.1, nu=0.6), dict(beta=0.8), dict(momentum=0.8)),

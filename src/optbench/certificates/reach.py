@@ -115,7 +115,8 @@ class Recorder:
         return Gap(f"{Path(self.file).name}:{line}{aside}", text, self._reason(text))
 
     def _reason(self, text: str) -> str:
-        return REASONS.get(self.cls.__name__, {}).get(text, "")
+        known = REASONS.get(self.cls.__name__, {})
+        return known.get(text, known.get("*", ""))
 
 
 def forms(cls: type[Optimizer]) -> list[tuple[str, Any]]:

@@ -382,6 +382,34 @@ def sam(w: Array, h: Any) -> Walk:
         w = w - h.lr * g
 
 
+def sphere(w: Array, h: Any) -> Walk:
+    """Wen 2026, around gradient descent: the norm that a matrix began with, for it and its steps or for it alone."""
+    radius = norm(w)
+    while True:
+        g = yield w
+        g = radius * g / norm(g) if h.relative and w.ndim > 1 else g
+        w = w - h.lr * g
+        w = w * (radius / norm(w) if w.ndim > 1 else 1)
+
+
+def lawa(w: Array, h: Any) -> Walk:
+    """Kaddour 2022: the mean of the last few weights, on which nothing depends."""
+    last: list[Array] = []
+    for t in count(1):
+        g = yield w, np.mean(last, 0) if last else w
+        w = w - h.lr * g
+        if t % h.every == 0:
+            last = [*last, w][-h.window :]
+
+
+def cautious(w: Array, h: Any) -> Walk:
+    """Chen 2025: decay of what the step shrinks anyway."""
+    while True:
+        g = yield w
+        step = h.lr * g
+        w = w - step - h.lr * h.weight_decay * (step * w >= 0) * w
+
+
 def literal(rule: Rule, hyper: Hyper, whole: bool) -> Path:
     """Return the path of a rule, run on each tensor or on the vector of all."""
 
@@ -470,6 +498,10 @@ def cases() -> list[Case]:
         case(ours.Sophia, sophia, CLIPPED, dict(estimator="exact"), whole=True, steps=20),
         case(ours.SAM, sam, dict(rho=0.1), dict(base=BASE), dict(lr=0.1, adaptive=False), whole=True),
         case(ours.SAM, sam, dict(rho=0.1, adaptive=True), dict(base=BASE), dict(lr=0.1), whole=True),
+        case(ours.Hyperball, sphere, dict(relative=False), dict(base=BASE), dict(lr=0.1), problems=MATRICES),
+        case(ours.Hyperball, sphere, dict(relative=True), dict(base=BASE), dict(lr=0.1), problems=MATRICES),
+        case(ours.Averaged, lawa, dict(form="lawa", every=3, window=4), dict(base=BASE), dict(lr=0.1)),
+        case(ours.Cautious, cautious, dict(mask=False, weight_decay=0.3), dict(base=BASE), dict(lr=0.1)),
         case(ours.Newton, newton, dict(**DAMPED, form="lm"), **EXACT),
         case(ours.Newton, newton, dict(**DAMPED, form="saddle_free"), **EXACT),
         case(ours.Newton, newton, dict(**DAMPED, form="saddle_free"), dict(exact_size=1, krylov=100), **EXACT),

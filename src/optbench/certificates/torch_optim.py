@@ -6,7 +6,8 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import swa_utils
 
 from optbench import optimizers as ours
 from optbench.certificates.case import Case, Hyper, stepped, version
@@ -72,6 +73,57 @@ def cases() -> list[Case]:
         ),
         *(muon(mine, name) for mine, name in MUON.items() if hasattr(theirs, "Muon")),
         *vectors(),
+        *averages(),
+    ]
+
+
+class Averaging:
+    """torch's SGD with an average of its parameters beside it, where they are evaluated.
+
+    Args:
+        params: The parameters.
+        average: Function from averages, parameters and their number to new averages, in place; None for that of all.
+    """
+
+    def __init__(self, params: list[nn.Parameter], average: Any) -> None:
+        self.model, self.t = nn.ParameterList(params), 0
+        self.inner = torch.optim.SGD(params, lr=0.1)
+        self.param_groups = self.inner.param_groups
+        self.mean = swa_utils.AveragedModel(self.model, multi_avg_fn=average)
+        self.kept: list[Tensor] = []
+
+    def step(self, closure: Any) -> None:
+        """Step, and take the parameters into the mean at every second step after the first three."""
+        self.inner.step(closure)
+        self.t += 1
+        if self.t > 3 and (self.t - 3) % 2 == 0:
+            self.mean.update_parameters(self.model)
+
+    @torch.no_grad()
+    def eval(self) -> None:
+        """Put the parameters at the mean, once there is one."""
+        self.kept = [p.clone() for p in self.model]
+        if self.mean.n_averaged:
+            for p, mean in zip(self.model, self.mean.parameters(), strict=True):
+                p.copy_(mean)
+
+    @torch.no_grad()
+    def train(self) -> None:
+        """Put them back."""
+        for p, kept in zip(self.model, self.kept, strict=False):
+            p.copy_(kept)
+
+
+def averages() -> list[Case]:
+    """Return the comparisons with torch's averaged models."""
+    utils: Any = swa_utils
+    forms = {"ema": utils.get_ema_multi_avg_fn(0.8), "swa": utils.get_swa_multi_avg_fn()}
+    return [
+        Case(
+            *(ours.Averaged, dict(base=partial(ours.SGD, lr=0.1), form=form, decay=0.8, every=2, start=3)),
+            *(f"{version('torch')} AveragedModel, {form}", stepped(partial(Averaging, average=average))),
+        )
+        for form, average in forms.items()
     ]
 
 
