@@ -1,17 +1,15 @@
 """The launcher of `optbench train -m` on one machine."""
 
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hydra.core.utils import JobReturn, run_job, setup_globals
+from hydra.core.utils import JobReturn, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 if TYPE_CHECKING:
     from optbench.sweep.compose import Cell
@@ -52,6 +50,7 @@ class LocalLauncher(Launcher):
         """
         from optbench import records
         from optbench.sweep import ledger
+        from optbench.sweep.work import good
 
         setup_globals()
         config = self.sweep
@@ -79,6 +78,7 @@ class LocalLauncher(Launcher):
         """
         from optbench.sweep.plan import plan
         from optbench.sweep.processes import side_by_side
+        from optbench.sweep.work import BUSY, begun, execute, good, limit, raised, settle, share
 
         stacks = begun(everything, cells)
         held = {cell.key for stack in stacks for cell in stack}
@@ -98,7 +98,7 @@ class LocalLauncher(Launcher):
             outputs = [job[0].directory / "output.txt" for job in jobs]
             seconds = [limit(job) for job in jobs]
             for i, done in side_by_side(work, jobs, self.processes, outputs, seconds):
-                lost |= settle(jobs[i], done)
+                lost |= settle([cell.directory for cell in jobs[i]], done)
                 for cell in jobs[i]:
                     if len(jobs[i]) > 1 and raised(cell.directory):
                         again.append(cell)
@@ -107,129 +107,3 @@ class LocalLauncher(Launcher):
                 if self.sweep.get("fail_fast") and any(not good(c.directory) for c in jobs[i] if c not in again):
                     return lost
         return lost
-
-
-def begun(everything: Sequence["Cell"], cells: Sequence["Cell"]) -> list[list["Cell"]]:
-    """Return the stacks that were cut off and have runs to go on with, as they were, ended ones included."""
-    from optbench.sweep.module import members
-
-    by_key = {cell.key: cell for cell in everything}
-    wanted = {cell.key for cell in cells}
-    stacks = []
-    for cell in everything:
-        keys = members(cell.directory)
-        if len(keys) > 1 and wanted.intersection(keys) and all(key in by_key for key in keys):
-            stacks.append([by_key[key] for key in keys])
-    return stacks
-
-
-BUSY = "busy"
-"""What `execute` returns where other processes train all of its cells."""
-
-
-def limit(cells: Sequence["Cell"]) -> float | None:
-    """Return the seconds after which a process that trains cells is killed: it should have ended by itself before."""
-    minutes = cells[0].task.get("timeout")
-    return None if minutes is None else 60 * float(minutes) * len(cells) + 30
-
-
-def good(directory: Path) -> bool:
-    """Return whether the run of a directory has ended with a result."""
-    from optbench import records
-
-    return (records.status_of(directory) or {}).get("status") in ("done", "diverged")
-
-
-def raised(directory: Path) -> bool:
-    """Return whether the run of a directory failed by an error of its own, rather than being cut off."""
-    from optbench import records
-
-    status = records.status_of(directory) or {}
-    return status.get("status") == "failed" and not status.get("cut")
-
-
-def settle(cells: Sequence["Cell"], done: Any) -> dict[Path, str]:
-    """Close the records of cells whose process died, say so, and return those that have no record at all."""
-    from optbench import records
-
-    if not isinstance(done, ChildProcessError):
-        return {}
-    reason, lost = f"its process {done}", {}
-    for cell in cells:
-        if good(cell.directory) or raised(cell.directory):
-            continue
-        try:
-            records.lose(cell.directory, reason, "timed out" if "too long" in reason else "failed")
-        except OSError as error:
-            reason = f"{reason}; {error.strerror}"
-        if records.status_of(cell.directory) is None:
-            lost[cell.directory] = f"{reason}; see {cells[0].directory / 'output.txt'}"
-        hint = "; where memory is short, give hydra.launcher.n_jobs=1" if "SIGKILL" in reason else ""
-        print(f"optbench: {cell.directory}: {reason}{hint}", file=sys.stderr)
-    return lost
-
-
-def share(configs: Sequence[DictConfig]) -> dict[str, Any]:
-    """Return the data of the cells by their key, in memory that all processes see.
-
-    There is none where the cells differ in it, or such memory is short; then each process loads its own.
-    """
-    from optbench import configs as made
-
-    names = {made.key(config.data) for config in configs}
-    if len(names) > 1:
-        return {}
-    data = made.dataset(configs[0].data)
-    try:
-        for tensor in chain(*data.splits.values()):
-            tensor.share_memory_()
-    except RuntimeError:
-        return {}
-    return {names.pop(): data}
-
-
-def execute(context: HydraContext, task: TaskFunction, data: Mapping[str, Any], cells: Sequence["Cell"]) -> str | None:
-    """Train cells in this process: one by the run's own task, several as a stack in which each is a job of its own.
-
-    Args:
-        context: Hydra's.
-        task: What trains a single cell.
-        data: What `share` returned.
-        cells: The cells.
-
-    Returns:
-        `BUSY` where other processes train all of them.
-    """
-    from optbench import configs, records
-    from optbench.sweep import module, processes
-    from optbench.training import run
-    from optbench.training.ending import Ending
-
-    setup_globals()
-    ending = Ending()
-    processes.asked_to_end(ending.ask)
-    ending.after(None if cells[0].task.get("timeout") is None else float(cells[0].task.timeout) * len(cells))
-    opened: list[tuple[DictConfig, records.Record]] = []
-    alone: Any = task
-    function = partial(alone, loaded=data, ending=ending)
-
-    again = len(cells) > 1 and module.members(cells[0].directory) == [cell.key for cell in cells]
-
-    def begin(config: DictConfig) -> None:
-        OmegaConf.resolve(config)
-        opened.append((config, run.open_record(config, "stack" if again else None)))
-
-    busy = 0
-    for cell in cells:
-        configs.enter(cell.config)
-        job = run_job(
-            function if len(cells) == 1 else begin, cell.config, "hydra.sweep.dir", "hydra.sweep.subdir", context
-        )
-        try:
-            _ = job.return_value
-        except (records.Busy, records.Finished):
-            busy += 1
-    if opened:
-        with ending.listening():
-            module.train(opened, data, ending)
-    return BUSY if busy == len(cells) else None

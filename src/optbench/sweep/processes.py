@@ -146,6 +146,7 @@ def side_by_side(
     processes: int,
     outputs: Sequence[Path] | None = None,
     seconds: Sequence[float | None] | None = None,
+    running: list[Worker[T]] | None = None,
 ) -> Iterator[tuple[int, R | ChildProcessError]]:
     """Yield the place of each item and what its work returned, in the order in which they end.
 
@@ -158,10 +159,11 @@ def side_by_side(
         processes: How many may run at a time.
         outputs: Files for what each prints, a MiB at most; None leaves that to the terminal.
         seconds: Time after which each is killed.
+        running: Kept up to date with the processes at work, for a caller that has to end them from outside.
     """
     prepare()
     waiting = deque(range(len(items)))
-    running: list[Worker[T]] = []
+    running = [] if running is None else running
     try:
         while waiting or running:
             while waiting and len(running) < processes:

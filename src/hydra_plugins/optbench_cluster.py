@@ -1,0 +1,288 @@
+"""The launchers of `optbench train -m` by submitit: a SLURM cluster, or its stand-in on this machine."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from optbench.sweep.compose import Cell
+
+JOBS = "jobs.json"
+"""In `.submitit` of a sweep: the job of each cell by its key, for a submitter that comes back."""
+
+FOLDER = ".submitit"
+PAUSE = 1.0
+"""Seconds between two looks at the queue."""
+
+ABSENT = 15.0
+"""Seconds for which a job may be neither in the queue nor ended before it is given up."""
+
+
+class Job:
+    """Cells that one job of a cluster trains, in a process of its own, so that signals reach them in order.
+
+    Args:
+        context: Hydra's.
+        task: What trains a single cell.
+        cells: The cells; several are one stack.
+    """
+
+    def __init__(self, context: HydraContext, task: TaskFunction, cells: Sequence["Cell"]) -> None:
+        import cloudpickle
+
+        from optbench.sweep.work import limit
+
+        # kept as bytes: only the process that trains may unpickle Hydra's plugins, which it loads anew
+        self.payload = cloudpickle.dumps((Singleton.get_state(), context, task, list(cells)))
+        self.directories = [cell.directory.absolute() for cell in cells]
+        self.seconds = limit(cells)
+        self.workers: list[Any] = []
+
+    def __call__(self) -> str:
+        """Train the cells, and return how they ended."""
+        from optbench.sweep import processes
+        from optbench.sweep.work import settle
+
+        signal.signal(signal.SIGTERM, self._end)  # what ends the job tells its process too, which saves its state
+        outputs = [self.directories[0] / "output.txt"]
+        with outside_of_slurm():
+            limits = [self.seconds]
+            for _, done in processes.side_by_side(unpack, [self.payload], 1, outputs, limits, self.workers):
+                settle(self.directories, done)
+        return "ended"
+
+    def _end(self, number: int, frame: Any) -> None:
+        from optbench.sweep import processes
+
+        processes.end(self.workers, "its job was cancelled or preempted")
+        os._exit(128 + number)
+
+    def checkpoint(self) -> Any:
+        """Let the cells save their state, and return what submitit is to submit again."""
+        import submitit
+
+        from optbench.sweep import processes
+
+        processes.end(self.workers, "its job ran out of time, and is submitted again")
+        self.workers = []
+        return submitit.helpers.DelayedSubmission(self)
+
+
+def unpack(payload: bytes) -> str | None:
+    """Train the cells that a job brought along."""
+    import pickle
+
+    globals_, context, task, cells = pickle.loads(payload)  # the submitter's own, by way of submitit
+    Singleton.set_state(globals_)
+    from optbench.sweep.work import execute
+
+    return execute(context, task, {}, cells)
+
+
+@contextmanager
+def outside_of_slurm() -> Iterator[None]:
+    """Hide SLURM from what is started meanwhile: Lightning would take signals and ranks from it that are ours."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(("SLURM_", "SUBMITIT_"))}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+class ClusterLauncher(Launcher):
+    """A job a cell, or a stack of cells; the same command attaches to jobs that are still there.
+
+    Args:
+        cluster: slurm, or local for processes of this machine that stand in for it.
+        timeout_min: Minutes that a job may take; a cell that takes longer goes on in the next one.
+        max_requeues: How often a job that ran out of time is submitted again.
+        signal_delay_s: Seconds before the end of its time at which a job is told.
+        cpus_per_task: Cores of a job.
+        gpus_per_node: GPUs of a job.
+        mem_gb: Memory of a job, in GB.
+        partition: SLURM's partition.
+        account: SLURM's account.
+        qos: SLURM's quality of service.
+        array_parallelism: Jobs at a time.
+        setup: Shell commands that a job begins with.
+        additional_parameters: Options of sbatch by name, such as `{nice: 100}`.
+        detach: Submit, and leave it at that.
+    """
+
+    def __init__(
+        self,
+        cluster: Literal["slurm", "local"] = "slurm",
+        timeout_min: int = 60,
+        max_requeues: int = 20,
+        signal_delay_s: int = 60,
+        cpus_per_task: int = 1,
+        gpus_per_node: int = 0,
+        mem_gb: float | None = None,
+        partition: str | None = None,
+        account: str | None = None,
+        qos: str | None = None,
+        array_parallelism: int = 256,
+        setup: Sequence[str] = (),
+        additional_parameters: Mapping[str, Any] | None = None,
+        detach: bool = False,
+    ) -> None:
+        self.cluster, self.requeues, self.detach = cluster, max_requeues, detach
+        self.processes = array_parallelism
+        common = {"timeout_min": timeout_min, "cpus_per_task": cpus_per_task, "gpus_per_node": gpus_per_node or None}
+        slurm = {
+            "partition": partition,
+            "account": account,
+            "qos": qos,
+            "array_parallelism": array_parallelism,
+            "signal_delay_s": signal_delay_s,
+            "setup": list(setup) or None,
+            "additional_parameters": {"open-mode": "append", **(additional_parameters or {})},
+        }
+        self.options: dict[str, Any] = {k: v for k, v in common.items() if v is not None}
+        if mem_gb is not None:
+            self.options["mem_gb"] = mem_gb
+        if cluster == "slurm":
+            self.options |= {f"slurm_{k}": v for k, v in slurm.items() if v is not None}
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Get ready; nothing runs here."""
+        self.context, self.task, self.sweep = hydra_context, task_function, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Train cells that were not composed yet, for sweepers of others."""
+        from optbench.sweep.compose import Composer
+
+        composer = Composer(self.context.config_loader, self.sweep)
+        cells = [composer.cell(cell, num) for num, cell in enumerate(job_overrides, initial_job_idx)]
+        self.train(cells)
+        return [JobReturn(overrides=cell.overrides) for cell in cells]
+
+    def train(self, cells: Sequence["Cell"]) -> dict[Path, str]:
+        """Submit the cells that need it, wait for all, and return which of them left no record, and why.
+
+        Raises:
+            SystemExit: They were submitted and are to be left alone.
+        """
+        from optbench.sweep import ledger
+
+        root = Path(self.sweep.hydra.sweep.dir).absolute()
+        jobs = known_jobs(root)
+        alive = self.alive(set(jobs.values()))
+        left = ledger.to_do(cells, self.sweep.get("rerun"))
+        attached = [cell for cell in left if jobs.get(cell.key) in alive]
+        fresh = [cell for cell in left if cell not in attached]
+        if attached:
+            print(f"attached to {len({jobs[cell.key] for cell in attached})} jobs of {len(attached)} cells")
+        if fresh:
+            jobs |= self.submit(root, fresh, cells)
+        if self.detach:
+            print(f"next: optbench status {root} --watch; the same command attaches again")
+            raise SystemExit(0)
+        try:
+            return self.wait(left, jobs)
+        except KeyboardInterrupt:
+            print("the jobs go on; the same command attaches again, and scancel ends them", file=sys.stderr)
+            raise
+
+    def executor(self, root: Path) -> Any:
+        """Return submitit's executor."""
+        import submitit
+
+        limits = {"slurm_max_num_timeout": self.requeues} if self.cluster == "slurm" else {}
+        executor = submitit.AutoExecutor(root / FOLDER / "%j", cluster=self.cluster, **limits)
+        executor.update_parameters(name=f"optbench-{self.sweep.name}"[:60], **self.options)
+        return executor
+
+    def batches(self, cells: Sequence["Cell"], everything: Sequence["Cell"]) -> tuple[list[list["Cell"]], str]:
+        """Return which cells share a job, as a stack, and a line that tells the user."""
+        from optbench.sweep.plan import plan
+        from optbench.sweep.work import begun
+
+        stacks = begun(everything, cells)
+        held = {cell.key for stack in stacks for cell in stack}
+        left = [cell for cell in cells if cell.key not in held]
+        planned, line = plan([cell.task for cell in left], 1) if left else ([], "")
+        return stacks + [[left[j] for j in batch] for batch in planned], line
+
+    def submit(self, root: Path, cells: Sequence["Cell"], everything: Sequence["Cell"]) -> dict[str, str]:
+        """Submit cells, and return the job of each by its key."""
+        from optbench import records
+
+        batches, line = self.batches(cells, everything)
+        work = [Job(self.context, self.task, batch) for batch in batches]
+        jobs = self._map(root, work)
+        if line:
+            print(line)
+        print(f"submitted: {len(jobs)} jobs of {sum(map(len, batches))} cells, {jobs[0].job_id} to {jobs[-1].job_id}")
+        by_key = {cell.key: str(job.job_id) for job, batch in zip(jobs, batches, strict=True) for cell in batch}
+        records.write(root / FOLDER / JOBS, json.dumps(known_jobs(root) | by_key, indent=1) + "\n")
+        return by_key
+
+    def _map(self, root: Path, work: Sequence[Job]) -> list[Any]:
+        executor = self.executor(root)
+        self.local = {}
+        with executor.batch():
+            jobs = [executor.submit(job) for job in work]
+        if self.cluster == "local":
+            self.local = {str(job.job_id): job for job in jobs}
+        return jobs
+
+    def alive(self, ids: set[str]) -> set[str]:
+        """Return those of the jobs that wait or run."""
+        if self.cluster == "local":
+            return {i for i, job in getattr(self, "local", {}).items() if i in ids and not job.done()}
+        if not ids:
+            return set()
+        command = ["squeue", "-h", "-r", "-a", "-o", "%F_%K %A"]
+        told = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        if told.returncode:
+            return ids  # the queue does not answer: nothing is known, and nothing is given up
+        names = {part.removesuffix("_N/A") for line in told.stdout.splitlines() for part in line.split()[:2]}
+        return names & ids
+
+    def wait(self, cells: Sequence["Cell"], jobs: Mapping[str, str]) -> dict[Path, str]:
+        """Wait until cells have ended, or their jobs are no more."""
+        from optbench import records
+
+        left, lost = list(cells), dict[Path, str]()
+        absent: dict[str, float] = {}
+        while left:
+            alive = self.alive({jobs[cell.key] for cell in left if cell.key in jobs})
+            for cell in list(left):
+                job = jobs.get(cell.key, "?")
+                if job in alive:
+                    absent.pop(cell.key, None)
+                elif records.ended(cell.directory):
+                    left.remove(cell)
+                elif not records.locked(cell.directory):
+                    since = absent.setdefault(cell.key, time.monotonic())
+                    if time.monotonic() - since > ABSENT:
+                        left.remove(cell)
+                        reason = f"its job {job} was cancelled, or ended without a word"
+                        records.lose(cell.directory, reason)
+                        if records.status_of(cell.directory) is None:
+                            lost[cell.directory] = reason
+            time.sleep(PAUSE if left else 0)
+        return lost
+
+
+def known_jobs(root: Path) -> dict[str, str]:
+    """Return the jobs of a sweep's cells by their key, as far as they were written down."""
+    with suppress(OSError, ValueError):
+        known = json.loads((root / FOLDER / JOBS).read_text())
+        if isinstance(known, dict):
+            return {str(key): str(job) for key, job in known.items()}
+    return {}

@@ -1,0 +1,129 @@
+"""What a process of a sweep does: it trains a cell, or several as a stack, and leaves records."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import run_job, setup_globals
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from optbench import configs, records
+from optbench.sweep import module, processes
+from optbench.sweep.compose import Cell
+from optbench.training import run
+from optbench.training.ending import Ending
+
+
+def begun(everything: Sequence[Cell], cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Return the stacks that were cut off and have runs to go on with, as they were, ended ones included."""
+    by_key = {cell.key: cell for cell in everything}
+    wanted = {cell.key for cell in cells}
+    stacks = []
+    for cell in everything:
+        keys = module.members(cell.directory)
+        if len(keys) > 1 and wanted.intersection(keys) and all(key in by_key for key in keys):
+            stacks.append([by_key[key] for key in keys])
+    return stacks
+
+
+BUSY = "busy"
+"""What `execute` returns where other processes train all of its cells."""
+
+
+def limit(cells: Sequence[Cell]) -> float | None:
+    """Return the seconds after which a process that trains cells is killed: it should have ended by itself before."""
+    minutes = cells[0].task.get("timeout")
+    return None if minutes is None else 60 * float(minutes) * len(cells) + 30
+
+
+def good(directory: Path) -> bool:
+    """Return whether the run of a directory has ended with a result."""
+    return (records.status_of(directory) or {}).get("status") in ("done", "diverged")
+
+
+def raised(directory: Path) -> bool:
+    """Return whether the run of a directory failed by an error of its own, rather than being cut off."""
+    status = records.status_of(directory) or {}
+    return status.get("status") == "failed" and not status.get("cut")
+
+
+def settle(directories: Sequence[Path], done: Any) -> dict[Path, str]:
+    """Close the records of cells whose process died, say so, and return those that have no record at all."""
+    if not isinstance(done, ChildProcessError):
+        return {}
+    reason, lost = f"its process {done}", {}
+    for directory in directories:
+        if good(directory) or raised(directory):
+            continue
+        try:
+            records.lose(directory, reason, "timed out" if "too long" in reason else "failed")
+        except OSError as error:
+            reason = f"{reason}; {error.strerror}"
+        if records.status_of(directory) is None:
+            lost[directory] = f"{reason}; see {directories[0] / 'output.txt'}"
+        hint = "; where memory is short, give hydra.launcher.n_jobs=1" if "SIGKILL" in reason else ""
+        print(f"optbench: {directory}: {reason}{hint}", file=sys.stderr)
+    return lost
+
+
+def share(tasks: Sequence[DictConfig]) -> dict[str, Any]:
+    """Return the data of the cells by their key, in memory that all processes see.
+
+    There is none where the cells differ in it, or such memory is short; then each process loads its own.
+    """
+    names = {configs.key(config.data) for config in tasks}
+    if len(names) > 1:
+        return {}
+    data = configs.dataset(tasks[0].data)
+    try:
+        for tensor in chain(*data.splits.values()):
+            tensor.share_memory_()
+    except RuntimeError:
+        return {}
+    return {names.pop(): data}
+
+
+def execute(context: HydraContext, task: TaskFunction, data: Mapping[str, Any], cells: Sequence[Cell]) -> str | None:
+    """Train cells in this process: one by the run's own task, several as a stack in which each is a job of its own.
+
+    Args:
+        context: Hydra's.
+        task: What trains a single cell.
+        data: What `share` returned.
+        cells: The cells.
+
+    Returns:
+        `BUSY` where other processes train all of them.
+    """
+    setup_globals()
+    ending = Ending()
+    processes.asked_to_end(ending.ask)
+    ending.after(None if cells[0].task.get("timeout") is None else float(cells[0].task.timeout) * len(cells))
+    opened: list[tuple[DictConfig, records.Record]] = []
+    alone: Any = task
+    function = partial(alone, loaded=data, ending=ending)
+
+    again = len(cells) > 1 and module.members(cells[0].directory) == [cell.key for cell in cells]
+
+    def begin(config: DictConfig) -> None:
+        OmegaConf.resolve(config)
+        opened.append((config, run.open_record(config, "stack" if again else None)))
+
+    busy = 0
+    for cell in cells:
+        configs.enter(cell.config)
+        job = run_job(
+            function if len(cells) == 1 else begin, cell.config, "hydra.sweep.dir", "hydra.sweep.subdir", context
+        )
+        try:
+            _ = job.return_value
+        except (records.Busy, records.Finished):
+            busy += 1
+    if opened:
+        with ending.listening():
+            module.train(opened, data, ending)
+    return BUSY if busy == len(cells) else None
