@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from optbench.plots.lines import write
 from optbench.results.comparison import compare
@@ -26,34 +27,42 @@ def ranking(results: Results, title: str) -> Figure:
     axes = figure.subplots()
     colours = [LEAD if tied or place == 0 else BAR for place, tied in enumerate(table["tied"])]
     axes.barh(places, np.nan_to_num(means), color=colours, height=0.72)
-    for place, mean, (low, high) in zip(places, means, scale * table[["low", "high"]].to_numpy(float), strict=True):
+    axes.set_yticks(places, _names(table, labels(results.frame)), fontsize=8)
+    axes.set_ylim(len(table) - 0.4, -0.6)
+    shown = scale * table[["low", "high"]].to_numpy(float)
+    ends = np.concatenate([means, shown.ravel()])
+    first, last, log = _limits(ends[np.isfinite(ends)], ranked.larger)
+    axes.set_xlim(first, last)
+    axes.set_xscale("log" if log else "linear")
+    starts = f" (the axis starts at {first:.3g})" if first else ""
+    axes.set_xlabel(ranked.words + unit + starts)
+    for place, mean, (low, high) in zip(places, means, shown, strict=True):
         if np.isfinite([low, high]).all():
             axes.plot([low, high], [place, place], color="black", linewidth=1.1)
         text = f" {mean:.4g}" if np.isfinite(mean) else " no run is done"
-        axes.text(float(np.nanmax([mean, high, 0])), float(place), text, va="center", fontsize=7.5)
-    finite = means[np.isfinite(means)]
-    axes.set_yticks(places, _names(table, labels(results.frame)), fontsize=8)
-    axes.set_ylim(len(table) - 0.4, -0.6)
-    if len(finite) and not ranked.larger and finite.max() > 10 * finite.min() > 0:
-        axes.set_xscale("log")
-        axes.set_xlim(0.7 * finite.min(), 1.6 * finite.max())
-        start = ""
-    else:
-        first = _start(finite)
-        top = finite.max() if len(finite) else 1.0
-        axes.set_xlim(first, top + 0.1 * (top - first))
-        start = f" (the axis starts at {first:g})" if first else ""
-    axes.set_xlabel(ranked.words + unit + start)
+        axes.text(float(np.nanmax([mean, high, first])), float(place), text, va="center", fontsize=7.5, clip_on=True)
     axes.grid(axis="y", visible=False)
     write(figure, title, CAPTION)
     return figure
 
 
-def _start(values: np.ndarray) -> float:
-    """Return where an axis of bars starts: at 0, or at a multiple of 10 where all are above half of the largest."""
-    if not len(values) or values.min() < 0.5 * values.max():
-        return 0.0
-    return float(10 * (values.min() // 10))
+def _limits(values: NDArray[np.float64], larger: bool) -> tuple[float, float, bool]:
+    """Return where the axis of the bars starts and ends, and whether it is on a log scale.
+
+    It starts at 0, or at a multiple of 10 where all are above half of the largest.
+
+    Args:
+        values: Means and ends of their intervals that are finite.
+        larger: Whether larger is better; what is a loss may have a log scale.
+    """
+    if not len(values):
+        return 0.0, 1.0, False
+    lowest = float(values.min())
+    highest = float(values.max())
+    if not larger and highest > 10 * lowest > 0:
+        return 0.7 * lowest, 2 * highest, True
+    first = 10 * (lowest // 10) if lowest > 0.5 * highest else 0.0
+    return first, highest + 0.12 * (highest - first), False
 
 
 def _names(table: pd.DataFrame, keys: list[str]) -> list[str]:
