@@ -1,6 +1,8 @@
+from itertools import combinations
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -13,6 +15,27 @@ OPTIMIZERS = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / 
 def test_every_optimizer_has_a_look_of_its_own():
     looks = {name: style.look(name) for name in OPTIMIZERS}
     assert len(set(looks.values())) == len(OPTIMIZERS)
+
+
+def lab(colour):
+    """Return a colour in CIELAB, in which distances are about those that are seen."""
+    rgb = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    matrix = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    xyz = np.array(matrix) @ rgb / np.array([0.9505, 1, 1.089])
+    x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def distance(name, other):
+    return np.linalg.norm(lab(style.look(name).colour) - lab(style.look(other).colour))
+
+
+def test_no_two_optimizers_are_alike():
+    for name, other in combinations(OPTIMIZERS, 2):
+        mine, theirs = style.look(name), style.look(other)
+        if (mine.dash, mine.marker) == (theirs.dash, theirs.marker):
+            assert distance(name, other) > 20, (name, other)
+    assert distance("lion", "nag") > 35
 
 
 def test_a_config_and_its_class_look_the_same():

@@ -50,7 +50,7 @@ COLOURS = "#332288 #44AA99 #117733 #999933 #CC6677 #882255 #AA4499 #4477AA #8C51
 """For all others, after Paul Tol's muted scheme: dark enough for a line on white."""
 DASHES: list[Dash] = [DASHED, DASHDOT, LONG, DOUBLE]
 MARKERS = "o s ^ D v P X < >".split()
-SALT = 1657  # the first for which no two of the suite's optimizers share all three, nor three of them a colour and dash
+SALT = 5275  # the first for which no two of the suite's optimizers are alike: near in colour and dash, and one marker
 
 HEIGHTS = LinearSegmentedColormap.from_list("heights", ["#ffffff", "#e4eaf0", "#b9c6d3", "#8d9dae"])
 """Loss from low to high, pale enough for every look on top of it."""

@@ -33,21 +33,25 @@ PARAMETERS = {"space": 2, "contour": 2, "curve": 1}
 def draw(scene: Scene) -> Figure:
     """Return the figure of a scene; call it, and save it, inside `style.context()`."""
     panels = [PANELS[name] for name in names(scene)]
+    bars = names(scene) == ("escape",)
     columns = 2 if len(panels) in (2, 4) else min(3, len(panels))
     rows = math.ceil(len(panels) / columns)
     width = {1: 7.0, 2: 5.6, 3: 4.6}[columns] * columns
-    height = 1.5 + 0.17 * len(scene.tracks) if names(scene) == ("escape",) else 4.4 * rows
+    notes = textwrap.wrap(" ".join(scene.notes), int(15.5 * width))
+    height = 1.5 + 0.17 * len(scene.tracks) if bars else 4.4 * rows
+    height += 0.16 * max(0, len(notes) - 2) + 0.18 * max(0, lines_of_legend(scene, width) - 3)
     figure = Figure(figsize=(width, height))
     figure.set_layout_engine("none")  # to measure all text would cost as much as to draw
-    notes = textwrap.wrap(" ".join(scene.notes), int(15.5 * width))
     figure.text(0.07 / width, 0.07 / height, "\n".join(notes), va="bottom", fontsize=8.5, color="#444444")
-    margins = (
-        1.25 if names(scene) == ("escape",) else 0.6,
-        0.15,
-        legend(figure, scene) + 0.25,
-        0.55 + 0.16 * len(notes),
+    grid = cells(
+        figure,
+        rows,
+        columns,
+        left=1.9 if bars else 0.6,
+        right=0.15,
+        top=legend(figure, scene) + 0.25,
+        bottom=0.55 + 0.16 * len(notes),
     )
-    grid = cells(figure, rows, columns, *margins)
     for i, (panel, projection) in enumerate(panels):
         axes = figure.add_subplot(grid[divmod(i, columns)], projection=projection)
         panel(axes, scene)
@@ -82,57 +86,71 @@ def check_panels(scenes: Sequence[Scene]) -> None:
         UserError: It names the panel.
     """
     for scene in scenes:
+        surface = scene.surface
         for name in names(scene):
             if name not in PANELS:
                 raise nearest("panel", name, PANELS, ", ".join(PANELS))
-            size = {"space": 2, "contour": 2, "curve": 1}.get(name, scene.surface.size)
-            if size != scene.surface.size:
-                raise UserError(
-                    f"{scene.surface.name}: panel {name} is for {size} parameters, not {scene.surface.size}"
-                )
-            if name == "distance" and not scene.surface.minima:
-                raise UserError(
-                    f"{scene.surface.name} has no minimum, so there is no distance to it; leave the panel out"
-                )
+            size = PARAMETERS.get(name, surface.size)
+            if size != surface.size:
+                raise UserError(f"{surface.name}: panel {name} is for {size} parameters, not {surface.size}")
+            if name == "distance" and not surface.minima:
+                raise UserError(f"{surface.name} has no minimum, so there is no distance to it; leave the panel out")
 
 
 def names(scene: Scene) -> tuple[str, ...]:
     """Return the panels of a scene: those of its setting, else all that suit it."""
     if scene.setting.panels is not None:
         return tuple(scene.setting.panels)
-    shape = {1: ("curve",), 2: ("space", "contour")}.get(scene.surface.size, ())
-    by_step = ("loss", *(("distance",) if scene.surface.minima else ())) if scene.tracks else ()
-    return (*shape, *by_step)
+    shown = {1: ["curve"], 2: ["space", "contour"]}.get(scene.surface.size, [])
+    if scene.tracks:
+        shown.append("loss")
+    if scene.tracks and scene.surface.minima:
+        shown.append("distance")
+    return tuple(shown)
 
 
 def legend(figure: Figure, scene: Scene) -> float:
     """Put the title, and under it one legend for all panels, above them; return their height in inches."""
-    handles = (
-        []
-        if names(scene) == ("escape",)
-        else [
-            Line2D([], [], label=t.label, **{**style.line(t.optimizer, t.variant, 1), "markevery": None})
-            for t in scene.tracks
-        ]
-    )
-    seen = {"space", "contour", "curve"} & set(names(scene))
-    if scene.tracks and seen - {"curve"}:
-        handles += [Line2D([], [], label="start", **START)]
-    if scene.surface.minima and seen:
-        handles += [Line2D([], [], label="minimum", **MINIMUM)]
-    longest = max((len(str(handle.get_label())) for handle in handles), default=0)
-    columns = max(1, min(len(handles), int(figure.get_figwidth() * 11 / (longest + 8))))
-    title = textwrap.wrap(scene.title, int(10.5 * figure.get_figwidth()))
+    width = figure.get_figwidth()
+    handles = entries(scene)
+    title = textwrap.wrap(scene.title, int(10.5 * width))
     figure.legend(
         handles=handles,
-        ncols=columns,
+        ncols=columns_of_legend(handles, width),
         handlelength=3,
         title="\n".join(title),
         title_fontsize=12,
         alignment="left",
         loc="outside upper left",
     )
-    return 0.1 + 0.2 * len(title) + 0.18 * math.ceil(len(handles) / columns)
+    return 0.1 + 0.2 * len(title) + 0.18 * lines_of_legend(scene, width)
+
+
+def entries(scene: Scene) -> list[Line2D]:
+    """Return the lines of a scene's legend: its tracks, and what marks a start and a minimum."""
+    shown = set(names(scene))
+    handles = []
+    if shown != {"escape"}:  # whose bars are named
+        for track in scene.tracks:
+            look = {**style.line(track.optimizer, track.variant, 1), "markevery": None}
+            handles.append(Line2D([], [], label=track.label, **look))
+    if scene.tracks and shown & {"space", "contour"}:
+        handles.append(Line2D([], [], label="start", **START))
+    if scene.surface.minima and shown & PARAMETERS.keys():
+        handles.append(Line2D([], [], label="minimum", **MINIMUM))
+    return handles
+
+
+def columns_of_legend(handles: Sequence[Line2D], width: float) -> int:
+    """Return how many entries fit side by side above a figure so many inches wide."""
+    longest = max((len(str(handle.get_label())) for handle in handles), default=0)
+    return max(1, min(len(handles), int(width * 11 / (longest + 8))))
+
+
+def lines_of_legend(scene: Scene, width: float) -> int:
+    """Return how many lines the legend of a scene has above a figure so many inches wide."""
+    handles = entries(scene)
+    return math.ceil(len(handles) / columns_of_legend(handles, width))
 
 
 def ticks(axis: Axis, whole: bool = False) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from optbench.plots import style
@@ -15,6 +16,9 @@ from optbench.surfaces.scene import Scene
 from optbench.surfaces.surface import Surface
 
 ROUND = (1, 2, 2.5, 5, 10)  # between ticks, and their powers of ten
+COARSE = 70
+FINE = 141  # points of a grid along each side, in space
+AS_IS = "f"
 START: dict[str, Any] = {"marker": "o", "color": "white", "markeredgecolor": "black", "markersize": 6, "linestyle": ""}
 MINIMUM: dict[str, Any] = {
     "marker": "*",
@@ -28,8 +32,10 @@ MINIMUM: dict[str, Any] = {
 def space(axes: Any, scene: Scene) -> None:
     """Draw the surface, its contours on a plane below, and every path on both."""
     surface = scene.surface
-    points, values = surface.grid(70)
+    points, values = surface.grid(FINE)
     raised, label = relief(values)
+    if label == AS_IS:  # logarithms have creases, which a coarse grid draws as saws
+        points, values = surface.grid(COARSE)
     x, y, z = points[..., 0].numpy(), points[..., 1].numpy(), raised(values).numpy()
     drop = z.min() - 0.55 * (z.max() - z.min())
     axes.computed_zorder = False
@@ -41,8 +47,8 @@ def space(axes: Any, scene: Scene) -> None:
         y,
         z,
         cmap=style.HEIGHTS,
-        rcount=60,
-        ccount=60,
+        rcount=len(z),
+        ccount=len(z),
         linewidth=0.15,
         edgecolor="#7d8b9a",
         alpha=0.8,
@@ -61,13 +67,16 @@ def space(axes: Any, scene: Scene) -> None:
         axes.plot(*low[:, None].numpy(), raised(surface.f(low))[None].numpy(), **MINIMUM | {"markersize": 8}, zorder=4)
     axes.set(xlim=surface.window[0], ylim=surface.window[1], zlim=(drop, z.max()), title="")
     axes.set_zlabel(label, labelpad=1)
+    heights = MaxNLocator(5, steps=ROUND).tick_values(z.min(), z.max())
+    below = z.min() - 1e-9 * (z.max() - z.min())
     axes.set(xlabel=surface.labels[0], ylabel=surface.labels[1])
     axes.view_init(elev=28, azim=-58)
     axes.set_box_aspect((1, 1, 0.85), zoom=1.2)
     axes.set_anchor("W")  # the labels are on its right
     axes.tick_params(labelsize=7.5, pad=0)
-    axes.locator_params(nbins=6, steps=ROUND)
-    axes.locator_params(axis="x", prune="upper")  # it would meet the first of y
+    axes.locator_params(axis="y", nbins=6, steps=ROUND)
+    axes.locator_params(axis="x", nbins=6, steps=ROUND, prune="upper")  # it would meet the first of y
+    axes.set_zticks([height for height in heights if below <= height <= z.max()])  # the plane below is no height
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
         axis.pane.set_visible(False)
     for artist in axes.get_children():
@@ -93,7 +102,7 @@ def contour(axes: Axes, scene: Scene) -> None:
 
 def from_above(axes: Axes, surface: Surface) -> None:
     """Draw a surface from above, its minima, and where it may not be entered."""
-    points, values = surface.grid(200)
+    points, values = surface.grid(300)
     x, y = points[..., 0].numpy(), points[..., 1].numpy()
     raised, _ = relief(values)
     z = raised(values).numpy()
@@ -101,7 +110,7 @@ def from_above(axes: Axes, surface: Surface) -> None:
     axes.contour(x, y, z, 18, colors="#7d8b9a", linewidths=0.5, linestyles="solid")
     for constraint in surface.constraints:
         margin = constraint(points).numpy()
-        axes.contourf(x, y, margin, [0, math.inf], colors="none", hatches=["////"])
+        axes.contourf(x, y, margin, [0, math.inf], colors=["white"], alpha=0.6)
         axes.contour(x, y, margin, [0], colors="#333333", linewidths=1.2)
     for low in surface.minima:
         if within(low, surface):
@@ -135,7 +144,7 @@ def relief(values: Tensor) -> tuple[Callable[[Tensor], Tensor], str]:
     """Return how heights are drawn, and the label of their axis: as they are, or as logarithms where most are low."""
     low, middle, high = float(values.min()), float(values.median()), float(values.max())
     if high - low <= 10 * max(1.0, middle - low):
-        return (lambda z: z), "f"
+        return (lambda z: z), AS_IS
     return (lambda z: torch.log10(1 + (z - low).clamp(min=0))), "log₁₀(1 + f - min f)"
 
 

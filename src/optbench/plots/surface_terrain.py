@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from optbench.landscape.spectrum import Ground
+from optbench.plots import style
 from optbench.plots.surface import legend
 from optbench.plots.surface_shape import contour, curve
 from optbench.plots.surface_steps import lines
@@ -28,11 +28,12 @@ def draw(scene: Scene, critical: Sequence[CriticalPoint], terrains: Sequence[Ter
     """Return the figure of a scene's terrain: the critical points, and by step what its tracks go over."""
     figure = Figure(figsize=(11.2, 8.8))
     overview, slope, bend, condition = figure.subplots(2, 2).flat
-    (contour if scene.surface.size == 2 else curve)(overview, scene)
+    shape = contour if scene.surface.size == 2 else curve
+    shape(overview, scene)
     for point in critical:
-        where = point.point if len(point.point) == 2 else [float(point.point[0]), point.value]
-        overview.plot(*([float(x)] for x in where), markeredgecolor="black", zorder=6, **KINDS[point.kind])
-    shown = [kind for kind in KINDS if kind in {c.kind for c in critical} - {"minimum"}]
+        x = float(point.point[0])
+        y = float(point.point[1]) if len(point.point) == 2 else point.value
+        overview.plot(x, y, markeredgecolor="black", zorder=6, **KINDS[point.kind])
     for track, terrain in zip(scene.tracks, terrains, strict=True):
         lines(slope, track, terrain.gradient_norm.numpy())
         lines(bend, track, terrain.eigenvalues[:, -1].numpy())
@@ -43,7 +44,12 @@ def draw(scene: Scene, critical: Sequence[CriticalPoint], terrains: Sequence[Ter
     bend.set(title="eigenvalues of the Hessian by step (thick: largest)", xlabel="step")
     bend.axhline(0, color="#9aa7b5", linewidth=1)
     condition.set(title="condition number by step", xlabel="step", yscale="log")
-    markers = [Line2D([], [], linestyle="", markeredgecolor="black", label=kind, **KINDS[kind]) for kind in shown]
+    shown = {point.kind for point in critical} - {"minimum"}
+    markers = [
+        Line2D([], [], linestyle="", markeredgecolor="black", label=kind, **look)
+        for kind, look in KINDS.items()
+        if kind in shown
+    ]
     if markers:
         overview.legend(handles=markers, loc="upper right", frameon=True, framealpha=0.85)
     legend(figure, scene)
@@ -55,20 +61,16 @@ def draw_run(grounds: Sequence[Ground], title: str) -> Figure:
     figure = Figure(figsize=(11.2, 4.4))
     left, right = figure.subplots(1, 2)
     steps = np.array([g.step for g in grounds])
-    for axes, name, values in (
-        (left, "loss", [g.loss for g in grounds]),
-        (left, "gradient norm", [g.gradient_norm for g in grounds]),
-        (right, "largest eigenvalue", [g.highest for g in grounds]),
-        (right, "smallest eigenvalue", [g.lowest for g in grounds]),
-    ):
-        axes.plot(steps, values, "o-" if name in ("loss", "largest eigenvalue") else "s--", label=name)
-    finish(left, "loss and gradient norm", log=True)
-    finish(right, "extreme eigenvalues of the Hessian")
+    large = style.line("sgd", points=len(steps))
+    small = style.line("adam", points=len(steps)) | {"linestyle": style.DASHED}
+    left.plot(steps, [g.loss for g in grounds], label="loss", **large)
+    left.plot(steps, [g.gradient_norm for g in grounds], label="gradient norm", **small)
+    left.set(title="loss and gradient norm", xlabel="step", yscale="log")
+    right.plot(steps, [g.highest for g in grounds], label="largest eigenvalue", **large)
+    right.plot(steps, [g.lowest for g in grounds], label="smallest eigenvalue", **small)
+    right.axhline(0, color="#9aa7b5", linewidth=1)
+    right.set(title="extreme eigenvalues of the Hessian", xlabel="step")
+    for axes in (left, right):
+        axes.legend()
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     return figure
-
-
-def finish(axes: Axes, title: str, log: bool = False) -> None:
-    """Give axes by step their title, scale and legend."""
-    axes.set(title=title, xlabel="step", yscale="log" if log else "linear")
-    axes.legend()

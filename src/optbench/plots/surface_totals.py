@@ -8,6 +8,8 @@ from optbench.plots import style
 from optbench.plots.surface_steps import TINY
 from optbench.surfaces.scene import Scene
 
+SPAN = 4.0  # of the colours of a matrix's entries, to either side
+
 
 def sweep(axes: Axes, scene: Scene) -> None:
     """Draw the loss at the end against the learning rate, where the rate is the best of a grid."""
@@ -26,14 +28,13 @@ def sweep(axes: Axes, scene: Scene) -> None:
 def escape(axes: Axes, scene: Scene) -> None:
     """Draw how many steps each optimizer takes until it is a whole unit below where it would rest on the saddle."""
     last = scene.setting.steps
-    took = [int(low[0]) if len(low := (track.values < -1).nonzero()) else last for track in scene.tracks]
+    took = [int(first) for first in scene.measured["escape"]]
     order = sorted(range(len(took)), key=took.__getitem__, reverse=True)
     for place, i in enumerate(order):
-        look = style.look(scene.tracks[i].optimizer, scene.tracks[i].variant)
-        axes.barh(place, took[i], color=look.colour, height=0.7)
-        stays = "stays" if took[i] == last else str(took[i])
-        axes.text(took[i], place, f" {stays}", va="center", fontsize=7.5)
-    axes.set_yticks(range(len(order)), [scene.tracks[i].optimizer for i in order], fontsize=7.5)
+        stays = took[i] == last
+        axes.barh(place, took[i], color="#dfe4ea" if stays else "#5b7fa6", height=0.7)
+        axes.text(took[i], place, " stays" if stays else f" {took[i]}", va="center", fontsize=7.5)
+    axes.set_yticks(range(len(order)), [scene.tracks[i].label for i in order], fontsize=7.5)
     axes.set(title="steps until f < -1", xlabel="step", xlim=(0, 1.06 * last), ylim=(-0.7, len(order) - 0.3))
     axes.grid(axis="y", visible=False)
 
@@ -56,7 +57,10 @@ def matrices(axes: Axes, scene: Scene) -> None:
     rows, columns = tiles[0].shape
     gap = torch.full((rows, 2), torch.nan, dtype=torch.float64)
     spaced = [part for tile in tiles for part in (tile, gap)]
-    axes.imshow(torch.cat(spaced[:-1], dim=1).numpy(), cmap="PuOr", vmin=-4, vmax=4)
+    picture = axes.imshow(torch.cat(spaced[:-1], dim=1).numpy(), cmap="PuOr", vmin=-SPAN, vmax=SPAN)
+    scale = axes.inset_axes((0.0, -0.24, 1.0, 0.06))
+    scale.grid(False)
+    axes.figure.colorbar(picture, cax=scale, orientation="horizontal", label="entry", extend="both")
     labels = ["A", "known", *(track.optimizer for track in scene.tracks)]
     middles = [i * (columns + 2) + columns / 2 - 0.5 for i in range(len(tiles))]
     axes.set_xticks(middles, labels)

@@ -14,7 +14,7 @@ from optbench.checks import Count, Rate, check, nearest
 from optbench.optimizers.base import Optimizer
 from optbench.optimizers.flat import Flat
 from optbench.surfaces.descent import Factory, descend
-from optbench.surfaces.entry import Entry, config, expand, optimizer, schedule
+from optbench.surfaces.entry import Entry, config, expand, homes, optimizer, schedule
 from optbench.surfaces.measures import MEASURES
 from optbench.surfaces.population import migrate
 from optbench.surfaces.scene import Scene, Sweep, Track
@@ -50,7 +50,9 @@ def compute(setting: Setting, folders: Sequence[Path]) -> Scene:
             tracks.append(replace(track, variant=alike))
     measures = [name for name in setting.panels or () if name in MEASURES]
     measured = {name: MEASURES[name](setting, surface, tracks) for name in measures}
-    return Scene(setting, surface, tuple(tracks), measured)
+    others = homes(surface, folders) if "all" in setting.optimizers else []
+    left_out = tuple(f"{name}, which needs {lacks}" for name, lacks in others if lacks)
+    return Scene(setting, surface, tuple(tracks), measured, left_out)
 
 
 def run(setting: Setting, surface: Surface, entry: Entry, folders: Sequence[Path]) -> list[Track]:

@@ -70,19 +70,24 @@ class Entry:
         )
 
 
+FOREIGN = {"model": "a network", "constraints": "constraints"}
+"""What a surface cannot give, by the hyperparameter that asks for it."""
+
+
 def expand(entries: Sequence[Any], surface: Surface, folders: Sequence[Path]) -> list[Any]:
     """Return the entries of `optimizers`, `all` replaced by every optimizer that can be at home on the surface."""
-    foreign = {"model"} if surface.constraints else {"model", "constraints"}
-    everywhere = sorted({file.stem for folder in folders for file in (folder / "optimizer").glob("*.yaml")})
     found: list[Any] = []
     for entry in entries:
-        if entry == "all":
-            found += [
-                name for name in everywhere if not foreign & kind(config("optimizer", name, folders)).hyper.keys()
-            ]
-        else:
-            found.append(entry)
+        found += [name for name, lacks in homes(surface, folders) if not lacks] if entry == "all" else [entry]
     return found
+
+
+def homes(surface: Surface, folders: Sequence[Path]) -> list[tuple[str, str]]:
+    """Return the name of every optimizer, and what it needs that the surface has not, or nothing."""
+    absent = {"model"} if surface.constraints else set(FOREIGN)
+    names = sorted({file.stem for folder in folders for file in (folder / "optimizer").glob("*.yaml")})
+    needs = {name: absent & kind(config("optimizer", name, folders)).hyper.keys() for name in names}
+    return [(name, " and ".join(FOREIGN[need] for need in sorted(needs[name]))) for name in names]
 
 
 def optimizer(

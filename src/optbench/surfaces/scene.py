@@ -60,12 +60,14 @@ class Scene:
         surface: The surface, with the setting's window.
         tracks: The paths, in the order of the setting's optimizers and starts.
         measured: What panels show beyond the paths themselves, by the panel's name; see `measures`.
+        left_out: Which optimizers are not among all, and why.
     """
 
     setting: Setting
     surface: Surface
     tracks: tuple[Track, ...]
     measured: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -82,11 +84,33 @@ class Scene:
         """What stands below the figure: the caption, and what became of paths that are not wholly shown."""
         notes = [self.setting.caption] if self.setting.caption else []
         for track in self.tracks:
-            if track.diverged is not None:
-                notes.append(f"{track.label} diverged at step {track.diverged}.")
-            if any(bool(c(track.points[-1]) > 1e-6) for c in self.surface.constraints):
-                notes.append(f"{track.label} ends where the constraints are broken.")
-            step = track.leaves(self.surface.window) if self.surface.size <= 2 else None
-            if step is not None and step != track.diverged:
-                notes.append(f"{track.label} leaves the window at step {step}; its path is cut there.")
+            notes += self._of_track(track)
+        if self.left_out:
+            notes.append(f"Left out: {'; '.join(self.left_out)}.")
+        held = [track.label for track in self.tracks if self._held(track)]
+        if held and "escape" not in (self.setting.panels or ()):
+            notes.append(f"Held at the edge of the domain at the end: {'; '.join(held)}.")
         return notes
+
+    def _of_track(self, track: Track) -> list[str]:
+        """Return what became of one path."""
+        notes = []
+        if track.diverged is not None:
+            notes.append(f"{track.label} diverged at step {track.diverged}.")
+        if any(bool(constraint(track.points[-1]) > 1e-6) for constraint in self.surface.constraints):
+            notes.append(f"{track.label} ends where the constraints are broken.")
+        step = track.leaves(self.surface.window) if self.surface.size <= 2 else None
+        if step is not None and step != track.diverged:
+            notes.append(f"{track.label} leaves the window at step {step}; its path is cut there.")
+        return notes
+
+    def _held(self, track: Track) -> bool:
+        """Return whether a path ends on the domain's edge, where it is no minimum."""
+        end = track.points[-1]
+        if self.surface.domain is None or not end.isfinite().all():
+            return False
+        low, high = torch.tensor(self.surface.domain, dtype=end.dtype).unbind(-1)
+        at_minimum = any(
+            torch.allclose(end, torch.tensor(point, dtype=end.dtype), atol=1e-3) for point in self.surface.minima
+        )
+        return bool(((end <= low) | (end >= high)).any()) and not at_minimum
