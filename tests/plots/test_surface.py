@@ -84,6 +84,28 @@ def test_every_kind_of_scene_is_drawn(name, tmp_path):
     assert [axes for axes in figure.axes if not (axes.lines or axes.collections or axes.patches)] == []
 
 
+@pytest.mark.parametrize("name", ["bowl", "rosenbrock", "saddle", "ackley"])
+def test_heights_have_ticks_from_the_lowest_to_the_highest_alone(name):
+    scene = compute(Setting.of({"surface": name, "panels": ["space"]}), [CONF])
+    with style.context():
+        (axes,) = draw(scene).axes
+    raised, _ = relief(scene.surface.grid(70)[1])
+    heights = raised(scene.surface.grid(70)[1])
+    slack = 0.02 * float(heights.max() - heights.min())
+    assert len(axes.get_zticks()) > 2
+    assert min(axes.get_zticks()) >= float(heights.min()) - slack
+
+
+def test_many_tracks_leave_their_panels_their_room():
+    few, many = (
+        compute(Setting.of({"surface": "bowl", "optimizers": ["sgd"] * n, "lr": 0.1, "steps": 2}), [CONF])
+        for n in (1, 50)
+    )
+    with style.context():
+        heights = [figure.axes[1].bbox.height for figure in (draw(few), draw(many))]
+    assert heights[1] > 0.8 * heights[0]
+
+
 def test_the_studies_use_every_panel():
     used = set()
     for study in Request.of([]).studies:

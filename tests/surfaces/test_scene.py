@@ -9,7 +9,7 @@ from torch.nn import Parameter
 from optbench import surfaces
 from optbench.configs import CONF
 from optbench.surfaces.compute import sweep_rates
-from optbench.surfaces.descent import descend, elementwise
+from optbench.surfaces.descent import descend, with_rates
 from optbench.surfaces.entry import config, expand, optimizer
 
 BOWL = surfaces.get("elongated_bowl")
@@ -18,7 +18,7 @@ FACTORIES = {name: optimizer(config("optimizer", name, [CONF]), {}, BOWL, 20) fo
 TOGETHER = [
     name
     for name, (kind, factory) in FACTORIES.items()
-    if "lr" in kind.hyper and elementwise(factory([Parameter(START.clone())]))
+    if "lr" in kind.hyper and factory([Parameter(START.clone())]).elementwise()
 ]
 
 
@@ -41,7 +41,7 @@ def test_rates_as_one_tensor_are_the_rates_one_by_one(name):
     factory = FACTORIES[name][1]
     rates = (0.003, 0.1)
     column = torch.tensor(rates, dtype=torch.float64)[:, None]
-    together = descend(BOWL.f, partial(factory, lr=column), START.expand(2, -1), 12, batched=True)
+    together = descend(BOWL.f, with_rates(factory, column), START.expand(2, -1), 12, batched=True)
     alone = torch.stack([descend(BOWL.f, partial(factory, lr=lr), START, 12) for lr in rates], dim=1)
     torch.testing.assert_close(together, alone, rtol=1e-10, atol=1e-12)
 

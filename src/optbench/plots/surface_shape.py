@@ -49,7 +49,7 @@ def space(axes: Any, scene: Scene) -> None:
         cmap=style.HEIGHTS,
         rcount=len(z),
         ccount=len(z),
-        linewidth=0.15,
+        linewidth=0.15 * (COARSE / len(z)) ** 2,
         edgecolor="#7d8b9a",
         alpha=0.8,
         zorder=3,
@@ -68,7 +68,7 @@ def space(axes: Any, scene: Scene) -> None:
     axes.set(xlim=surface.window[0], ylim=surface.window[1], zlim=(drop, z.max()), title="")
     axes.set_zlabel(label, labelpad=1)
     heights = MaxNLocator(5, steps=ROUND).tick_values(z.min(), z.max())
-    below = z.min() - 1e-9 * (z.max() - z.min())
+    slack = 0.01 * (z.max() - z.min())
     axes.set(xlabel=surface.labels[0], ylabel=surface.labels[1])
     axes.view_init(elev=28, azim=-58)
     axes.set_box_aspect((1, 1, 0.85), zoom=1.2)
@@ -76,7 +76,9 @@ def space(axes: Any, scene: Scene) -> None:
     axes.tick_params(labelsize=7.5, pad=0)
     axes.locator_params(axis="y", nbins=6, steps=ROUND)
     axes.locator_params(axis="x", nbins=6, steps=ROUND, prune="upper")  # it would meet the first of y
-    axes.set_zticks([height for height in heights if below <= height <= z.max()])  # the plane below is no height
+    axes.set_zticks(
+        [height for height in heights if z.min() - slack <= height <= z.max() + slack]
+    )  # the plane below is no height
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
         axis.pane.set_visible(False)
     for artist in axes.get_children():

@@ -58,7 +58,7 @@ def matrices(axes: Axes, scene: Scene) -> None:
     gap = torch.full((rows, 2), torch.nan, dtype=torch.float64)
     spaced = [part for tile in tiles for part in (tile, gap)]
     picture = axes.imshow(torch.cat(spaced[:-1], dim=1).numpy(), cmap="PuOr", vmin=-SPAN, vmax=SPAN)
-    scale = axes.inset_axes((0.0, -0.24, 1.0, 0.06))
+    scale = axes.inset_axes((0.0, -0.34, 1.0, 0.06))
     scale.grid(False)
     axes.figure.colorbar(picture, cax=scale, orientation="horizontal", label="entry", extend="both")
     labels = ["A", "known", *(track.optimizer for track in scene.tracks)]

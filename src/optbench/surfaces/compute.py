@@ -13,7 +13,7 @@ from optbench import surfaces
 from optbench.checks import Count, Rate, check, nearest
 from optbench.optimizers.base import Optimizer
 from optbench.optimizers.flat import Flat
-from optbench.surfaces.descent import Factory, descend
+from optbench.surfaces.descent import Factory, descend, with_rates
 from optbench.surfaces.entry import Entry, config, expand, homes, optimizer, schedule
 from optbench.surfaces.measures import MEASURES
 from optbench.surfaces.population import migrate
@@ -134,7 +134,7 @@ def sweep_rates(factory: Factory, go: Go, surface: Surface, start: Tensor) -> tu
     """
     if factory([torch.nn.Parameter(start)]).elementwise():
         rates = torch.tensor(RATES, dtype=torch.float64)[:, None]
-        paths = go(factory=partial(factory, lr=rates), start=start.expand(len(RATES), -1), batched=True)
+        paths = go(factory=with_rates(factory, rates), start=start.expand(len(RATES), -1), batched=True)
     else:
         paths = torch.stack([go(factory=partial(factory, lr=lr), start=start) for lr in RATES], dim=1)
     last = max(1, len(paths) // 10)

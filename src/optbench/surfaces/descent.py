@@ -118,6 +118,23 @@ def set_rates(optimizer: Optimizer, schedule: Callable[[float], float]) -> None:
             group["lr"] = schedule(initial)
 
 
+def with_rates(factory: Factory, rates: Tensor) -> Factory:
+    """Return what makes an element-wise optimizer with a learning rate of its own for each start of a batch.
+
+    Args:
+        factory: What makes the optimizer.
+        rates: (k, 1), for starts (k, n).
+    """
+
+    def make(parameters: Any) -> Optimizer:
+        optimizer = factory(parameters)
+        for group in optimizer.param_groups:
+            group["lr"] = rates  # a constructor takes one number
+        return optimizer
+
+    return make
+
+
 def evaluated(optimizer: Optimizer, p: Tensor) -> Tensor:
     """Return the point at which an optimizer wants to be judged, which of some is not where it steps from."""
     optimizer.eval()

@@ -110,7 +110,6 @@ class Scene:
         if self.surface.domain is None or not end.isfinite().all():
             return False
         low, high = torch.tensor(self.surface.domain, dtype=end.dtype).unbind(-1)
-        at_minimum = any(
-            torch.allclose(end, torch.tensor(point, dtype=end.dtype), atol=1e-3) for point in self.surface.minima
-        )
+        minima = torch.tensor(self.surface.minima, dtype=end.dtype)
+        at_minimum = len(minima) > 0 and bool((end - minima).norm(dim=-1).min() < 1e-3)
         return bool(((end <= low) | (end >= high)).any()) and not at_minimum
