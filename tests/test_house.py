@@ -100,3 +100,10 @@ def test_a_folder_of_a_users_own_is_not_checked(tmp_path):
     said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout
     assert "lion.py" in said
     assert "mine" not in said
+
+
+def test_the_figures_that_a_config_may_name_are_those_that_a_report_draws():
+    from optbench import configs
+    from optbench.report import build
+
+    assert set(configs.FIGURES) == set(build.FIGURES)

@@ -47,7 +47,18 @@ def targets(folders: Sequence[Path], group: str) -> Iterator[tuple[str, dict[str
 GROUPS = ("data", "model", "optimizer", "schedule")
 """What a run's config makes, and a reader of its record may make again."""
 
-FIGURES = ("batch_size", "curves", "landscape", "learning_rate", "norms", "steps")
+FIGURES = (
+    "batch_size",
+    "budget",
+    "curves",
+    "landscape",
+    "learning_rate",
+    "norms",
+    "ranks",
+    "sensitivity",
+    "steps",
+    "trials",
+)
 """What a config may list under `figures`; a report draws them."""
 
 LARGEST = 10_000

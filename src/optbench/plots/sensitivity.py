@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from optbench.checks import UserError
 from optbench.plots import style
@@ -45,7 +46,7 @@ def sensitivities(results: Results, title: str) -> Figure:
     for (left, right), by in zip(axes, numbers, strict=True):
         lines = named(sensitivity(frame, by), by, frame)
         best = named(best_values(frame, by), by, frame)
-        limits = window([x for line in lines.values() for x in line["mean"] * scale(frame)])
+        limits = window(reach(lines, frame))
         for name, line in lines.items():
             shown[name] = str(line["optimizer"].iloc[0])
             curve(left, line, by, look(name, shown), limits, scale(frame))
@@ -63,7 +64,7 @@ def crowd(results: Results, by: str, title: str, caption: str) -> Figure:
     frame = results.frame
     lines, best = (named(found, by, frame) for found in (sensitivity(frame, by), best_values(frame, by)))
     figure, axes = grid(len(lines), title, caption)
-    limits = window([x for line in lines.values() for x in line["mean"] * scale(frame)])
+    limits = window(reach(lines, frame))
     for ax, (name, line) in zip(axes, lines.items(), strict=True):
         for other in lines.values():
             ax.plot(other[by], other["mean"] * scale(frame), color="0.88", lw=0.8)
@@ -75,6 +76,11 @@ def crowd(results: Results, by: str, title: str, caption: str) -> Figure:
         ax.set_title(name, fontsize=9)
     figure.supylabel(label(frame), fontsize=9)
     return figure
+
+
+def reach(lines: Mapping[str, pd.DataFrame], frame: pd.DataFrame) -> list[float]:
+    """Return the means and the ends of the intervals of all lines."""
+    return [x * scale(frame) for line in lines.values() for x in line[["mean", "low", "high"]].to_numpy().ravel()]
 
 
 def named(table: pd.DataFrame, by: str, frame: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
@@ -94,7 +100,8 @@ def curve(
     ax.fill_between(band[by], band["low"] * times, band["high"] * times, color=str(own["color"]), alpha=0.15, lw=0)
     lacking = line[line["done"] < line["runs"]]
     edge = limits[0] if times != 1 else limits[1]
-    ax.plot(lacking[by], np.full(len(lacking), edge), "x", color=str(own["color"]), markersize=6, clip_on=False)
+    if len(lacking):
+        ax.plot(lacking[by], np.full(len(lacking), edge), "x", color=str(own["color"]), markersize=6, clip_on=False)
 
 
 def ring(ax: Axes, best: pd.DataFrame, by: str, line: pd.DataFrame, own: Mapping[str, Any], times: float) -> None:
@@ -122,14 +129,13 @@ def by_epoch(ax: Axes, best: Results, by: str, shown: Mapping[str, str]) -> None
         done = runs.index[runs["status"] == "done"]
         rows = best.evaluations[best.evaluations["run"].isin(done) & (best.evaluations["epoch"] > 0)]
         epochs = rows.groupby("epoch")[column]
-        means, bands = epochs.mean() * times, [interval(values.to_numpy()) for _, values in epochs]
+        means = epochs.mean() * times
+        bands = times * np.array([interval(values.to_numpy()) for _, values in epochs]).reshape(-1, 2)
         own = look(str(name), shown)
         ax.plot(means.index, means, **own)
-        low, high = zip(*bands, strict=True) if bands else ((), ())
-        ax.fill_between(
-            means.index, times * np.array(low), times * np.array(high), color=own["color"], alpha=0.15, lw=0
-        )
-        ends += means.tolist()
+        ax.fill_between(means.index, bands[:, 0], bands[:, 1], color=own["color"], alpha=0.15, lw=0)
+        ends += [*means.tolist(), *bands.ravel().tolist()]
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="epoch", title=f"{label(frame)}, each at its best {by}", ylim=window(ends))
 
 

@@ -30,7 +30,8 @@ def trials(results: Results, title: str) -> Figure:
             continue
         ax.plot(own[first], times * own["error"], "o", color=look.colour, markersize=3.5)
         lost = own[own["error"].isna()]
-        ax.plot(lost[first], np.full(len(lost), limits[1]), "x", color=look.colour, markersize=5, clip_on=False)
+        if len(lost):
+            ax.plot(lost[first], np.full(len(lost), limits[1]), "x", color=look.colour, markersize=5, clip_on=False)
         chosen = own[own["run"] == best.loc[name, "run"]]
         ax.plot(chosen[first], times * chosen["error"], "o", mfc="none", mec="black", markersize=8)
         log_axis(ax)

@@ -19,7 +19,7 @@ from optbench.report.page import page
 from optbench.results import Results, answer, compare, read, readable
 from optbench.results.sensitivity import best_values, swept
 from optbench.results.settings import written
-from optbench.results.table import caption, latex, markdown, terminal
+from optbench.results.table import caption, latex, markdown, plain, terminal
 from optbench.results.text import escaped, markdown_table
 from optbench.tuning import outcome
 
@@ -30,6 +30,7 @@ FIGURES = {
     "learning_rate": "optbench.plots.curves:learning_rate",
     "steps": "optbench.plots.curves:losses",
     "landscape": "optbench.report.landscape:landscape",
+    "ranks": "optbench.plots.ranks:ranks",
     "sensitivity": "optbench.plots.sensitivity:sensitivities",
     "budget": "optbench.plots.tuning:budget",
     "trials": "optbench.plots.tuning:trials",
@@ -84,15 +85,17 @@ def report(
     head = [line for text in (f"# {title}", *sentences, *notices) for line in (escaped(text), "")]
     tail = [line for name, shown in tables.items() for line in (f"## {name}", "", markdown_table(shown), "")]
     records.write(out / "table.csv", table.to_csv(index=False))
-    records.write(out / "table.md", "\n".join([*head, markdown(frame, columns, sort), *tail]))
-    records.write(out / "table.tex", latex(frame, columns, sort))
+    records.write(out / "table.md", "\n".join([*head, markdown(frame, columns, sort, table), *tail]))
+    records.write(out / "table.tex", latex(frame, columns, sort, table))
     console = Console(markup=False, highlight=False)
     width = console.width if console.is_terminal else None
-    view = terminal(frame, title, columns, sort, width)
+    view = terminal(frame, title, columns, sort, width, table)
     if width is None:  # a file has lines of any length
         console.width = max(140, Console(width=10_000).measure(view).maximum)
     console.print(*sentences, *notices, "", sep="\n", soft_wrap=True)
     console.print(view)
+    for name, shown in tables.items():
+        console.print(plain(shown, name))
     files, failures = [out / f"table.{kind}" for kind in ("csv", "md", "tex")], []
     listed = [name for run in runs for name in run.config.get("figures") or []] if figures is None else figures
     for name in dict.fromkeys([*listed, *(["sensitivity"] if figures is None and swept(frame) else [])]):

@@ -50,6 +50,8 @@ class Results:
         chosen = [run for run in self.runs.values() if keep(run)]
         if not chosen:
             return None
+        if len(chosen) == len(self.runs):
+            return self
         return assemble(chosen, [_table(run, "metrics", list(METRICS)) for run in chosen])
 
     def only(self, rows: Iterable[int]) -> "Results":
@@ -188,7 +190,7 @@ def _table(run: Run, part: str, columns: list[str]) -> pd.DataFrame:
     """
     try:
         table: pd.DataFrame = getattr(run, part)
-        numbers: pd.DataFrame = table.reindex(columns=columns).apply(pd.to_numeric).astype(float)
+        numbers: pd.DataFrame = table.reindex(columns=columns).astype(float)
     except UserError:
         raise
     except (OSError, ValueError, TypeError) as error:  # pandas' own errors are ValueErrors

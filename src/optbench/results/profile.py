@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from optbench.results.statistics import FEWEST, LEVEL, RESAMPLES
 
@@ -35,23 +35,14 @@ def time_to_target(
     """
     sign = 1.0 if measure.endswith("accuracy") else -1.0
     numbers = list(dict.fromkeys(evaluations["run"])) if runs is None else list(runs)
-    times = pd.DataFrame(math.inf, index=pd.Index(numbers, name="run"), columns=CLOCKS)
-    for number, rows in evaluations.groupby("run", sort=False):
-        if number in times.index:
-            times.loc[number] = _reached(sign * rows[measure].to_numpy(), sign * target, rows[CLOCKS].to_numpy())
-    return times
-
-
-def _reached(values: NDArray[Any], target: float, clocks: NDArray[Any]) -> NDArray[Any]:
-    """Return the clocks at which rising values first pass a target, shape (clocks,)."""
-    there = np.flatnonzero(values >= target)
-    if not len(there):
-        return np.full(clocks.shape[1], math.inf)
-    i = there[0]
-    if i == 0 or not np.isfinite(values[i - 1]):
-        return clocks[i]  # type: ignore[no-any-return]
-    share = (target - values[i - 1]) / (values[i] - values[i - 1])
-    return clocks[i - 1] + share * (clocks[i] - clocks[i - 1])  # type: ignore[no-any-return]
+    rows = evaluations[["run", measure, *CLOCKS]].reset_index(drop=True)
+    first = rows[sign * rows[measure] >= sign * target].drop_duplicates("run")
+    before = rows.reindex(first.index - 1).set_axis(first.index)
+    known = (before["run"] == first["run"]) & np.isfinite(before[measure])
+    share = ((target - before[measure]) / (first[measure] - before[measure])).where(known, 1.0)
+    since = before[CLOCKS].where(known, first[CLOCKS], axis=0)
+    times = since + (first[CLOCKS] - since).mul(share, axis=0)
+    return times.set_axis(pd.Index(first["run"], name="run")).reindex(numbers, fill_value=math.inf)
 
 
 def performance_profile(times: pd.DataFrame, tau: ArrayLike) -> Any:

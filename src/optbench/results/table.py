@@ -23,6 +23,7 @@ __all__ = [
     "is_classification",
     "latex",
     "markdown",
+    "plain",
     "readable",
     "significant",
     "terminal",
@@ -176,9 +177,11 @@ def _keys(frame: pd.DataFrame) -> list[str]:
     return columns[: columns.index("seed")]
 
 
-def markdown(frame: pd.DataFrame, columns: Sequence[str] = (), sort: str | None = None) -> str:
+def markdown(
+    frame: pd.DataFrame, columns: Sequence[str] = (), sort: str | None = None, table: pd.DataFrame | None = None
+) -> str:
     """Return the comparison of a frame as Markdown, with the commands that make its rows again."""
-    table = compare(frame)
+    table = compare(frame) if table is None else table
     shown = readable(table, columns, sort)
     commands = [row["command"] for _, row in table.iterrows() if row["command"]]
     parts = [
@@ -200,16 +203,23 @@ def fence(lines: Sequence[str]) -> str:
     return "`" * max(3, longest + 1)
 
 
-def latex(frame: pd.DataFrame, columns: Sequence[str] = (), sort: str | None = None) -> str:
+def latex(
+    frame: pd.DataFrame, columns: Sequence[str] = (), sort: str | None = None, table: pd.DataFrame | None = None
+) -> str:
     """Return the comparison of a frame as a LaTeX table, for the package booktabs."""
-    table = compare(frame)
+    table = compare(frame) if table is None else table
     shown, block = readable(table, columns, sort), blocks(table)
     rules = [] if sort else [i for i in table.index[:-1] if block[i] != block[i + 1]]
     return latex_table(shown, _left(shown), rules)
 
 
 def terminal(
-    frame: pd.DataFrame, title: str, columns: Sequence[str] = (), sort: str | None = None, width: int | None = None
+    frame: pd.DataFrame,
+    title: str,
+    columns: Sequence[str] = (),
+    sort: str | None = None,
+    width: int | None = None,
+    table: pd.DataFrame | None = None,
 ) -> Table:
     """Return the comparison of a frame for a rich console.
 
@@ -219,8 +229,9 @@ def terminal(
         columns: As for `readable`; if there are none, and all do not fit, the most important ones.
         sort: As for `readable`.
         width: Characters in a line, as many as it takes if None.
+        table: What `compare` returns of them, if that is at hand.
     """
-    table = compare(frame)
+    table = compare(frame) if table is None else table
     view = _view(frame, table, title, columns or _usual(table, list(known(table))), sort)
     if columns or width is None or Console(width=10_000).measure(view).maximum <= width:
         return view
@@ -243,6 +254,16 @@ def _view(frame: pd.DataFrame, table: pd.DataFrame, title: str, columns: Sequenc
         view.add_column(name.replace(" ", "\n", 1), justify="left" if i < left else "right", no_wrap=name != "reasons")
     for i, row in zip(shown.index, shown.itertuples(index=False), strict=True):
         view.add_row(*map(Text, row), end_section=not sort and bool(block[i] != block.get(i + 1, block[i])))
+    return view
+
+
+def plain(shown: pd.DataFrame, title: str) -> Table:
+    """Return a table of texts for a rich console."""
+    view = Table(title=Text(title), box=box.SIMPLE_HEAD, title_justify="left")
+    for i, name in enumerate(shown.columns):
+        view.add_column(str(name), justify="left" if i == 0 else "right")
+    for row in shown.itertuples(index=False):
+        view.add_row(*map(Text, row))
     return view
 
 

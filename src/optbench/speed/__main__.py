@@ -21,6 +21,7 @@ BENCHMARKS = {
     "sweep": ("optbench.speed.replicas", "sweep"),
     "surfaces": ("optbench.speed.surfaces", "paths"),
     "gallery": ("optbench.speed.surfaces", "gallery"),
+    "report": ("optbench.speed.report", "reports"),
 }
 """What yields rows: functions that take the number of rounds, and most of them also whether to be short."""
 
