@@ -18,7 +18,7 @@ BENCHMARKS = {
     "study": ("optbench.speed.study", "seven"),
     "optimizers": ("optbench.speed.optimizers", "steps"),
     "start": ("optbench.speed.start", "commands"),
-    "sweep": ("optbench.speed.replicas", "sweep"),
+    "sweep": ("optbench.speed.sweep", "sweep"),
     "surfaces": ("optbench.speed.surfaces", "paths"),
     "gallery": ("optbench.speed.surfaces", "gallery"),
     "report": ("optbench.speed.report", "reports"),

@@ -1,0 +1,143 @@
+"""A sweep over learning rates and seeds: in stacks, compiled or not, run by run, and as a user of JAX writes it."""
+
+import importlib.util
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from optbench.data.mnist import SUBSET
+from optbench.records import find
+from optbench.speed.shell import optbench
+from optbench.speed.training import Row, row
+
+RATES = [1e-4 * 2**i for i in range(8)]
+MODES = {
+    "stacked, compiled": ["replicas=auto", "compile=step", "hydra.launcher.n_jobs=2"],
+    "stacked": ["replicas=auto", "compile=off", "hydra.launcher.n_jobs=2"],
+    "two side by side": ["replicas=off", "compile=off", "hydra.launcher.n_jobs=2"],
+    "one by one": ["replicas=off", "compile=off", "hydra.launcher.n_jobs=1"],
+}
+JAX = "JAX + optax"
+
+
+@dataclass(frozen=True)
+class Spent:
+    """The seconds of a sweep.
+
+    Attributes:
+        whole: The command, from the shell.
+        span: Training and evaluation, from the start of the first run to the end of the last.
+        compiling: What compiling took, of the runs that took longest.
+    """
+
+    whole: float
+    span: float
+    compiling: float
+
+
+def sweep(rounds: int = 3, short: bool = False) -> Iterator[Row]:
+    """Yield what 8 learning rates of Adam by some seeds take on the embedded digits, all contenders in turns.
+
+    The first, uncounted round begins with nothing compiled, and tells the cold price.
+
+    Args:
+        rounds: Repeats; at most three, since each takes minutes.
+        short: Whether one seed, one epoch and the smaller hidden layer will do.
+    """
+    seeds, epochs, hiddens = (1, 1, [20]) if short else (8, 2, [128, 20])
+    for hidden in hiddens:
+        with tempfile.TemporaryDirectory() as cache:
+            cold, times = turns(contenders(seeds, epochs, hidden, cache), min(rounds, 3))
+        yield from rows(f"{len(RATES) * seeds} runs of Adam, hidden {hidden}", hidden, cold, times)
+
+
+def contenders(seeds: int, epochs: int, hidden: int, cache: str) -> dict[str, Callable[[], Spent]]:
+    """Return what trains the sweep, by name; JAX only where it is installed.
+
+    Args:
+        seeds: How many.
+        epochs: How many.
+        hidden: Width of the hidden layer.
+        cache: Directory for what torch compiles.
+    """
+    made: dict[str, Callable[[], Spent]] = {
+        mode: partial(train, how, seeds, epochs, hidden, cache) for mode, how in MODES.items()
+    }
+    if importlib.util.find_spec("jax") and importlib.util.find_spec("optax"):
+        made[JAX] = partial(in_jax, seeds, epochs, hidden)
+    return made
+
+
+def turns(runs: Mapping[str, Callable[[], Spent]], rounds: int) -> tuple[dict[str, Spent], dict[str, Spent]]:
+    """Let every contender run once a round, and return the first round's seconds and the medians of the others'."""
+    spent: defaultdict[str, list[Spent]] = defaultdict(list)
+    for _ in range(rounds + 1):
+        for name, run in runs.items():
+            spent[name].append(run())
+    return {name: each[0] for name, each in spent.items()}, {name: median(each[1:]) for name, each in spent.items()}
+
+
+def median(times: Sequence[Spent]) -> Spent:
+    """Return the medians of some sweeps' seconds."""
+    return Spent(
+        statistics.median(each.whole for each in times),
+        statistics.median(each.span for each in times),
+        statistics.median(each.compiling for each in times),
+    )
+
+
+def rows(what: str, hidden: int, cold: Mapping[str, Spent], times: Mapping[str, Spent]) -> Iterator[Row]:
+    """Yield the rows of a sweep.
+
+    Args:
+        what: The sweep.
+        hidden: Width of the hidden layer.
+        cold: Seconds of the first round, by contender.
+        times: Medians of the others.
+    """
+    target = 0.6 if hidden > 64 else 0.35
+    two, one, stacked, compiled = (times[k] for k in ("two side by side", "one by one", "stacked", "stacked, compiled"))
+    yield row(f"{what}, stacked", stacked.span, "two side by side", two.span, target)
+    yield row(f"{what}, stacked", stacked.span, "one by one", one.span, target / 2)
+    yield row(f"{what}, stacked and compiled", compiled.span, "stacked", stacked.span, 1)
+    if JAX in times:
+        theirs = times[JAX]
+        yield row(f"{what}, compiled, first start to last end", compiled.span, f"{JAX}, the same", theirs.span, 0.9)
+        yield row(f"{what}, compiled, whole command", compiled.whole, f"{JAX}, whole process", theirs.whole, 1)
+    price = cold["stacked, compiled"].compiling
+    yield row(f"{what}, compiling, kept on disk", compiled.compiling, "with nothing on disk", price, 1)
+
+
+def train(how: Sequence[str], seeds: int, epochs: int, hidden: int, cache: str) -> Spent:
+    """Train the sweep in one of the modes and return its seconds."""
+    grid = [f"optimizer.lr={','.join(map(str, RATES))}", f"seed={','.join(map(str, range(seeds)))}"]
+    size = [f"trainer.max_epochs={epochs}", f"model.hidden=[{hidden}]", "figures=[]", "logger=none"]
+    with tempfile.TemporaryDirectory() as folder:
+        where = f"hydra.sweep.dir={folder}/sweep"
+        kept = {"TORCHINDUCTOR_CACHE_DIR": cache}
+        whole = optbench("train", "-m", "optimizer=adam", *grid, *size, *how, where, environment=kept)
+        starts, ends = (
+            [path.stat().st_mtime for path in Path(folder, "sweep").glob(f"*/{name}")]
+            for name in ("config.yaml", "status.json")
+        )
+        compiling = max(run.status.get("compile_seconds", 0.0) for run in find(Path(folder, "sweep")))
+        return Spent(whole, max(ends) - min(starts), compiling)
+
+
+def in_jax(seeds: int, epochs: int, hidden: int) -> Spent:
+    """Train the sweep in JAX and return its seconds."""
+    script = Path(__file__).with_name("in_jax.py")
+    command = [sys.executable, script, SUBSET, *map(str, (hidden, len(RATES), seeds, epochs))]
+    start = time.perf_counter()
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    whole = time.perf_counter() - start
+    told = json.loads(done.stdout.splitlines()[-1])
+    return Spent(whole, told["total"], told["compile"])
