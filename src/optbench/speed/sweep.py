@@ -135,7 +135,7 @@ def train(how: Sequence[str], seeds: int, epochs: int, hidden: int, cache: str) 
 def in_jax(seeds: int, epochs: int, hidden: int) -> Spent:
     """Train the sweep in JAX and return its seconds."""
     script = Path(__file__).with_name("in_jax.py")
-    command = [sys.executable, script, SUBSET, *map(str, (hidden, len(RATES), seeds, epochs))]
+    command = [sys.executable, str(script), str(SUBSET), *map(str, (hidden, len(RATES), seeds, epochs))]
     start = time.perf_counter()
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     whole = time.perf_counter() - start
