@@ -66,7 +66,7 @@ def test_no_rate_and_no_step_compiles_anew(monkeypatch):
     made = []
     plain = torch.compile
     backend = lambda graph, inputs: made.append(graph) or graph.forward  # noqa: E731
-    monkeypatch.setattr(torch, "compile", lambda f, **kwargs: plain(f, backend=backend, **kwargs))
+    monkeypatch.setattr(torch, "compile", lambda f, options, **kwargs: plain(f, backend=backend, **kwargs))
     monkeypatch.setattr(compiled, "COMPILED", {})
     for rates in ((0.02, 0.01), (0.3, 0.03)):
         task = Task([factory("NAdam", lr=lr) for lr in rates], 1, steps=5)

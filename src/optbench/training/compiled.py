@@ -83,6 +83,10 @@ COMPILED: dict[str, Step] = {}
 """The steps that this process has compiled, by what they are compiled for: runs that follow one another share them."""
 
 
+OPTIONS: dict[str, Any] = {"size_asserts": False, "guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
+"""A step is a function of its tensors alone, whose shapes are part of its key: to check each would cost a tenth."""
+
+
 def compiled(plan: Plan, key: str) -> Step:
     """Return the compiled step of a plan.
 
@@ -94,7 +98,8 @@ def compiled(plan: Plan, key: str) -> Step:
         plain = Plan.step
         # Torch counts by code object how often it has compiled, and gives up at the eighth time.
         own = types.FunctionType(plain.__code__.replace(), plain.__globals__, plain.__name__)
-        COMPILED[key] = torch.compile(types.MethodType(own, plan), fullgraph=True, dynamic=False)
+        whole = types.MethodType(own, plan)
+        COMPILED[key] = torch.compile(whole, fullgraph=True, dynamic=False, options=OPTIONS)
     return COMPILED[key]
 
 
