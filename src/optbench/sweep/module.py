@@ -272,6 +272,7 @@ class Replicas(lightning.LightningModule):
     def end(self, replica: Replica, status: str, reason: str = "") -> None:
         """Write what a run leaves at its end."""
         replica.keep_path()
+        replica.objective.grad_evals = self.stack.steps
         self.saved = self.runs.index(replica)
         self.hand_back(self.saved)
         for group in replica.optimizer.param_groups if self.stack.steps else ():
