@@ -10,6 +10,7 @@ COMMANDS = {
     "train": "train one run, or a sweep: optbench train -m optimizer=sgd,adam seed=0,1,2",
     "status": "show what has become of every cell of a sweep: optbench status DIR",
     "report": "make tables and figures of finished runs: optbench report DIR",
+    "landscape": "draw where optimizers went in a network's loss: optbench landscape DIR",
     "surface": "draw paths on a surface: optbench surface study=gd_vs_momentum",
     "terrain": "name a surface's critical points and a path's terrain",
     "certify": "step optimizers beside independent references",

@@ -17,6 +17,7 @@ from optbench.report import charts, tensorboard
 from optbench.report.content import content
 from optbench.report.page import page
 from optbench.results import Results, answer, compare, read, readable
+from optbench.results.frame import labels
 from optbench.results.sensitivity import best_values, swept
 from optbench.results.settings import written
 from optbench.results.table import caption, latex, markdown, plain, terminal
@@ -37,6 +38,9 @@ FIGURES = {
 }
 """What a config may list under `figures`; a figure is imported when it is drawn, since one of them needs torch."""
 
+
+SHARPNESS = ("sharpness", "trace", "trace_error", "negative", "rise")
+"""What `columns=sharpness` shows."""
 
 PLACES = (Path(__file__).parents[1] / "certificates", Path(__file__).parents[3] / "results" / "reference")
 CERTIFICATES = next((folder / "certificates.csv" for folder in PLACES if (folder / "certificates.csv").exists()), None)
@@ -72,6 +76,12 @@ def report(
     everything = read(*places)
     tried, results = everything.of(is_trial), everything.of(lambda run: not is_trial(run)) or everything
     out = out or places[0] / "report"
+    if "sharpness" in columns:  # which takes a while, and torch
+        from optbench.report.landscape import with_sharpness
+
+        results, at = with_sharpness(results), list(columns).index("sharpness")
+        alone = [*labels(results.frame), "runs"] if len(columns) == 1 else []
+        columns = [*alone, *columns[:at], *SHARPNESS, *columns[at + 1 :]]
     frame, runs, table = results.frame, list(everything.runs.values()), compare(results.frame)
     readable(table, columns, sort)
     try:

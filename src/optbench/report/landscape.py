@@ -1,13 +1,24 @@
 """The landscape of runs as a report has it: who is drawn and what they are called."""
 
+import math
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from optbench.checks import UserError
 from optbench.landscape.panels import Contender, Request, pictures
+from optbench.landscape.solutions import sharpness_of
 from optbench.plots.landscape import figure
 from optbench.results.frame import Results, labels
 from optbench.results.settings import ABSENT, written
+
+SHARPNESS = tuple(f"sharpness_{name}" for name in ("highest", "trace", "trace_error", "negative", "rise"))
+"""Columns that `with_sharpness` adds to a frame, a field of `Sharpness` each."""
 
 
 def landscape(results: Results, title: str) -> Figure:
@@ -41,3 +52,63 @@ def contenders(results: Results) -> list[Contender]:
         values = [f"{name} {written(frame[name][i])}" for name in settings if frame[name][i] != ABSENT]
         found.append(Contender(", ".join([str(frame[optimizer][i]), *values]), str(frame[optimizer][i]), runs[i]))
     return found
+
+
+def to_tensorboard(drawn: Figure, name: str, runs: Sequence[Contender], folder: Path) -> Path:
+    """Write a figure and the ends of runs, for TensorBoard's images and its embedding projector; return the folder.
+
+    The ends are shown by their coordinates along the directions that they span, which keeps their distances.
+
+    Args:
+        drawn: The figure.
+        name: Its tag.
+        runs: Those that kept their trajectory are shown, by name, optimizer and seed.
+        folder: The log directory.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from torch.utils.tensorboard import SummaryWriter
+
+    ends: dict[int, list[tuple[Contender, np.ndarray]]] = {}
+    for run in runs:
+        try:
+            end = run.run.trajectory
+        except UserError:
+            continue
+        if end is not None and np.isfinite(end[1][-1]).all():
+            ends.setdefault(end[1].shape[1], []).append((run, np.asarray(end[1][-1], np.float64)))
+    shutil.rmtree(folder, ignore_errors=True)
+    FigureCanvasAgg(drawn)
+    with SummaryWriter(str(folder)) as writer:
+        writer.add_figure(f"landscape/{name}", drawn, close=False)
+        for size, mine in ends.items():
+            points = np.stack([weights for _, weights in mine])
+            left, values, _ = np.linalg.svd(points - points.mean(0), full_matrices=False)
+            labels_ = [[run.name, run.optimizer, str(run.seed), run.status] for run, _ in mine]
+            if len(mine) > 2:  # the projector shows three directions
+                writer.add_embedding(
+                    left * values, labels_, tag=f"ends_{size}", metadata_header=["run", "optimizer", "seed", "status"]
+                )
+    return folder
+
+
+def with_sharpness(results: Results) -> Results:
+    """Return results whose frame also says how sharp the loss is at the end of each run that is done.
+
+    Raises:
+        UserError: It can be said of no run.
+    """
+    frame, why = results.frame.copy(), []
+    for column in SHARPNESS:
+        frame[column] = math.nan
+    for run in contenders(results):
+        i = next(i for i, known in results.runs.items() if known is run.run)
+        try:
+            found = sharpness_of(run, Request()) if run.status == "done" else None
+        except UserError as error:
+            why.append(f"{run.name}: {error}")
+            continue
+        if found is not None:
+            frame.loc[i, list(SHARPNESS)] = [getattr(found, name.removeprefix("sharpness_")) for name in SHARPNESS]
+    if frame[list(SHARPNESS)].isna().all(axis=None):
+        raise UserError(f"no sharpness: {'; '.join(dict.fromkeys(why)) or 'no run is done'}")
+    return replace(results, frame=frame, notes=(*results.notes, *[f"no sharpness of {text}" for text in why]))

@@ -41,6 +41,7 @@ def compare(frame: pd.DataFrame) -> pd.DataFrame:
     """
     keys = labels(frame)
     measured = [f"{which}_{m}" for which in ("final", "best") for m in MEASURES if frame[f"final_{m}"].notna().any()]
+    asked = [str(name) for name in frame.columns if str(name).startswith("sharpness_")]
     statuses = _statuses(frame)
     rows = []
     for setting, runs in frame.groupby(keys, sort=False, dropna=False):
@@ -48,7 +49,7 @@ def compare(frame: pd.DataFrame) -> pd.DataFrame:
         row: dict[str, Any] = dict(zip(keys, setting, strict=True)) | {"runs": len(runs)}
         row |= {status: int((runs["status"] == status).sum()) for status in statuses}
         row |= dict.fromkeys(EVIDENCE, math.nan) | {"tied": False, "reasons": reasons(runs)}
-        for name in [*measured, "epoch", "step", "grad_evals", "train_seconds"]:
+        for name in [*measured, *asked, "epoch", "step", "grad_evals", "train_seconds"]:
             row |= {f"{name}_mean": done[name].mean(), f"{name}_std": done[name].std()}
         rows.append(row | {"command": command(runs)})
     table = pd.DataFrame(rows)

@@ -46,6 +46,11 @@ MEANS = {
     "best_val_loss": ("best_val_loss", "best validation loss"),
     "best_train_accuracy": ("best_train_accuracy", "best train accuracy, %"),
     "best_train_loss": ("best_train_loss", "best train loss"),
+    "sharpness": ("sharpness_highest", "largest eigenvalue"),
+    "trace": ("sharpness_trace", "trace of the Hessian"),
+    "trace_error": ("sharpness_trace_error", "its standard error"),
+    "negative": ("sharpness_negative", "negative eigenvalues found"),
+    "rise": ("sharpness_rise", "filter-normalised sharpness"),
 }
 """Means of a comparison by what `columns=` calls them, with their headings."""
 
