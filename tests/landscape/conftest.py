@@ -35,6 +35,8 @@ def written(tmp_path):
         record = records.Record(Path(tmp_path, name), config, [])
         for step, weights in enumerate(change(path) if change else path):
             record.trajectory(10 * step, weights.astype(np.float32))
+        measures = {"train_loss": 1.0, "test_loss": 1.0, "train_accuracy": 0.5, "test_accuracy": 0.5}
+        record.evaluation({"epoch": 1, "step": 10, "train_seconds": 1.0, **measures})
         record.finish(status)
         return Contender(name, optimizer, records.read(Path(tmp_path, name)))
 

@@ -87,6 +87,8 @@ def split(arguments: Sequence[str]) -> tuple[list[Path], list[str], list[Path]]:
     rest, folders = list(arguments), []
     while "--config-dir" in rest:
         at = rest.index("--config-dir")
+        if at + 1 == len(rest):
+            raise UserError("--config-dir is followed by no directory; give the folder of your configs")
         folders += [Path(folder).resolve() for folder in rest[at + 1 : at + 2]]
         del rest[at : at + 2]
     paths = [Path(text) for text in rest if "=" not in text or Path(text).exists()]

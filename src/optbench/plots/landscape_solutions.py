@@ -29,14 +29,15 @@ def spectra(found: Sequence[Spectrum], title: str) -> Figure:
     low, high = float(nodes.min()), float(nodes.max())
     width = WIDTH * (high - low) or 1e-3
     grid = np.linspace(low - 5 * width, high + 5 * width, 1500)
-    for ax, one in zip(axes, found, strict=False):
-        density = one.density.at(grid, width)
+    densities = [one.density.at(grid, width) for one in found]
+    highest = max(float(density.max()) for density in densities)
+    for ax, one, density in zip(axes, found, densities, strict=False):
         colour = style.look(one.optimizer).colour
         ax.fill_between(grid, LOWEST, density, color=colour, alpha=0.3, linewidth=0)
         ax.plot(grid, density, color=colour, linewidth=1.1)
         ends = one.density.values
         ax.set_title(wrapped(f"{one.name}: {ends.min():.2g} to {ends.max():.3g}", 34), fontsize=8.5)
-        ax.set(yscale="log", ylim=(LOWEST, None))
+        ax.set(yscale="log", ylim=(LOWEST, 3 * highest))
         ax.axvline(0, color="0.6", linewidth=0.6)
     for ax in axes[len(found) :]:
         ax.remove()
