@@ -1,5 +1,6 @@
 """What a config names and what it makes: the folders of configs, their targets, and the errors of both in one line."""
 
+import copy
 import datetime
 import functools
 import inspect
@@ -14,6 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException, OverrideParseException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
 
 from optbench.checks import UserError, check, check_call, nearest
 
@@ -231,8 +233,10 @@ def _loaded(name: str) -> Any:
 
 def load(config: DictConfig, loaded: Mapping[str, Any] | None = None) -> Any:
     """Return the data module of a run, with the tensors that this process already has; see `dataset`."""
-    data = instantiate(config)
-    data.splits = dict(dataset(config, loaded).splits)
+    data = copy.copy(dataset(config, loaded))
+    if "seed" in config:
+        data.seed = config.seed
+    data.splits = dict(data.splits)
     data.setup()
     return data
 
@@ -243,10 +247,18 @@ def build_model(config: Mapping[str, Any], features: int, outputs: int) -> "nn.M
     Raises:
         UserError: What makes the model needs other arguments.
     """
-    make = construct("model", config, ("features", "outputs"))
-    parameters = inspect.signature(make.func).parameters.values()
+    cls, sizes = located("model", config), {"features": features, "outputs": outputs}
+    parameters = inspect.signature(cls).parameters.values()
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    sizes = {"features": features, "outputs": outputs}
+    named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    missing = [p.name for p in named if p.default is p.empty and p.name not in {*sizes, *config}]
+    if missing:
+        raise UserError(
+            f"model: {cls.__name__} needs {', '.join(missing)}; a model is given features=<inputs> and "
+            "outputs=<outputs> by these names, and all else by the config: name its arguments so, or give "
+            f"model.{missing[0]}=<value>"
+        )
+    make = construct("model", config, ("features", "outputs"))
     given = sizes if open_ended else {k: v for k, v in sizes.items() if k in {p.name for p in parameters}}
     return make(**given)  # type: ignore[no-any-return]
 
@@ -368,6 +380,8 @@ def explain(error: Exception) -> UserError:
         if isinstance(below, UserError):
             return below
         below = below.__cause__ or below.__context__
+    if isinstance(error, MissingMandatoryValue):
+        return UserError(f"{error.full_key} is missing; give {error.full_key}=<value>")
     if isinstance(error, OSError) and error.filename:
         return UserError(f"{error.filename} will not do: {error.strerror}; give another name")
     if isinstance(error, yaml.YAMLError):

@@ -121,6 +121,8 @@ def test_bad_values_get_one_line(make, keywords, message):
 @pytest.mark.parametrize("path", sorted(CONF.glob("*.yaml")), ids=lambda path: path.stem)
 def test_yaml_makes_its_class_and_passes_the_seed(path):
     config = OmegaConf.merge({"seed": 7}, {"data": OmegaConf.load(path)})
+    for key in OmegaConf.missing_keys(config):
+        OmegaConf.update(config, key, "given")
     data = instantiate(config.data)
     assert type(data) is get_class(config.data._target_)
     assert data.seed == 7

@@ -16,9 +16,10 @@ import torch
 import torchvision
 
 from optbench.checks import UserError
-from optbench.data import MNIST, FashionMNIST, MNISTSubset, mnist
+from optbench.data import IDX, MNIST, FashionMNIST, MNISTSubset, mnist
 from optbench.data.idx import read_idx, write_idx
-from optbench.data.mnist import FILES
+from optbench.data.known import KNOWN, Known
+from optbench.data.mnist import FILES, SUBSET
 
 CUT = Path(__file__).parents[2] / "scripts" / "cut_mnist"
 
@@ -133,18 +134,88 @@ def test_a_damaged_file_is_named(raw, how):
 
 
 @pytest.mark.parametrize(
-    ("images", "labels"),
-    [((240, 28, 27), 240), ((240, 28, 28), 239), ((240, 28, 28, 1), 240)],
+    ("images", "labels", "said"),
+    [
+        ((240, 28, 27), (240,), ["uint8 of shape (240, 28, 27), no images of 784 bytes"]),
+        ((240,), (240,), ["uint8 of shape (240,), no images"]),
+        ((240, 28, 28), (239,), ["240 images", "239 labels", "replace both"]),
+        ((0, 28, 28), (0,), ["0 images", "0 labels", "replace both"]),
+        ((240, 28, 28), (240, 28, 28), ["of shape (240, 28, 28), no labels"]),
+    ],
 )
-def test_files_that_do_not_fit_together(raw, images, labels):
+def test_files_that_do_not_fit_together(raw, images, labels, said):
     write_idx(raw / FILES[0], np.zeros(images, np.uint8))
     write_idx(raw / FILES[1], np.zeros(labels, np.uint8))
-    fails(MNIST(root=raw).setup, str(raw / FILES[0]), "replace both")
+    fails(MNIST(root=raw).setup, str(raw / FILES[int(len(labels) > 1)]), *said)
 
 
-def test_a_label_above_nine(raw):
-    write_idx(raw / FILES[3], np.full(60, 10, np.uint8))
-    fails(MNIST(root=raw).setup, str(raw / FILES[2]), "ten classes")
+def test_labels_out_of_range_name_the_range_and_the_remedy(raw):
+    write_idx(raw / FILES[3], np.arange(1, 61, dtype=np.uint8) % 26 + 1)
+    said = "labels from 1 to 26, outside 0 to 9; give data=idx data.classes=26 data.first_label=1"
+    fails(MNIST(root=raw).setup, str(raw / FILES[3]), said)
+
+
+def test_numbers_of_another_type_are_named(raw):
+    floats = b"\x00\x00\x0d\x03" + np.array([2, 28, 28], ">u4").tobytes() + np.zeros(2 * 784, ">f4").tobytes()
+    (raw / FILES[0]).write_bytes(floats)
+    fails(MNIST(root=raw).setup, str(raw / FILES[0]), "float32 of shape (2, 28, 28), no images of 784 bytes")
+
+
+def test_all_four_files_come_from_one_folder(raw, tmp_path):
+    for name in FILES[2:]:
+        (raw / "raw").mkdir(exist_ok=True)
+        (raw / name).rename(raw / "raw" / name)
+    data = MNIST(root=raw)
+    data._download = lambda missing: None  # as where there is no network
+    assert data.paths() == []
+    for name in FILES[:2]:
+        write_idx(raw / "raw" / f"{name}.gz", read_idx(raw / name))
+    assert {path.parent for path in data.paths()} == {raw / "raw"} and len(data.paths()) == 4
+
+
+@pytest.mark.parametrize(("cls", "other"), [(MNIST, "FashionMNIST"), (FashionMNIST, "MNIST")])
+@pytest.mark.parametrize("file", [1, 3])
+def test_labels_of_the_other_set_are_refused(raw, cls, other, file):
+    labels = read_idx(raw / FILES[file]).copy()
+    labels[:20] = KNOWN[other].labels[file // 2]
+    write_idx(raw / FILES[file], labels)
+    fails(cls(root=raw).setup, str(raw / FILES[file]), f"is {other}'s, not {cls.source}'s")
+    write_idx(raw / FILES[file], np.roll(labels, 1))
+    cls(root=raw).setup()
+
+
+def test_digits_are_no_clothes(tmp_path):
+    for name in FILES:
+        (tmp_path / name).write_bytes((SUBSET / f"{name}.gz").read_bytes())
+    MNIST(root=tmp_path, train_size=100).setup()
+    fails(FashionMNIST(root=tmp_path).setup, "is MNIST's, not FashionMNIST's; give data=mnist")
+    for name in FILES[1::2]:  # its images are known without their labels
+        write_idx(tmp_path / name, np.zeros(10_000 if name.startswith("train") else 2_000, np.uint8))
+    fails(FashionMNIST(root=tmp_path).setup, "train-images-idx3-ubyte is MNIST's")
+
+
+def test_published_checksums_tell_whose_file_it_is(raw, monkeypatch):
+    path = raw / FILES[2]
+    digest = hashlib.md5(path.read_bytes()).hexdigest()
+    monkeypatch.setitem(KNOWN, "KMNIST", Known((digest,)))
+    fails(MNIST(root=raw).setup, f"{path} is KMNIST's, not MNIST's; give data=idx")
+
+
+def test_files_of_ones_own_have_classes_and_sizes_of_their_own(tmp_path):
+    rng = np.random.default_rng(0)
+    paths = [tmp_path / name for name in "abcd"]
+    for i, samples in enumerate((52, 26)):
+        write_idx(paths[2 * i], rng.integers(0, 256, (samples, 8, 8), dtype=np.uint8))
+        labels = np.stack([np.arange(samples) % 26 + 1, np.zeros(samples)], 1).astype(">i4")
+        header = b"\x00\x00\x0c\x02" + np.array(labels.shape, ">u4").tobytes()
+        paths[2 * i + 1].write_bytes(header + labels.tobytes())  # QMNIST's type, the class in the first column
+    names = ("train_images", "train_labels", "test_images", "test_labels")
+    given = dict(zip(names, paths, strict=True))
+    data = IDX(**given, classes=26, first_label=1, batch_size=13)
+    assert (data.features, data.outputs) == (64, 26)
+    data.setup()
+    assert data.split("train")[1].tolist() == [*range(26), *range(26)]
+    fails(IDX(**given).setup, "labels from 1 to 26", "data.classes=26 data.first_label=1")
 
 
 def test_no_files_and_no_network_names_both_remedies(tmp_path, monkeypatch):

@@ -12,13 +12,29 @@ on the CPU, or on the device of the trainer that called it, and has
   gathered at once. What is left over at the end of an epoch is a smaller mini-batch in a chunk of its own.
 - `batches_per_epoch`: mini-batches, and so steps, in an epoch; `len` of the loader counts chunks.
 
+Your own data are a class on `DataModule`, or, with less to say, on `Samples`; a file of them needs none: see `Table`.
+
 A value of a wrong type or out of range, or more samples than there are, is a `UserError` of one line, from the
 constructor or from `setup`.
 """
 
 from optbench.data.chunks import Chunks
-from optbench.data.mnist import MNIST, FashionMNIST, MNISTSubset
+from optbench.data.mnist import IDX, MNIST, FashionMNIST, MNISTSubset
 from optbench.data.module import DataModule
 from optbench.data.regression import LinearRegression
+from optbench.data.samples import MNIST1D, Digits, FromDataset, Samples, Table
 
-__all__ = ["MNIST", "Chunks", "DataModule", "FashionMNIST", "LinearRegression", "MNISTSubset"]
+__all__ = [
+    "IDX",
+    "MNIST",
+    "MNIST1D",
+    "Chunks",
+    "DataModule",
+    "Digits",
+    "FashionMNIST",
+    "FromDataset",
+    "LinearRegression",
+    "MNISTSubset",
+    "Samples",
+    "Table",
+]

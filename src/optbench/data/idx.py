@@ -1,21 +1,24 @@
-"""IDX, the format of MNIST's files: raw or gzipped, bytes only."""
+"""IDX, the format of MNIST's files, raw or gzipped."""
 
 import gzip
 import math
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optbench.checks import UserError
 
-Bytes = NDArray[np.uint8]
+Numbers = NDArray[Any]
 GZIP = b"\x1f\x8b"
-UBYTE = b"\x00\x00\x08"  # two zeros and the code of the element type; the number of dimensions follows
+TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+"""numpy's types by the code in a file's third byte; two zeros stand before it and the number of dimensions follows."""
+UBYTE = b"\x00\x00\x08"
 
 
-def read_idx(path: Path) -> Bytes:
+def read_idx(path: Path) -> Numbers:
     """Return the array in an IDX file.
 
     Args:
@@ -29,17 +32,18 @@ def read_idx(path: Path) -> Bytes:
         data = gzip.decompress(data) if data.startswith(GZIP) else data
     except (OSError, EOFError, zlib.error) as error:
         raise _unreadable(path, str(error)) from None
-    if data[:3] != UBYTE or len(data) < 4 * (data[3] + 1):
+    if data[:2] != b"\x00\x00" or len(data) < 4 or data[2] not in TYPES or len(data) < 4 * (data[3] + 1):
         raise _unreadable(path, f"it starts with {data[:4].hex() or 'nothing'}")
     shape = np.frombuffer(data, ">u4", data[3], offset=4).tolist()
-    start = 4 * (data[3] + 1)
-    if len(data) - start != math.prod(shape):
-        raise _unreadable(path, f"{len(data) - start} bytes of data where {math.prod(shape)} are announced")
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+    start, kind = 4 * (data[3] + 1), np.dtype(TYPES[data[2]])
+    if len(data) - start != math.prod(shape) * kind.itemsize:
+        announced = math.prod(shape) * kind.itemsize
+        raise _unreadable(path, f"{len(data) - start} bytes of data where {announced} are announced")
+    return np.frombuffer(data, kind, offset=start).reshape(shape)
 
 
-def write_idx(path: Path, array: Bytes) -> None:
-    """Write an array to an IDX file, gzipped where its name ends in `.gz`; the same array gives the same bytes."""
+def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
+    """Write bytes to an IDX file, gzipped where its name ends in `.gz`; the same array gives the same bytes."""
     data = UBYTE + bytes([array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.tobytes()
     path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
 

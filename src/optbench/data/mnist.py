@@ -1,6 +1,8 @@
-"""Images of 28 x 28 pixels in ten classes: MNIST, its embedded subset, and Fashion-MNIST."""
+"""Images and labels in IDX files: MNIST, its embedded subset, Fashion-MNIST, and others of the format."""
 
+import functools
 import hashlib
+import math
 import os
 import shutil
 import tempfile
@@ -9,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 from torch import Tensor
 
-from optbench.checks import UserError
+from optbench.checks import Count, Index, UserError
 from optbench.data.idx import read_idx
+from optbench.data.known import owner
 from optbench.data.module import Array, DataModule
 
 FILES = [f"{part}-{what}" for part in ("train", "t10k") for what in ("images-idx3-ubyte", "labels-idx1-ubyte")]
@@ -25,6 +29,8 @@ class Images(DataModule):
     task = "classification"
     features = 28 * 28
     outputs = 10
+    first: ClassVar[int] = 0
+    """The label of the first class."""
 
     @abstractmethod
     def paths(self) -> list[Path]:
@@ -34,14 +40,35 @@ class Images(DataModule):
         """Read the files.
 
         Raises:
-            UserError: A file is missing, corrupt, or does not hold what its name says.
+            UserError: A file is missing, corrupt, another data set's, or does not hold what its name says.
         """
         paths = self.paths()
-        x, y, x_test, y_test = (read_idx(path) for path in paths)
-        for path, images, labels in ((paths[0], x, y), (paths[2], x_test, y_test)):
-            if images.shape[1:] != (28, 28) or labels.shape != images.shape[:1] or labels.max(initial=0) > 9:
-                raise UserError(f"{path} and its labels are no 28 x 28 images in ten classes; replace both")
-        return (x.reshape(-1, self.features), y), (x_test.reshape(-1, self.features), y_test)
+        arrays = [read_idx(path) for path in paths]
+        self._refuse_others(paths, arrays)
+        train = self._pair(paths[0], paths[1], arrays[0], arrays[1])
+        return train, self._pair(paths[2], paths[3], arrays[2], arrays[3])
+
+    def _pair(self, images: Path, labels: Path, x: Array, y: Array) -> tuple[Array, Array]:
+        """Return images, flattened, and their classes from 0, out of what two files hold."""
+        if x.dtype != np.uint8 or x.ndim < 2 or math.prod(x.shape[1:]) != self.features:
+            pixels = f"{x.dtype.name} of shape {x.shape}"
+            raise self._error(f"{images} holds {pixels}, no images of {self.features} bytes; give the images' file")
+        if not np.issubdtype(y.dtype, np.integer) or y.ndim not in (1, 2):
+            raise self._error(f"{labels} holds {y.dtype.name} of shape {y.shape}, no labels; give the labels' file")
+        if not len(x) or len(x) != len(y):
+            raise self._error(f"{images} holds {len(x)} images and {labels} {len(y)} labels; replace both")
+        y = y if y.ndim == 1 else y[:, 0]  # QMNIST's have more columns, the class first
+        y = y.astype(y.dtype.newbyteorder("="))
+        low, high = int(y.min()), int(y.max())
+        if low < self.first or high >= self.first + self.outputs:
+            raise self._error(
+                f"{labels} has labels from {low} to {high}, outside {self.first} to {self.first + self.outputs - 1}; "
+                f"give data=idx data.classes={high - low + 1} data.first_label={low}, or other files"
+            )
+        return x.reshape(len(x), -1), y - y.dtype.type(self.first)
+
+    def _refuse_others(self, paths: list[Path], arrays: list[Array]) -> None:
+        """Raise where a file is another data set's."""
 
     def scale(self, x: Tensor) -> Tensor:
         """Return bytes as numbers in [-1, 1]."""
@@ -96,17 +123,29 @@ class MNIST(Images):
         Raises:
             UserError: There are no files and no download.
         """
-        found = [self._find(name) for name in FILES]
-        if None in found:
-            self._download(FILES[found.index(None)])
-            found = [self._find(name) for name in FILES]
-        return [path for path in found if path]
+        if not self._found():
+            root = Path(self.root).expanduser()
+            there = sorted(path.name for path in root.glob("*-ubyte*")) if root.is_dir() else []
+            missing = next((name for name in FILES if not {name, f"{name}.gz"} & set(there)), FILES[0])
+            self._download(missing)
+        return self._found()
 
-    def _find(self, name: str) -> Path | None:
+    def _found(self) -> list[Path]:
+        """Return the files of the first folder that has all four, or none."""
         root = Path(self.root).expanduser()
-        folders = (root, root / "raw", root / self.source / "raw")
-        paths = (folder / file for folder in folders for file in (name, f"{name}.gz"))
-        return next((path for path in paths if path.is_file()), None)
+        for folder in (root, root / "raw", root / self.source / "raw"):
+            pairs = [(folder / name, folder / f"{name}.gz") for name in FILES]
+            paths = [next((path for path in pair if path.is_file()), None) for pair in pairs]
+            if None not in paths:
+                return [path for path in paths if path]
+        return []
+
+    def _refuse_others(self, paths: list[Path], arrays: list[Array]) -> None:
+        for path, array in zip(paths, arrays, strict=True):
+            whose = owner(path, array)
+            if whose not in (None, self.source):
+                instead = {"MNIST": "data=mnist", "FashionMNIST": "data=fashion_mnist"}.get(str(whose), "data=idx")
+                raise self._error(f"{path} is {whose}'s, not {self.source}'s; give {instead}, or another data.root")
 
     def _download(self, missing: str) -> None:
         from torchvision import datasets  # takes a second to import, and few runs need it
@@ -137,3 +176,44 @@ class FashionMNIST(MNIST):
     """
 
     source = "FashionMNIST"
+
+
+@dataclass(kw_only=True, eq=False)
+class IDX(Images):
+    """Images in four IDX files of your own, such as those of QMNIST, KMNIST or EMNIST.
+
+    Args:
+        train_images: File with the training images, bytes of any size, gzipped or not.
+        train_labels: File with their labels, whole numbers; of several columns the first is the class.
+        test_images: File with the test images.
+        test_labels: File with their labels.
+        classes: Number of classes.
+        first_label: Label of the first class; EMNIST's letters count from 1.
+    """
+
+    train_images: str | Path
+    train_labels: str | Path
+    test_images: str | Path
+    test_labels: str | Path
+    classes: Count = 10
+    first_label: Index = 0
+
+    def paths(self) -> list[Path]:
+        """Return the files."""
+        given = (self.train_images, self.train_labels, self.test_images, self.test_labels)
+        return [Path(path).expanduser() for path in given]
+
+    @functools.cached_property
+    def features(self) -> int:  # type: ignore[override]
+        """Pixels of an image."""
+        return math.prod(read_idx(self.paths()[0]).shape[1:])
+
+    @property
+    def outputs(self) -> int:  # type: ignore[override]
+        """Number of classes."""
+        return self.classes
+
+    @property
+    def first(self) -> int:  # type: ignore[override]
+        """The label of the first class."""
+        return self.first_label

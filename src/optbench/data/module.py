@@ -48,7 +48,6 @@ class DataModule(LightningDataModule, ABC):
     chunk_size: Count = 50
 
     task: ClassVar[Literal["classification", "regression"]]
-    outputs: ClassVar[int]
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -69,9 +68,18 @@ class DataModule(LightningDataModule, ABC):
     def features(self) -> int:
         """Number of inputs."""
 
+    @property
     @abstractmethod
-    def load(self) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-        """Return training and test set, (x, y) each, all of their samples."""
+    def outputs(self) -> int:
+        """Number of outputs, or classes."""
+
+    @abstractmethod
+    def load(self) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+        """Return training and test set, (x, y) each, all of their samples: arrays, tensors or lists.
+
+        x has the shape (samples, features). y has the shape (samples,) and holds whole numbers from 0 for classes, or
+        has the shape (samples, outputs).
+        """
 
     def scale(self, x: Tensor) -> Tensor:
         """Return chosen inputs as the model is to see them; they may be changed in place."""
@@ -110,7 +118,7 @@ class DataModule(LightningDataModule, ABC):
         return self.train_dataloader().batches_per_epoch
 
     def _cut(self) -> dict[str, Split]:
-        (x, y), (x_test, y_test) = self.load()
+        (x, y), (x_test, y_test) = (self._pair_of(x, y) for x, y in self.load())
         rng = np.random.default_rng(self.data_seed)
         rows = np.sort(self._choose("train_size", self.train_size, y, rng))
         test = np.sort(self._choose("test_size", self.test_size, y_test, rng))
@@ -126,6 +134,33 @@ class DataModule(LightningDataModule, ABC):
         if held_out:
             cuts["val"] = self._tensors(x, y, val)
         return {**cuts, "test": self._tensors(x_test, y_test, test)}
+
+    def _pair_of(self, x: Any, y: Any) -> tuple[Array, Array]:
+        """Return samples as arrays: tensors and lists will do too.
+
+        Raises:
+            UserError: They are none, are not of equal number, not finite, or not of the shapes that are promised.
+        """
+        x, y = (np.asarray(part.detach().cpu() if isinstance(part, Tensor) else part) for part in (x, y))
+        if x.ndim < 2 or not len(x) or len(x) != len(y):
+            shapes = f"x of shape {x.shape} and y of shape {y.shape}"
+            raise self._error(f"load() gives {shapes}; return as many rows of both, x with {self.features} columns")
+        if x.ndim == 2 and x.shape[1] != self.features:
+            raise self._error(f"load() gives x of shape {x.shape}, but features={self.features}; let them agree")
+        if self.task == "regression" and y.shape != (len(x), self.outputs):
+            needed = (len(x), self.outputs)
+            raise self._error(
+                f"load() gives y of shape {y.shape}; return shape {needed}, as y.reshape(-1, {needed[1]})"
+            )
+        if self.task == "classification" and not (y.ndim == 1 and np.issubdtype(y.dtype, np.integer)):
+            raise self._error(f"load() gives y of shape {y.shape}, {y.dtype}; return shape ({len(x)},), whole numbers")
+        if self.task == "classification" and not 0 <= y.min() <= y.max() < self.outputs:
+            span = f"{y.min()} to {y.max()}"
+            raise self._error(f"load() gives classes from {span}, outside 0 to {self.outputs - 1}; count them from 0")
+        for name, part in (("x", x), ("y", y)):
+            if part.dtype.kind == "f" and not np.isfinite(part).all():
+                raise self._error(f"load() gives {name} with values that are not finite; fill them, or leave them out")
+        return x, y
 
     def _tensors(self, x: Array, y: Array, rows: Array) -> Split:
         inputs = self.scale(torch.from_numpy(x[rows]).float())

@@ -25,7 +25,6 @@ from optbench.configs import (
     GROUPS,
     build_model,
     build_schedule,
-    construct,
     dataset,
     enter,
     explain,
@@ -261,6 +260,17 @@ def validate(config: DictConfig, directory: Path | None = None) -> None:
         records.vacant(directory, records.identity(resolve(config)))
 
 
+@contextmanager
+def blaming(group: str) -> Iterator[None]:
+    """Turn any error of a class that the user named into a `UserError` that says which group of the config it is."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{group}: {type(error).__name__}: {' '.join(str(error).split())}") from None
+
+
 REHEARSED: set[str] = set()
 """What was tried together already: data, model, precision and optimizer, but for its numbers."""
 
@@ -270,9 +280,10 @@ def rehearsed(config: DictConfig, trainer: Any, steps: int | None) -> Any:
     from optbench.training.rehearsal import rehearse
 
     data = dataset(config.data)
-    construct("model", config.model, ("features", "outputs"))
-    model = build_model(config.model, data.features, data.outputs)
-    optimizer = build_optimizer(config.optimizer, model, steps)(model.parameters())
+    with blaming("model"):
+        model = build_model(config.model, data.features, data.outputs)
+    with blaming("optimizer"):
+        optimizer = build_optimizer(config.optimizer, model, steps)(model.parameters())
     rule = {name: value for name, value in config.optimizer.items() if type(value) not in (int, float)}
     parts = (config.trainer.get("precision"), key(config.data), dict(config.model), rule)
     if str(parts) not in REHEARSED:
@@ -289,15 +300,17 @@ class Guard(Callback):
         """Check the run; Hydra swallows errors of callbacks, but not an exit."""
         enter(config)
         directory = Path(config.hydra.run.dir)
+        named = any("hydra.run.dir=" in typed for typed in config.hydra.overrides.hydra)
+        place = directory if named else directory.parent  # another one may begin in the same second
         try:
-            validate(config, None if config.resume else directory)
+            validate(config, None if config.resume else place)
             if config.resume:
                 check_longer(config, directory)
         except UserError as error:
             raise SystemExit(f"optbench: {error}") from None
         except (HydraException, OmegaConfBaseException) as error:
             raise SystemExit(f"optbench: {explain(error)}") from None
-        if not config.resume and not any("hydra.run.dir=" in typed for typed in config.hydra.overrides.hydra):
+        if not config.resume and not named:
             with read_write(config.hydra):
                 config.hydra.run.dir = str(claim(directory))
 

@@ -1,0 +1,157 @@
+"""Data of one's own: files, torch Datasets, a few lines of Python; and the sets that other packages bring."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import TensorDataset
+
+from optbench.checks import UserError
+from optbench.data import MNIST1D, DataModule, Digits, FromDataset, Samples, Table
+
+
+class Sums(Samples):
+    """A regression, of tensors."""
+
+    def samples(self):
+        x = torch.arange(60.0).reshape(20, 3)
+        return x, x.sum(1)
+
+
+class Thirds(Samples):
+    """Three classes, of lists, with tests of their own."""
+
+    def samples(self):
+        return [[i, i * i] for i in range(9)], [i % 3 for i in range(9)], [[1, 1]], [2]
+
+
+def raw(task, x, y):
+    """Return data whose `load` gives just this, with two features."""
+    outputs = 3 if task == "classification" else 1
+    own = {"task": task, "features": 2, "outputs": outputs, "load": lambda self: ((x, y), (x, y))}
+    return type("Raw", (DataModule,), own)()
+
+
+def table(tmp_path, text, **keywords):
+    (tmp_path / "a.csv").write_text(text)
+    return Table(path=tmp_path / "a.csv", batch_size=2, **keywords)
+
+
+def test_a_regression_of_tensors():
+    data = Sums(batch_size=4)
+    assert (data.task, data.features, data.outputs) == ("regression", 3, 1)
+    data.setup()
+    assert [len(x) for x, _ in data.splits.values()] == [16, 4]
+    for x, y in data.splits.values():
+        assert y.shape == (len(x), 1) and torch.equal(x.sum(1, keepdim=True), y)
+    again = Sums(batch_size=4)
+    again.setup()
+    assert torch.equal(again.split("test")[0], data.split("test")[0])
+
+
+def test_classes_with_tests_of_their_own():
+    data = Thirds(batch_size=3)
+    data.setup()
+    assert (data.task, data.features, data.outputs) == ("classification", 2, 3)
+    assert data.split("train")[1].tolist() == [0, 1, 2] * 3 and data.split("test")[1].tolist() == [2]
+
+
+def test_a_csv_gives_classes_for_whole_numbers_and_else_a_regression(tmp_path):
+    lines = "".join(f"{i},{i % 3},{i / 2}\n" for i in range(10))
+    classes = table(tmp_path, "a,kind,b\n" + lines, target="kind")
+    classes.setup()
+    assert (classes.task, classes.features, classes.outputs) == ("classification", 2, 3)
+    numbers = table(tmp_path, "a,kind,b\n" + lines)
+    assert (numbers.task, numbers.outputs) == ("regression", 1)
+    forced = table(tmp_path, "a,kind,b\n" + lines, target="kind", kind="regression")
+    forced.setup()
+    assert forced.split("train")[1].dtype == torch.float32
+
+
+def test_an_npz_gives_its_arrays_and_is_not_unpickled(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.eye(6), y=np.arange(6) % 2, x_test=np.eye(6)[:2], y_test=np.array([1, 0]))
+    data = Table(path=tmp_path / "a.npz", batch_size=2)
+    data.setup()
+    assert torch.equal(data.split("train")[0], torch.eye(6)) and data.split("test")[1].tolist() == [1, 0]
+    np.savez(tmp_path / "b.npz", x=np.array([{}], dtype=object), y=np.arange(1))
+    with pytest.raises(UserError, match="cannot be read"):
+        Table(path=tmp_path / "b.npz").setup()
+
+
+def test_a_torch_dataset_gives_its_items():
+    x, y = torch.randn(12, 2, 3), torch.arange(12) % 4
+    data = FromDataset(dataset=TensorDataset(x, y), test=TensorDataset(x[:3], y[:3]), batch_size=4)
+    data.setup()
+    assert (data.task, data.features, data.outputs) == ("classification", 6, 4)
+    assert torch.equal(data.split("train")[0], x.reshape(12, 6)) and len(data.split("test")[0]) == 3
+
+
+@pytest.mark.parametrize(
+    ("task", "x", "y", "said"),
+    [
+        ("regression", np.zeros((4, 2)), np.zeros(4), "y of shape (4,); return shape (4, 1), as y.reshape(-1, 1)"),
+        ("regression", np.zeros((4, 2)), np.zeros((4, 2)), "return shape (4, 1)"),
+        ("regression", np.zeros((4, 2)), np.zeros((3, 1)), "return as many rows of both"),
+        ("regression", np.zeros(4), np.zeros((4, 1)), "x of shape (4,)"),
+        ("regression", np.zeros((4, 3)), np.zeros((4, 1)), "features=2"),
+        ("regression", np.full((4, 2), np.nan), np.zeros((4, 1)), "x with values that are not finite"),
+        ("regression", np.zeros((0, 2)), np.zeros((0, 1)), "return as many rows of both"),
+        ("classification", np.zeros((4, 2)), np.zeros(4), "whole numbers"),
+        ("classification", np.zeros((4, 2)), np.zeros((4, 1), int), "return shape (4,), whole numbers"),
+        ("classification", np.zeros((4, 2)), np.arange(4), "classes from 0 to 3, outside 0 to 2; count them from 0"),
+        ("classification", np.zeros((4, 2)), -np.arange(4), "classes from -3 to 0"),
+    ],
+)
+def test_samples_of_other_shapes_are_refused(task, x, y, said):
+    with pytest.raises(UserError) as refusal:
+        raw(task, x, y).setup()
+    assert said in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda at: table(at, "a,b\n1,x\n"), "could not convert string to float: 'x'"),
+        (lambda at: table(at, "a,b\n1,2\n", target="c"), "has no column 'c'; there are a, b"),
+        (lambda at: Table(path=at / "none.csv"), "cannot be read"),
+        (lambda at: table(at, "a,b\n1,2\n3,0.5\n", kind="classification"), "not whole; give data.kind=regression"),
+        (lambda at: table(at, "a,b\n1,0.5\n"), "test_fraction=0.2 of 1 samples leaves a split empty"),
+        (lambda at: FromDataset(dataset=[1, 2]), "list is no Dataset of (x, y)"),
+    ],
+)
+def test_files_and_sets_that_will_not_do_are_refused(tmp_path, make, said):
+    with pytest.raises(UserError) as refusal:
+        make(tmp_path).setup()
+    assert said in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_digits_are_scikit_learns():
+    data = Digits()
+    data.setup()
+    assert (data.features, data.outputs) == (64, 10)
+    assert sum(len(x) for x, _ in data.splits.values()) == 1797
+    assert (data.split("train")[0].min(), data.split("train")[0].max()) == (0, 1)
+
+
+@pytest.mark.slow
+def test_mnist1d_is_drawn_from_the_data_seed_alone():
+    first = MNIST1D(data_seed=1)
+    first.setup()
+    assert (first.features, first.outputs) == (40, 10)
+    assert [len(x) for x, _ in first.splits.values()] == [4000, 1000]
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    again = MNIST1D(data_seed=1)
+    again.setup()
+    assert torch.equal(first.split("train")[0], again.split("train")[0])
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    ("cls", "module", "package"), [(Digits, "sklearn.datasets", "scikit-learn"), (MNIST1D, "mnist1d.data", "mnist1d")]
+)
+def test_a_package_that_is_missing_is_named(monkeypatch, cls, module, package):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UserError, match=f"{package} is missing; pip install"):
+        cls().setup()

@@ -1,0 +1,132 @@
+"""A user's own model and another package's optimizer: they train, or are refused before anything is written."""
+
+import pytest
+import torch
+from small import SMALL
+from torch import nn
+
+from optbench import records
+from optbench.checks import UserError
+from optbench.optimizers.build import contender
+
+QUICK = [
+    "trainer.max_epochs=1",
+    "logger=none",
+    "figures=[]",
+    "data=linear_regression",
+    "data.samples=20",
+    "model=linear",
+]
+
+
+class Swapped(nn.Module):
+    """Takes its sizes in another order than ours do."""
+
+    def __init__(self, outputs, width=4, *, features):
+        super().__init__()
+        self.a, self.b = nn.Linear(features, width), nn.Linear(width, outputs)
+
+    def forward(self, x):
+        return self.b(self.a(x).relu())
+
+
+class Squeezed(Swapped):
+    """Loses a dimension, which would broadcast against the targets."""
+
+    def forward(self, x):
+        return super().forward(x).squeeze(1)
+
+
+class Broken(Swapped):
+    """Fails on its inputs."""
+
+    def forward(self, x):
+        return self.b(x)
+
+
+class Sizes(nn.Linear):
+    """Names its sizes otherwise."""
+
+    def __init__(self, n_in, n_out):
+        super().__init__(n_in, n_out)
+
+
+class Fixed(nn.Linear):
+    """Has no sizes to choose."""
+
+    def __init__(self):
+        super().__init__(1, 1)
+
+
+@pytest.mark.parametrize("name", ["Swapped", "Fixed"])
+def test_a_model_is_given_its_sizes_by_name(optbench, tmp_path, name):
+    optbench("train", *QUICK, f"model._target_=test_own_parts.{name}", "hydra.run.dir=run")
+    assert records.read(tmp_path / "run").status["status"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["model._target_=test_own_parts.Sizes"], "Sizes needs n_in, n_out; a model is given features=<inputs>"),
+        (["model._target_=test_own_parts.Squeezed"], "Squeezed returns shape (16,) where targets of shape (16, 1)"),
+        (["model._target_=test_own_parts.Broken"], "model: Broken fails on x of shape (16, 1)"),
+        (["model._target_=test_own_parts.None"], "cannot be imported"),
+        (["optimizer._target_=torch.optim.SparseAdam"], "SparseAdam cannot take a step of this model"),
+        (["optimizer._target_=torch.nn.Linear"], "Linear is no torch.optim.Optimizer"),
+        (["optimizer._target_=torch.optim.Adm"], "optimizer: "),
+        (["optimizer._target_=torch.optim.Adam", "optimizer.beta1=0.5"], "did you mean 'betas'?"),
+        (["optimizer._target_=torch.optim.Adam", "optimizer.compile=true"], "is not compiled"),
+        (["optimizer._target_=torch.optim.Adam", "optimizer.lr=-1"], "Invalid learning rate: -1"),
+    ],
+)
+def test_what_does_not_fit_is_refused(optbench, tmp_path, given, said):
+    with pytest.raises(SystemExit) as refusal:
+        optbench("train", "-m", "optimizer=adam", *QUICK, *given)
+    assert said in str(refusal.value) and "\n" not in str(refusal.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+NOT_ALONE = ("Optimizer", "SparseAdam")
+CLASSES = [
+    name for name in torch.optim.__all__ if isinstance(getattr(torch.optim, name), type) and name not in NOT_ALONE
+]
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_torchs_own_rules_are_contenders(name):
+    lr = {} if name == "Adafactor" else {"lr": 0.01}
+    torch.manual_seed(0)
+    model = nn.Linear(4, 4, bias=False)
+    optimizer = contender(getattr(torch.optim, name), {"search": {}, **lr})(model.parameters())
+    before = model.weight.detach().clone()
+
+    def closure():
+        optimizer.zero_grad()
+        loss = model(torch.ones(2, 4)).square().mean()
+        loss.backward()
+        return loss
+
+    optimizer.train()
+    first = float(optimizer.step(closure))
+    optimizer.eval()
+    assert not torch.equal(model.weight, before) and float(closure()) < first
+
+
+def test_modes_of_a_contenders_own_are_kept():
+    schedulefree = pytest.importorskip("schedulefree")
+    made = contender(schedulefree.SGDScheduleFree, {"lr": 0.1})([nn.Parameter(torch.ones(2))])
+    made.train()
+    assert made.param_groups[0]["train_mode"]
+    with pytest.raises(UserError, match="did you mean"):
+        contender(schedulefree.SGDScheduleFree, {"momentm": 0.1})
+
+
+def test_a_contender_trains_beside_ours_one_by_one(optbench, tmp_path, capsys):
+    given = ["optimizer=sgd", "seed=0,1,2,3", "hydra.launcher.n_jobs=1", "hydra.sweep.dir=sweep", "figures=[]"]
+    optbench("train", "-m", *SMALL, "logger=none", *given, "optimizer._target_=torch.optim.SGD", "optimizer.lr=0.01")
+    theirs = records.find(tmp_path / "sweep")
+    assert {run.status["status"] for run in theirs} == {"done"}
+    assert "one by one: 4 SGD (a class of others)" in capsys.readouterr().out
+    optbench("train", *SMALL, "logger=none", "optimizer=sgd", "hydra.run.dir=ours")
+    ours = records.read(tmp_path / "ours").steps["loss"].tolist()
+    assert theirs[0].steps["loss"].tolist() == pytest.approx(ours, rel=1e-4)
