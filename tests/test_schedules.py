@@ -152,3 +152,9 @@ def test_refuses_bad_values_at_once(schedule, message):
         schedule(0, 0.1)
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("form", "left"), [("linear", 0.5), ("sqrt", 1 - 0.5**0.5), ("squared", 0.75)])
+def test_wsd_decays_in_the_form_it_is_told(form, left):
+    values = [schedules.wsd(t, 2.0, warm=0.0, decay=0.2, form=form, total=100) for t in (0, 80, 90, 100)]
+    assert values == pytest.approx([2.0, 2.0, 2.0 * left, 0.0])

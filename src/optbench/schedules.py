@@ -185,7 +185,7 @@ def wsd(
     warm: Fraction = 0.05,
     decay: Fraction = 0.2,
     floor: Fraction = 0.0,
-    form: Literal["linear", "sqrt"] = "sqrt",
+    form: Literal["linear", "sqrt", "squared"] = "sqrt",
     total: Count | None = None,
 ) -> float:
     """Return a warm-up, a long stay at eta0 and a decay to floor eta0 at the end of the run.
@@ -196,7 +196,7 @@ def wsd(
         warm: Share of the run that the warm-up takes.
         decay: Share of the run that the decay takes.
         floor: Learning rate at the end, as a share of eta0.
-        form: Shape of the decay, 1 - x or 1 - sqrt(x).
+        form: Shape of the decay: 1 - x, 1 - sqrt(x) or 1 - x^2.
         total: Length of the run.
 
     References:
@@ -212,7 +212,7 @@ def wsd(
     if t < steps:
         return warmup(t, eta0, steps)
     x = min((t - begin) / (length - begin), 1) if t > begin else 0.0
-    return eta0 * _line(1, floor, x if form == "linear" else math.sqrt(x))
+    return eta0 * _line(1, floor, x ** {"linear": 1, "sqrt": 0.5, "squared": 2}[form])
 
 
 def _length(name: str, total: int | None) -> int:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from optbench.checks import UserError
-from optbench.optimizers import FTRL, SOAP, Shampoo
+from optbench.optimizers import FTRL, KFAC, SOAP, Hyperball, Objective, ScheduleFreeSGD, Shampoo
 
 
 @pytest.mark.parametrize("hyper", [{}, dict(l1=0.3, l2=0.2), dict(warm_start=False, initial_accumulator=0.1)])
@@ -47,3 +47,48 @@ def test_statistics_beyond_the_memory_are_refused_by_name(cls):
     with pytest.raises(UserError, match="parameter 0 of shape .*; give max_precondition_dim=9999999 or less"):
         cls([huge], max_precondition_dim=limit)
     cls([huge])
+
+
+def test_a_layer_that_is_called_twice_counts_every_call():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 3, dtype=torch.float64)
+
+        def forward(self, x):
+            return self.layer(self.layer(x).tanh())
+
+    torch.manual_seed(0)
+    model, x = Twice(), torch.randn(5, 3, dtype=torch.float64)
+    inner = model.layer(x).detach().tanh()
+    optimizer = KFAC(model.parameters(), model=model)
+    optimizer.step(Objective(lambda: nn.functional.cross_entropy(model(x), torch.arange(5) % 3), model.parameters()))
+    rows = nn.functional.pad(torch.cat([x, inner]), (0, 1), value=1)
+    torch.testing.assert_close(optimizer.state[model.layer.weight]["A"], rows.mT @ rows / 10)
+
+
+def test_a_warm_up_counts_little_in_a_schedule_free_mean():
+    p = nn.Parameter(torch.zeros(1, dtype=torch.float64))
+    optimizer = ScheduleFreeSGD([p], beta=0.9)
+    z, rates = [], [0.0, 0.1, 0.2, 1.0, 0.5]
+    for lr in rates:
+        optimizer.param_groups[0]["lr"] = lr
+        p.grad = torch.ones_like(p)
+        optimizer.step()
+        z.append(float(optimizer.state[p]["z"]))
+    weights = [max(rates[: i + 1]) ** 2 for i in range(len(rates))]
+    optimizer.eval()
+    mean = sum(w * x for w, x in zip(weights, z, strict=True)) / sum(weights)
+    assert float(p.detach()) == pytest.approx(mean, rel=1e-12)
+
+
+def test_hyperball_keeps_the_norms_of_matrices_and_no_others():
+    matrix, vector = (nn.Parameter(torch.rand(shape, dtype=torch.float64)) for shape in ((3, 2), (4,)))
+    before = [torch.linalg.vector_norm(p.detach()) for p in (matrix, vector)]
+    optimizer = Hyperball([matrix, vector], base=lambda params: FTRL(params, lr=0.1))
+    for _ in range(3):
+        matrix.grad, vector.grad = torch.rand_like(matrix), torch.rand_like(vector)
+        optimizer.step()
+    after = [torch.linalg.vector_norm(p.detach()) for p in (matrix, vector)]
+    torch.testing.assert_close(after[0], before[0])
+    assert after[1] != before[1]

@@ -66,6 +66,10 @@ def kozistr() -> list[Case]:
             *(ours.MARS, "MARS", dict(gamma=0.1, **DECAYED), dict(eps_form="hat", **ADAM)),
             dict(optimize_1d=True, **BETAS),
         ),
+        pair(
+            *(ours.MARS, "MARS", dict(gamma=0.1, **SCALED)),
+            *(dict(eps_form="hat", vectors="adamw", **ADAM), dict(lr_1d=0.05, weight_decay_1d=0.0, **BETAS)),
+        ),
         pair(ours.Prodigy, "Prodigy", dict(d0=1e-3, **DECAYED), ADAM, BETAS),
         pair(ours.QHM, "QHM", dict(lr=0.1, nu=0.6), dict(beta=0.8), dict(momentum=0.8)),
         pair(
@@ -74,9 +78,9 @@ def kozistr() -> list[Case]:
         ),
         pair(
             *(ours.ScheduleFreeSGD, "ScheduleFreeSGD", dict(lr=0.1, weight_decay=0.1), dict(beta=0.8)),
-            dict(momentum=0.8, weight_lr_power=0),  # or x would be weighted by the learning rate
+            dict(momentum=0.8),
         ),
-        pair(ours.ScheduleFreeAdamW, "ScheduleFreeAdamW", DECAYED, ADAM, dict(weight_lr_power=0, **BETAS)),
+        pair(ours.ScheduleFreeAdamW, "ScheduleFreeAdamW", DECAYED, ADAM, BETAS),
         pair(ours.Shampoo, "Shampoo", dict(lr=0.1), dict(eps=0.1), dict(matrix_eps=0.1), MATRICES),
         pair(ours.SignSGD, "SignSGD", dict(lr=0.02), {}, dict(momentum=0.0)),
         pair(ours.Signum, "SignSGD", dict(lr=0.02), dict(beta=0.8), dict(momentum=0.8)),
@@ -322,11 +326,11 @@ def authors() -> list[Case]:
     return [
         compare(
             *("schedulefree", ours.ScheduleFreeSGD, "SGDScheduleFree", dict(lr=0.1, weight_decay=0.1)),
-            *(dict(beta=0.8), dict(momentum=0.8, weight_lr_power=0)),
+            *(dict(beta=0.8), dict(momentum=0.8)),
         ),
         compare(
             *("schedulefree", ours.ScheduleFreeAdamW, "AdamWScheduleFree", DECAYED),
-            *(ADAM, dict(weight_lr_power=0, **BETAS)),
+            *(ADAM, BETAS),
         ),
         *(
             compare(

@@ -149,7 +149,7 @@ def adam(w: Array, h: Any) -> Walk:
         g = g if hasattr(h, "decay") else g + h.weight_decay * w
         m = h.beta1 * m + (1 - h.beta1) * g
         v = h.beta2 * v + (1 - h.beta2) * g**2
-        m_hat, v_hat = m / (1 - h.beta1**t), v / (1 - h.beta2**t)
+        m_hat, v_hat = (m / (1 - h.beta1**t), v / (1 - h.beta2**t)) if h.bias_correction else (m, v)
         match h.eps_form:
             case "inside":
                 step = m_hat / sqrt(v_hat + h.eps)
@@ -168,23 +168,26 @@ def amsgrad(w: Array, h: Any) -> Walk:
         g = g + h.weight_decay * w
         m = h.beta1 * m + (1 - h.beta1) * g
         v = h.beta2 * v + (1 - h.beta2) * g**2
-        if h.form == "paper":
+        if h.form in ("paper", "first"):
             largest = np.maximum(largest, v)
-            w = w - h.lr * m / (sqrt(largest) + h.eps)
+            w = w - h.lr * m / (1 if h.form == "paper" else 1 - h.beta1**t) / (sqrt(largest) + h.eps)
         else:
             largest = np.maximum(largest, v / (1 - h.beta2**t))
             w = w - h.lr * m / (1 - h.beta1**t) / (sqrt(largest) + h.eps)
 
 
 def nadam(w: Array, h: Any) -> Walk:
-    """Dozat 2016 at constant momentum; `simple` corrects both terms alike."""
+    """Dozat 2016 at constant momentum; `simple` corrects both terms alike, `text` has the moment before."""
     m, v = np.zeros_like(w), np.zeros_like(w)
     for t in count(1):
         g = yield w
         g = g + h.weight_decay * w
-        m = h.beta1 * m + (1 - h.beta1) * g
+        last, m = m, h.beta1 * m + (1 - h.beta1) * g
         v = h.beta2 * v + (1 - h.beta2) * g**2
-        ahead = h.beta1 * m / (1 - h.beta1 ** (t + (h.form == "constant"))) + (1 - h.beta1) * g / (1 - h.beta1**t)
+        ahead = h.beta1 * m / (1 - h.beta1 ** (t + (h.form == "constant")))
+        if h.form == "text":
+            ahead = h.beta1 * last / (1 - h.beta1 ** (t - 1)) if t > 1 else 0
+        ahead = ahead + (1 - h.beta1) * g / (1 - h.beta1**t)
         w = w - h.lr * ahead / (sqrt(v / (1 - h.beta2**t)) + h.eps)
 
 
@@ -471,13 +474,16 @@ def cases() -> list[Case]:
         case(ours.RMSprop, rmsprop, dict(lr=0.02, alpha=0.7, **LARGE, momentum=0.5, centered=False, eps_inside=True)),
         case(ours.FTRL, ftrl, dict(**PROXIMAL, initial_accumulator=0.1, warm_start=True)),
         case(ours.FTRL, ftrl, dict(**PROXIMAL, initial_accumulator=0.1, warm_start=False)),
-        case(ours.Adam, adam, dict(**ADAM, **LARGE, eps_form="inside")),
-        case(ours.Adam, adam, dict(**ADAM, **LARGE, eps_form="hat")),
-        case(ours.AdamW, adam, dict(**ADAM, **LARGE, eps_form="outside", decay="paper")),
+        case(ours.Adam, adam, dict(**ADAM, **LARGE, eps_form="inside", bias_correction=True)),
+        case(ours.Adam, adam, dict(**ADAM, **LARGE, eps_form="hat", bias_correction=True)),
+        case(ours.Adam, adam, dict(**ADAM, **LARGE, eps_form="outside", bias_correction=False)),
+        case(ours.AdamW, adam, dict(**ADAM, **LARGE, eps_form="outside", bias_correction=True, decay="paper")),
         case(ours.AMSGrad, amsgrad, dict(**ADAM, **LARGE, form="paper")),
         case(ours.AMSGrad, amsgrad, dict(**ADAM, **LARGE, form="corrected")),
+        case(ours.AMSGrad, amsgrad, dict(**ADAM, **LARGE, form="first")),
         case(ours.NAdam, nadam, dict(**ADAM, **LARGE, form="constant")),
         case(ours.NAdam, nadam, dict(**ADAM, **LARGE, form="simple")),
+        case(ours.NAdam, nadam, dict(**ADAM, **LARGE, form="text")),
         case(ours.LARS, lars, TRUST),
         case(ours.LARC, larc, TRUST),
         case(ours.LAMB, lamb, dict(**ADAM, **LARGE)),

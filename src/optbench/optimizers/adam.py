@@ -14,7 +14,8 @@ class Adam(Optimizer):
     """First moment of the gradient over the root of the second, both corrected for their start at zero.
 
     `eps_form` says where eps stands: outside the root (the paper), inside it, or beside the uncorrected root (`hat`,
-    the paper's section 2, Keras). Decay is L2: it joins the gradient, and so both moments.
+    the paper's section 2, Keras). Without `bias_correction` both moments are taken as they are, small at first, and
+    the first steps are the longer for it. Decay is L2: it joins the gradient, and so both moments.
 
     References:
         Kingma & Ba, Adam: A Method for Stochastic Optimization, 2015, https://arxiv.org/abs/1412.6980
@@ -28,6 +29,7 @@ class Adam(Optimizer):
     eps: Positive = 1e-8
     weight_decay: Rate = 0.0
     eps_form: Literal["outside", "inside", "hat"] = "outside"
+    bias_correction: bool = True
 
     @staticmethod
     def init(p: Tensor) -> State:
@@ -37,7 +39,8 @@ class Adam(Optimizer):
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Direction, State]:
         g = add_scaled(g, h["weight_decay"], p)
         v = mean_square_(s, "v", g, h["beta2"])
-        c1, c2 = 1 - h["beta1"] ** t, 1 - h["beta2"] ** t
+        corrects = h.get("bias_correction", True)
+        c1, c2 = (1 - h[beta] ** t if corrects else 1.0 for beta in ("beta1", "beta2"))
         match h["eps_form"]:
             case "outside":
                 root = v.sqrt().add_(h["eps"] * c2**0.5)

@@ -14,7 +14,7 @@ class AMSGrad(Optimizer):
     """Adam over the largest second moment so far, so that no step size ever grows.
 
     `paper` has no bias correction; `torch` keeps the maximum of the raw moment and then corrects both, `corrected`
-    keeps the maximum of the corrected one.
+    keeps the maximum of the corrected one, `first` corrects the first moment only, whose first steps are long.
 
     References:
         Reddi, Kale & Kumar, On the Convergence of Adam and Beyond, 2018, https://arxiv.org/abs/1904.09237
@@ -27,7 +27,7 @@ class AMSGrad(Optimizer):
     beta2: Decay = 0.999
     eps: Positive = 1e-8
     weight_decay: Rate = 0.0
-    form: Literal["paper", "torch", "corrected"] = "paper"
+    form: Literal["paper", "torch", "corrected", "first"] = "paper"
 
     @staticmethod
     def init(p: Tensor) -> State:

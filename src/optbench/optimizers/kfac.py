@@ -24,7 +24,10 @@ class KFAC(Optimizer):
     running means, renewed at every `interval`-th step at the cost of one more gradient. Other parameters take steps of
     gradient descent, and so do those of a Linear layer that the model never calls as a module, which it says. The state
     of a layer from m to n, bias included in m, is 2 (m^2 + n^2) numbers. The model has to return one tensor, shape
-    (batch, ..., outputs).
+    (batch, ..., outputs). A layer that is called more than once counts every call as examples of its own.
+
+    This is the paper without its momentum (section 7), its rescaling by the exact Fisher (6.4) and the adaptation of
+    the damping (6.5, 6.6): `lr` and `damping` are as given.
 
     References:
         Martens & Grosse, Optimizing Neural Networks with Kronecker-factored Approximate Curvature, 2015,
@@ -101,13 +104,13 @@ class KFAC(Optimizer):
         They are rows, one for each example, of shapes (examples, inputs + 1) and (examples, outputs); the 1 stands for
         the bias, where there is one that moves. A layer that the model does not call is left out.
         """
-        inputs: dict[nn.Module, Tensor] = {}
-        outputs: dict[nn.Module, Any] = {}
+        inputs: dict[nn.Module, list[Tensor]] = {}
+        outputs: dict[nn.Module, list[Any]] = {}
 
         def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-            outputs[module] = output
+            outputs.setdefault(module, []).append(output)
             if module in layers:
-                inputs[module] = (args[0] if args else kwargs["input"]).detach()
+                inputs.setdefault(module, []).append((args[0] if args else kwargs["input"]).detach())
 
         hooks = [m.register_forward_hook(note, with_kwargs=True) for m in {*layers, self.model}]
         try:
@@ -117,14 +120,15 @@ class KFAC(Optimizer):
                 hook.remove()
         objective.grad_evals += 1
         draw = torch.Generator(next(iter(layers)).weight.device).manual_seed((1_000_003 * h["seed"] + t) % 2**32)
-        loss = sampled_loss(prediction(outputs.get(self.model)), h["likelihood"], draw)
+        loss = sampled_loss(prediction(outputs.get(self.model, [None])[-1]), h["likelihood"], draw)
         used = [m for m in layers if m in inputs]
-        slopes = torch.autograd.grad(loss, [outputs[m] for m in used], materialize_grads=True)
-        examples = {}
-        for m, slope in zip(used, slopes, strict=True):
-            rows = nn.functional.pad(inputs[m].flatten(0, -2), (0, len(layers[m]) - 1), value=1)
-            examples[m] = rows, slope.flatten(0, -2)
-        return examples
+        calls = [(m, x, y) for m in used for x, y in zip(inputs[m], outputs[m], strict=True)]
+        slopes = torch.autograd.grad(loss, [y for _, _, y in calls], materialize_grads=True)
+        rows: dict[nn.Linear, list[tuple[Tensor, Tensor]]] = {m: [] for m in used}
+        for (m, x, _), slope in zip(calls, slopes, strict=True):
+            ones = nn.functional.pad(x.flatten(0, -2), (0, len(layers[m]) - 1), value=1)
+            rows[m].append((ones, slope.flatten(0, -2)))
+        return {m: (torch.cat([x for x, _ in r]), torch.cat([y for _, y in r])) for m, r in rows.items()}
 
 
 def prediction(output: Any) -> Tensor:

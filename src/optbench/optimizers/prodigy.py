@@ -12,7 +12,8 @@ class Prodigy(Optimizer):
     """Adam whose learning rate is an estimate d of the distance to the solution, which only grows; `lr` multiplies it.
 
     d is one number for all parameters: the largest quotient so far of r, a weighted sum of <g, p0 - p>, and the 1-norm
-    of s, the same sum of the gradients.
+    of s, the same sum of the gradients. A group with another lr moves at its own times d, and its gradients weigh in
+    both sums by that; the authors' code refuses such groups.
 
     References:
         Mishchenko & Defazio, Prodigy: An Expeditiously Adaptive Parameter-Free Learner, 2023,
