@@ -69,7 +69,37 @@ def test_the_surface_is_drawn_and_its_critical_points_are_named(browser, shown):
     kinds = browser.execute_script("return document.getElementById('space').data.map(t => t.type)")
     assert "surface" in kinds
     assert browser.find_elements(By.CSS_SELECTOR, "#space canvas")
+    heights = browser.execute_script("return document.getElementById('space').layout.scene.zaxis.tickvals")
+    assert len(heights) > 2 and min(heights) >= 0
     assert browser.find_element(By.ID, "critical").text.splitlines()[1].startswith("minimum 0 0 0")
+
+
+def test_the_plane_has_one_scale_and_marks_every_start(browser, shown):
+    layout = "document.getElementById('plane')._fullLayout"
+    axes = browser.execute_script(f"return ['xaxis', 'yaxis'].map(a => [{layout}[a]._length, {layout}[a].range])")
+    (width, (left, right)), (height, (low, high)) = axes
+    assert width / (right - left) == pytest.approx(height / (high - low), rel=0.01)
+    starts = browser.execute_script(
+        "const t = document.getElementById('plane').data.find(t => t.name === 'start'); return [t.x, t.y]"
+    )
+    assert starts == [
+        list(column) for column in zip(*(track.points[0].tolist() for track in shown[0].tracks), strict=True)
+    ]
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_narrow_screen_shows_it_whole(browser, shown, index):
+    size = browser.get_window_size()
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 400, "height": 900, "deviceScaleFactor": 1, "mobile": True}
+    )
+    try:
+        Select(browser.find_element(By.ID, "scene")).select_by_index(index)
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 400
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        Select(browser.find_element(By.ID, "scene")).select_by_index(0)
+        browser.set_window_size(size["width"], size["height"])
 
 
 def test_another_scene(browser, shown):

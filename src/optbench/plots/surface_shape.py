@@ -76,9 +76,7 @@ def space(axes: Any, scene: Scene) -> None:
     axes.tick_params(labelsize=7.5, pad=0)
     axes.locator_params(axis="y", nbins=6, steps=ROUND)
     axes.locator_params(axis="x", nbins=6, steps=ROUND, prune="upper")  # it would meet the first of y
-    axes.set_zticks(
-        [height for height in heights if z.min() - slack <= height <= z.max() + slack]
-    )  # the plane below is no height
+    axes.set_zticks([height for height in heights if z.min() - slack <= height <= z.max() + slack])
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
         axis.pane.set_visible(False)
     for artist in axes.get_children():
