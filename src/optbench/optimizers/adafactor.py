@@ -65,4 +65,4 @@ def inverse_root(s: State, name: str) -> Tensor:
 
 def rms(x: Tensor) -> Tensor:
     """Return the root of the mean square."""
-    return (x * x).mean().sqrt_()
+    return (x * x).mean().sqrt()

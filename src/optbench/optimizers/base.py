@@ -67,6 +67,8 @@ class Optimizer(torch.optim.Optimizer):
     """The hyperparameters that the run itself gives, where nobody else does: `model`, `total_steps`."""
     common: ClassVar[tuple[str, ...]] = ()
     """The hyperparameters that are one number for all parameters: groups may not differ in them."""
+    shards: ClassVar[bool] = True
+    """Whether parameters may be DTensors, as those of FSDP2 are."""
     keeps: ClassVar[tuple[str, ...]] = ()
     """Names in the state beside those that `init` and `update` return."""
 
@@ -90,6 +92,7 @@ class Optimizer(torch.optim.Optimizer):
             raise nearest(f"hyperparameter of {name}", key, self.hyper, ", ".join(self.hyper))
         self.compile = check(name, "compile", compile, Compile) in (True, "update")
         self._program: Program | None = None
+        self._dried = False
         values = {**self.hyper, **hyper}
         for part in self.parts:
             setattr(self, part, self._check(part, values.pop(part)))
@@ -187,11 +190,19 @@ class Optimizer(torch.optim.Optimizer):
 
     def _moving(self) -> Moving:
         """Return the parameters that have a gradient."""
+        self._forget_dry()
         if self.common and len(self.param_groups) > 1:
             self._agree()
-        pairs = [(p, group) for group in self.param_groups for p in group["params"] if p.grad is not None]
-        self._refuse_sparse(p for p, _ in pairs)
-        return [pair for pair in pairs if pair[0].numel()]
+        moving: Moving = []
+        for group in self.param_groups:
+            for p in group["params"]:
+                g = p.grad
+                if g is None or not p.numel():
+                    continue
+                if g.layout is not torch.strided:
+                    raise UserError(f"{type(self).__name__}: a gradient is {g.layout}; use a dense one")
+                moving.append((p, group))
+        return moving
 
     def _move(self, moving: Moving) -> None:
         """Move parameters, at least one; a rule with numbers for all of them overrides this."""
@@ -232,9 +243,25 @@ class Optimizer(torch.optim.Optimizer):
         moving = self._moving()
         if any(p.grad.any() for p, _ in moving if p.grad is not None):
             return False
-        for p, _ in moving:
-            self._ready(p)
+        for p, group in moving:
+            self._ready(p).update(self._blank(p, group))
+        self._dried = True
         return True
+
+    def _blank(self, p: Tensor, group: Hyper) -> State:
+        """Return what the state of a parameter holds only after its first step, empty or zero."""
+        blank = {key: p.new_zeros(0) for key in self.keeps}
+        if self.by_update():
+            blank |= self.update(torch.zeros_like(p), p, self.init(working(p)), 1, group)[1]
+        return {key: value for key, value in blank.items() if key not in self.state[p]}
+
+    def _forget_dry(self) -> None:
+        """Forget what a dry step has made, and nobody has loaded into: the weights may be others by now."""
+        if self._dried:
+            self._dried = False
+            for s in self.state.values():
+                if not s.get("step"):
+                    s.clear()
 
     def _without_closure(self, remedy: str) -> None:
         """Take a step that has no closure: it may be dry.
@@ -244,11 +271,6 @@ class Optimizer(torch.optim.Optimizer):
         """
         if not self._dry():
             raise UserError(f"{type(self).__name__}: step() has no closure; {remedy}")
-
-    def _refuse_sparse(self, params: Iterable[Tensor]) -> None:
-        for p in params:
-            if p.grad is not None and p.grad.layout is not torch.strided:
-                raise UserError(f"{type(self).__name__}: a gradient is {p.grad.layout}; use a dense one")
 
     def _move_compiled(self, moving: Moving) -> bool:
         """Move by the compiled rule and return True, unless that cannot be, or not in this step."""
@@ -335,10 +357,12 @@ class Optimizer(torch.optim.Optimizer):
         return value.view(()) if value.dim() else value
 
     def _admit_parameter(self, p: Tensor) -> None:
-        if p.is_floating_point() and p.layout is torch.strided:
-            return
-        what = p.dtype if p.layout is torch.strided else p.layout
-        raise UserError(f"{type(self).__name__}: a parameter is {what}; give dense real ones of floating type")
+        name = type(self).__name__
+        if not p.is_floating_point() or p.layout is not torch.strided:
+            what = p.dtype if p.layout is torch.strided else p.layout
+            raise UserError(f"{name}: a parameter is {what}; give dense real ones of floating type")
+        if not self.shards and hasattr(p, "full_tensor"):
+            raise UserError(f"{name}: a parameter is a DTensor, of which it would see a part; give whole ones")
 
     def state_dict(self) -> dict[str, Any]:
         """Return state and groups as for any `torch.optim.Optimizer`; later steps leave them as they are."""
@@ -393,7 +417,7 @@ class Optimizer(torch.optim.Optimizer):
     def _admit_state(self, s: Hyper, p: Tensor, h: Hyper, more: Iterable[str]) -> None:
         if not s.keys() - set(more):
             return
-        name, like = type(self).__name__, torch.empty(p.shape, device="meta")
+        name, like = type(self).__name__, torch.zeros([min(n, 2) for n in p.shape])
         first = self.init(like)
         known = {"step", "gradient_point", *first, *self.keeps, *more}
         if self.by_update() or self.stackable(h):
@@ -404,14 +428,14 @@ class Optimizer(torch.optim.Optimizer):
             raise UserError(f"{name}: the saved state lacks '{lacking[0]}'; load one of {name}")
         for key, x in first.items():
             given = s[key]
-            if isinstance(x, Tensor) and x.shape == p.shape and getattr(given, "shape", None) != p.shape:
+            if isinstance(x, Tensor) and x.shape == like.shape and getattr(given, "shape", None) != p.shape:
                 has = tuple(getattr(given, "shape", ()))
                 raise UserError(f"{name}: the saved '{key}' has shape {has}, its parameter {tuple(p.shape)}")
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle or a deep copy keeps."""
         own = {part: getattr(self, part) for part in self.parts}
-        return super().__getstate__() | own | {"compile": self.compile, "_program": None}
+        return super().__getstate__() | own | {"compile": self.compile, "_program": None, "_dried": self._dried}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore from a pickle, a deep copy or `load_state_dict`, which fills the objects that others may hold."""

@@ -36,6 +36,7 @@ class KFAC(Optimizer):
 
     extends = {"Newton": "Fisher, layer by layer"}
     order = 2
+    shards = False
     parts = ("model",)
     common = ("damping", "beta", "interval", "likelihood", "seed")
     keeps = ("A", "S", "A_inverse", "S_inverse")
@@ -72,6 +73,10 @@ class KFAC(Optimizer):
             subtract_(p, groups[p]["lr"], step)
             self.state[p]["step"] += 1
         return loss
+
+    def _blank(self, p: Tensor, group: Hyper) -> State:
+        weights = [m.weight for m in self.model.modules() if isinstance(m, nn.Linear)]
+        return super()._blank(p, group) if any(p is weight for weight in weights) else {}
 
     def validate(self, group: Hyper) -> None:
         if isinstance(self.model, nn.DataParallel):

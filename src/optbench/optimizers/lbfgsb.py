@@ -29,6 +29,7 @@ class LBFGSB(Flat):
 
     extends = {"LBFGS": "bounds"}
     order = 1.5
+    shards = False
     keeps = ("pairs",)
 
     per_group = ("lr", "bounds")

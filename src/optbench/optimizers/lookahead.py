@@ -26,10 +26,17 @@ class Lookahead(Wrapper):
     k: Count = 5
     alpha: Fraction = 0.5
 
+    def _dry(self) -> bool:
+        dry = super()._dry()
+        for s in self.state.values() if dry else ():
+            s.update(slow=torch.zeros(0), since=0)
+        return dry
+
     @torch.no_grad()
     def step(self, closure: Closure | None = None) -> Any:
         if closure is None and self._dry():
             return None
+        self._forget_dry()
         params = [p for group in self.param_groups for p in group["params"] if p.requires_grad]
         for p in params:
             if "slow" not in self.state[p]:

@@ -29,6 +29,7 @@ class Newton(Flat):
 
     extends = {"SGD": "divides by curvature"}
     order = 2
+    shards = False
 
     lr: Rate = 1.0
     damping: Positive = 0.01

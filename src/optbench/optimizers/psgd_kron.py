@@ -31,6 +31,7 @@ class PSGDKron(Optimizer):
     extends = {"Shampoo": "fits the factors online", "Momentum": "whitened"}
     order = 1.5
     whole_tensor = True
+    shards = False
 
     lr: Rate = 0.001
     beta: Decay = 0.9

@@ -40,8 +40,7 @@ class SAM(Wrapper):
 
     def _sharp(self, closure: Closure) -> Any:
         loss = closure()
-        params = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
-        self._refuse_sparse(params)
+        params = [p for p, _ in self._moving()]
         weights = [p.detach().clone() for p in params]
         try:
             self._climb(params)

@@ -50,6 +50,9 @@ class Wrapper(Optimizer):
     def _dry(self) -> bool:
         return self.inner._dry()
 
+    def _forget_dry(self) -> None:
+        self.inner._forget_dry()
+
     def _admitted(self, state_dict: dict[str, Any], more: Iterable[str] = ()) -> dict[str, Any]:
         return self.inner._admitted(state_dict, [*self.keeps, *more])
 
