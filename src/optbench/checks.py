@@ -5,6 +5,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
@@ -155,9 +156,9 @@ def _fits(value: Any, base: Any) -> bool:
         listed = isinstance(value, Sequence) and not isinstance(value, str)
         return listed and all(_member_fits(x, get_args(base)[0]) for x in value)
     if base is float:
-        return isinstance(value, float | int) and not isinstance(value, bool) and not math.isnan(value)
+        return isinstance(value, Real) and not isinstance(value, bool) and not math.isnan(value)
     if base is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+        return isinstance(value, Integral) and not isinstance(value, bool)
     return isinstance(value, base) if isinstance(base, type) else callable(value)
 
 
@@ -169,9 +170,11 @@ def _member_fits(value: Any, member: Any) -> bool:
 
 
 def _convert(value: Any, base: Any) -> Any:
-    if base is float:
-        return float(value)
-    return tuple(value) if get_origin(base) is tuple else value
+    if base in (float, int):
+        return base(value)
+    if get_origin(base) is tuple:
+        return tuple(_convert(x, _parts(get_args(base)[0])[0]) for x in value)
+    return value
 
 
 def _describe(base: Any) -> str:

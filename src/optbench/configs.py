@@ -291,7 +291,10 @@ def resolve(config: DictConfig) -> dict[str, Any]:
 def with_defaults(plain: dict[str, Any]) -> dict[str, Any]:
     """Return a config of plain values with the defaults of everything that it makes filled in."""
     for group in (group for group in GROUPS if group in plain):
-        parameters = inspect.signature(get_object(plain[group]["_target_"])).parameters.values()
+        target = get_object(plain[group]["_target_"])
+        names = getattr(target, "aliases", {})
+        plain[group] = {names.get(key, key): value for key, value in plain[group].items()}
+        parameters = inspect.signature(target).parameters.values()
         defaults = {
             p.name: p.default for p in parameters if isinstance(p.default, bool | int | float | str | tuple | None)
         }

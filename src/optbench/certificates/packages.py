@@ -58,7 +58,7 @@ def kozistr() -> list[Case]:
             rate=constant,  # a new one rescales its weights
         ),
         pair(  # it keeps the learning rate outside the velocity, and adapts it for matrices only
-            *(ours.LARS, "LARS", dict(lr=0.1, weight_decay=0.1), dict(beta=0.8, trust=0.3)),
+            *(ours.LARS, "LARS", dict(lr=0.1, weight_decay=0.1), dict(beta=0.8, trust_coefficient=0.3)),
             *(dict(momentum=0.8, trust_coefficient=0.3), MATRICES, constant),
         ),
         pair(ours.Lion, "Lion", dict(lr=0.02, weight_decay=0.1), ADAM, BETAS),
@@ -300,7 +300,11 @@ def lookahead() -> Case:
 def timm() -> list[Case]:
     """Return the comparisons with timm."""
     pair = partial(compare, "timm.optim")
-    lars = dict(lr=0.1, weight_decay=0.1, eps=0.01), dict(beta=0.8, trust=0.3), dict(momentum=0.8, trust_coeff=0.3)
+    lars = (
+        dict(lr=0.1, weight_decay=0.1, eps=0.01),
+        dict(beta=0.8, trust_coefficient=0.3),
+        dict(momentum=0.8, trust_coeff=0.3),
+    )
     return [
         pair(ours.AdaBelief, "AdaBelief", SCALED, ADAM, dict(rectify=False, **BETAS)),
         pair(

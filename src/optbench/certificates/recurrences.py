@@ -196,7 +196,7 @@ def lars(w: Array, h: Any) -> Walk:
     v = np.zeros_like(w)
     while True:
         g = yield w
-        local = h.trust * norm(w) / (norm(g) + h.weight_decay * norm(w) + h.eps)
+        local = h.trust_coefficient * norm(w) / (norm(g) + h.weight_decay * norm(w) + h.eps)
         v = h.beta * v + h.lr * local * (g + h.weight_decay * w)
         w = w - v
 
@@ -206,7 +206,7 @@ def larc(w: Array, h: Any) -> Walk:
     v = np.zeros_like(w)
     while True:
         g = yield w
-        local = h.trust * norm(w) / (norm(g) + h.weight_decay * norm(w) + h.eps)
+        local = h.trust_coefficient * norm(w) / (norm(g) + h.weight_decay * norm(w) + h.eps)
         v = h.beta * v + min(local / h.lr, 1) * (g + h.weight_decay * w)
         w = w - h.lr * v
 
@@ -447,7 +447,7 @@ def literal(rule: Rule, hyper: Hyper, whole: bool) -> Path:
 
 LARGE: Hyper = dict(eps=0.03, weight_decay=0.1)
 ADAM: Hyper = dict(lr=0.05, beta1=0.8, beta2=0.7)
-TRUST: Hyper = dict(lr=0.1, beta=0.8, trust=0.3, weight_decay=0.2, eps=0.1)
+TRUST: Hyper = dict(lr=0.1, beta=0.8, trust_coefficient=0.3, weight_decay=0.2, eps=0.1)
 SIGNS: Hyper = dict(eta_minus=0.4, eta_plus=1.3, step_min=1e-3, step_max=0.3)
 ORTHOGONAL: Hyper = dict(beta=0.8, weight_decay=0.3, vector_scale=0.5)
 

@@ -16,16 +16,17 @@ class AggMo(Optimizer):
     """
 
     extends = {"Momentum": "several velocities"}
+    aliases = {"betas": "dampings"}  # a scheduler that cycles the momentum would write into what is called betas
 
     lr: Rate = 0.1
-    betas: tuple[Decay, ...] = (0.0, 0.9, 0.99)
+    dampings: tuple[Decay, ...] = (0.0, 0.9, 0.99)
 
     @staticmethod
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
-        v = {f"v{i}": beta * s.get(f"v{i}", 0.0) + g for i, beta in enumerate(h["betas"])}
+        v = {f"v{i}": beta * s.get(f"v{i}", 0.0) + g for i, beta in enumerate(h["dampings"])}
         total: Any = sum(v.values())
         return total / len(v), v
 
     def validate(self, group: Hyper) -> None:
-        if not group["betas"]:
-            raise UserError("AggMo: betas=() is empty; give at least one")
+        if not group["dampings"]:
+            raise UserError("AggMo: dampings=() is empty; give at least one")

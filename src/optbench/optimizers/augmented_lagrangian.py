@@ -69,7 +69,7 @@ class AugmentedLagrangian(Flat):
         multipliers = torch.maximum(multipliers - s["penalty"] * c, lowest)
         for p in params:
             own = self.state[p]
-            own.update(multipliers=multipliers, penalty=penalty, violation=violation, step=own["step"] + 1)
+            own.update(multipliers=multipliers.clone(), penalty=penalty, violation=violation, step=own["step"] + 1)
 
     def _values(self, params: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return what the constraints are, and the lowest value of the multiplier of each."""

@@ -18,10 +18,11 @@ class LARC(Optimizer):
 
     extends = {"LARS": "clipped"}
     whole_tensor = True
+    aliases = {"trust": "trust_coefficient"}
 
     lr: Rate = 0.1
     beta: Decay = 0.9
-    trust: Rate = 0.02
+    trust_coefficient: Rate = 0.02
     weight_decay: Rate = 1e-4
     eps: Positive = 1e-8
 
@@ -32,7 +33,7 @@ class LARC(Optimizer):
     @staticmethod
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
         w, slope = torch.linalg.vector_norm(p), torch.linalg.vector_norm(g)
-        local = h["trust"] * w / (slope + h["weight_decay"] * w + h["eps"])
+        local = h["trust_coefficient"] * w / (slope + h["weight_decay"] * w + h["eps"])
         scale = torch.where((w > 0) & (slope > 0), local / h["lr"], 1).clamp(max=1)
         v = h["beta"] * s["v"] + scale * add_scaled(g, h["weight_decay"], p)
         return v, {"v": v}

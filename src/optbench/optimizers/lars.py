@@ -17,11 +17,12 @@ class LARS(Optimizer):
 
     extends = {"Momentum": "a rate per layer"}
     whole_tensor = True
+    aliases = {"trust": "trust_coefficient"}
     whole_step = True
 
     lr: Rate = 0.1
     beta: Decay = 0.9
-    trust: Rate = 0.001
+    trust_coefficient: Rate = 0.001
     weight_decay: Rate = 1e-4
     eps: Rate = 0.0
 
@@ -32,7 +33,7 @@ class LARS(Optimizer):
     @staticmethod
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
         w, slope = torch.linalg.vector_norm(p), torch.linalg.vector_norm(g)
-        local = h["trust"] * w / (slope + h["weight_decay"] * w + h["eps"])
+        local = h["trust_coefficient"] * w / (slope + h["weight_decay"] * w + h["eps"])
         local = torch.where((w > 0) & (slope > 0), local, 1)
         v = h["beta"] * s["v"] + h["lr"] * local * add_scaled(g, h["weight_decay"], p)
         return v, {"v": v}

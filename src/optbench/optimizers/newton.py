@@ -65,6 +65,7 @@ class Newton(Flat):
         basis = Q.mT @ V
         step = (basis @ g / curvatures(values, h)) @ basis
         f.move(f.x - self._spread(f, "lr") * step)
+        self._store(f)
 
 
 def curvatures(values: Tensor, h: Hyper) -> Tensor:

@@ -66,7 +66,7 @@ class YellowFin(Optimizer):
             mu *= mu
         means = {"low": low, "high": high, "square": mean_square, "norm": norm, "distance": distance}
         for (p, group), g, s in zip(moving, gradients, states, strict=True):
-            s.update(means, v=mu * s["v"] + g, curvatures=curvatures, step=s["step"] + 1)
+            s.update(means, v=mu * s["v"] + g, curvatures=curvatures.clone(), step=s["step"] + 1)
             share_of_rate = group["lr"] / self.defaults["lr"] if self.defaults["lr"] else 0.0
             p.sub_(s["v"], alpha=float(lr * share_of_rate))
 

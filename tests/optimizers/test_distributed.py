@@ -1,0 +1,69 @@
+"""Sharded parameters and torch's distributed checkpoints, in one process."""
+
+import pytest
+import torch
+import torch.distributed as dist
+from tasks import Task, run
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict, set_optimizer_state_dict
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+
+from optbench.checks import UserError
+from optbench.optimizers import CLASSES
+
+every = pytest.mark.parametrize("name", CLASSES)
+OPTIONS = StateDictOptions(flatten_optimizer_state_dict=True)
+
+
+@pytest.fixture(scope="module")
+def mesh(tmp_path_factory):
+    store = dist.FileStore(str(tmp_path_factory.mktemp("store") / "store"), 1)
+    dist.init_process_group("gloo", store=store, rank=0, world_size=1)
+    yield init_device_mesh("cpu", (1,))
+    dist.destroy_process_group()
+
+
+@every
+@pytest.mark.filterwarnings("ignore")
+def test_steps_sharded_parameters_or_refuses_them(name, mesh):
+    plain, sharded = Task(), Task()
+    end = run(plain, plain.make(name), 3)
+    for layer in (sharded.model[0], sharded.model[2], sharded.model):
+        fully_shard(layer, mesh=mesh)
+    sharded.params = sharded.objective.params = list(sharded.model.parameters())
+    if not CLASSES[name].shards:
+        with pytest.raises(UserError, match=f"^{name}: a parameter is a DTensor"):
+            sharded.make(name)
+        return
+    run(sharded, sharded.make(name), 3)
+    torch.testing.assert_close([p.detach().full_tensor() for p in sharded.params], end, rtol=1e-12, atol=1e-14)
+
+
+@every
+@pytest.mark.filterwarnings("ignore")
+def test_saves_and_loads_by_torchs_distributed_checkpoints(name):
+    """They take a step with a rate of 0 to find out what there is: it is none."""
+    task, alone = Task(), Task()
+    optimizer = task.make(name)
+    before = task.weights()
+    get_optimizer_state_dict(task.model, optimizer, options=OPTIONS)
+    torch.testing.assert_close(task.weights(), before, rtol=0, atol=0)
+    end = run(task, optimizer, 3)
+    torch.testing.assert_close(run(alone, alone.make(name), 3), end, rtol=0, atol=0)
+    saved = get_optimizer_state_dict(task.model, optimizer, options=OPTIONS)
+    other = Task()
+    other.model.load_state_dict(task.model.state_dict())
+    twin = other.make(name)
+    set_optimizer_state_dict(other.model, twin, saved, options=OPTIONS)
+    torch.testing.assert_close(run(other, twin, 2), run(task, optimizer, 2), rtol=0, atol=0)
+
+
+@every
+@pytest.mark.filterwarnings("ignore")
+def test_weights_that_come_after_the_dry_step_are_where_it_starts(name):
+    task, alone = Task(), Task(seed=1)
+    optimizer = task.make(name)
+    get_optimizer_state_dict(task.model, optimizer, options=OPTIONS)
+    task.model.load_state_dict(alone.model.state_dict())
+    alone.x, alone.y = task.x, task.y
+    torch.testing.assert_close(run(task, optimizer, 6), run(alone, alone.make(name), 6), rtol=0, atol=0)
