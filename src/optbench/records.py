@@ -210,6 +210,7 @@ class Record:
         overrides: What was typed to get it, such as `["optimizer=adam", "seed=1"]`.
         resume: `stack`: it goes on with its stack, or has ended and only takes part in it; `longer`: it goes on
             from its checkpoint though it had ended, or was another one; None: as said above.
+        flags: What stood before the overrides, such as `["--config-dir", "mine/conf"]`.
 
     Attributes:
         resumed: Whether the run goes on from the checkpoint that is there.
@@ -223,7 +224,12 @@ class Record:
     """
 
     def __init__(
-        self, directory: Path, config: Mapping[str, Any], overrides: Sequence[str], resume: Resume | None = None
+        self,
+        directory: Path,
+        config: Mapping[str, Any],
+        overrides: Sequence[str],
+        resume: Resume | None = None,
+        flags: Sequence[str] = (),
     ) -> None:
         from omegaconf import OmegaConf
 
@@ -246,7 +252,7 @@ class Record:
             "reason": "",
             "key": key,
             "seed": config["seed"],
-            "command": f"optbench train {shlex.join(overrides)}".strip(),
+            "command": f"optbench train {shlex.join([*flags, *overrides])}".strip(),
             "overrides": list(overrides),
             "started": before.get("started") if self.resumed else _now(),
             "finished": None,

@@ -64,7 +64,8 @@ def by_epoch(results: Results, names: "pd.Series[str]") -> pd.DataFrame:
     rows = results.evaluations[results.evaluations["run"].isin(names.index) & (results.evaluations["epoch"] > 0)]
     means = rows.groupby(["epoch", rows["run"].map(names)])[column].mean().unstack()
     whole = (frame.loc[names.index, "status"] == "done").groupby(names).all()
-    means = means.reindex(columns=list(dict.fromkeys(names))).where(whole.reindex(means.columns), np.nan)
+    means = means.reindex(columns=list(dict.fromkeys(names)))
+    means.loc[:, [name for name in means.columns if not whole[name]]] = np.nan
     return means.rank(axis=1, ascending=not ranked.larger, na_option="bottom")
 
 

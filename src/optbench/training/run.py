@@ -96,7 +96,15 @@ def open_record(config: DictConfig, resume: records.Resume | None = None) -> rec
     hydra = HydraConfig.get()
     typed = [override.removeprefix("++") for override in hydra.overrides.task]
     typed = [override for override in typed if not override.startswith("resume=")]
-    return records.Record(Path(hydra.runtime.output_dir), resolve(config), typed, resume)
+    return records.Record(Path(hydra.runtime.output_dir), resolve(config), typed, resume, flags(hydra))
+
+
+def flags(hydra: Any) -> list[str]:
+    """Return the flags that Hydra composed with, `--config-dir` and `-cn`, from its own config."""
+    folders = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
+    found = [word for folder in folders for word in ("--config-dir", str(folder))]
+    name = hydra.job.config_name
+    return found if name in (None, "train") else [*found, "-cn", str(name)]
 
 
 @contextmanager
