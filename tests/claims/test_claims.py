@@ -3,6 +3,7 @@
 import pytest
 
 from optbench.claims import CLAIMS
+from optbench.claims.advice import ADVICE
 from optbench.claims.claim import first_below, gradient_steps
 from optbench.commands.claims import markdown
 
@@ -59,3 +60,12 @@ def test_the_command_writes_a_row_a_claim(optbench, tmp_path, capsys):
 def test_a_page_counts_its_verdicts():
     claims = [BY_NAME["bias_correction"], BY_NAME["zero_gradient"]]
     assert "2 fails" in markdown(claims, [claim.measure() for claim in claims])
+
+
+def test_every_piece_of_advice_has_evidence_behind_it(optbench, capsys):
+    assert all(advice.claims and set(advice.claims) <= BY_NAME.keys() for advice in ADVICE)
+    optbench("advise", "sparse")
+    printed = capsys.readouterr().out
+    assert "adagrad_sparse: holds" in " ".join(printed.split())
+    with pytest.raises(SystemExit, match="no advice is about zebra"):
+        optbench("advise", "zebra")

@@ -8,7 +8,7 @@ import torch
 from optbench.certificates.properties import rarity_gain
 from optbench.claims.claim import SEEDS, Claim, Finding, verdict
 from optbench.optimizers import NAG, SGD, Adadelta, Adagrad, Adam, Adamax, Momentum, RMSprop, Rprop
-from optbench.surfaces.descent import descend
+from optbench.surfaces.descent import descend, with_rates
 from optbench.surfaces.problems import line, sparse_dense
 
 
@@ -113,9 +113,9 @@ def sparse_features() -> Finding:
     surface = sparse_dense()
     best = {}
     for rule in (SGD, Momentum, Adagrad):
-        rates = torch.logspace(-4, 1, 21, dtype=torch.float64)[:, None]
+        rates = torch.logspace(-4, 1, 21, dtype=torch.float64)
         start = torch.tensor(surface.starts[0], dtype=torch.float64).expand(len(rates), -1)
-        walked = descend(surface.stream(8, 0), partial(rule, lr=rates), start, 400, online=True, batched=True)
+        walked = descend(surface.stream(8, 0), with_rates(rule, rates[:, None]), start, 400, online=True, batched=True)
         loss = surface.f(walked)[-40:].mean(0).nan_to_num(float("inf")).min()
         best[rule.__name__] = float(loss) - (surface.floor or 0.0)
     numbers = ", ".join(f"{name} {x:.4f}" for name, x in best.items())

@@ -9,7 +9,7 @@ import torch
 from optbench import surfaces
 from optbench.claims.claim import SEEDS, Claim, Finding, first_below, path, verdict
 from optbench.optimizers import LBFGS, NAG, SGD, Adagrad, Adam, ConjugateGradient, Momentum, RMSprop
-from optbench.surfaces.descent import descend
+from optbench.surfaces.descent import descend, with_rates
 
 
 def flips(points: torch.Tensor) -> int:
@@ -85,9 +85,9 @@ def momentum_is_faster() -> Finding:
 def best(rule: Any, name: str, level: float, steps: int = 2000) -> float:
     """Return the fewest steps in which a rule comes to a level, over twelve rates; infinity if it never does."""
     surface = surfaces.get(name)
-    rates = torch.logspace(-4, 0, 12, dtype=torch.float64)[:, None]
+    rates = torch.logspace(-4, 0, 12, dtype=torch.float64)
     start = torch.tensor(surface.starts[0], dtype=torch.float64).expand(len(rates), -1)
-    walked = descend(surface.f, partial(rule, lr=rates), start, steps, batched=True)
+    walked = descend(surface.f, with_rates(rule, rates[:, None]), start, steps, batched=True)
     above = (surface.f(walked) - (surface.floor or 0.0)).unbind(1)
     found = [first_below(values, level) for values in above]
     return min((float(n) for n in found if n is not None), default=math.inf)

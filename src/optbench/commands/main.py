@@ -14,6 +14,7 @@ COMMANDS = {
     "surface": "draw paths on a surface: optbench surface study=gd_vs_momentum",
     "terrain": "name a surface's critical points and a path's terrain",
     "certify": "step optimizers beside independent references",
+    "advise": "tell when to use which optimizer, and on what evidence",
     "claims": "measure what textbooks say of optimizers",
     "list": "show what can be named: optbench list optimizers",
     "completion": "complete these words in a shell: source <(optbench completion bash)",

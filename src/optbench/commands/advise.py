@@ -1,0 +1,85 @@
+"""`optbench advise`: when to use which optimizer, with the evidence for each line."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from optbench import records
+from optbench.checks import UserError
+from optbench.claims.advice import ADVICE, Advice
+from optbench.commands.arguments import Parser
+
+PLACES = (Path(__file__).parents[1] / "claims", Path(__file__).parents[3] / "results")
+"""Where `claims.csv` lies: inside an installed package, or in a checkout."""
+
+
+def main(arguments: list[str]) -> None:
+    """Run `optbench advise`.
+
+    Raises:
+        UserError: No claims have been tried, or no advice is about a word.
+    """
+    parser = Parser(prog="optbench advise", description="Tell when to use which optimizer, and on what evidence.")
+    parser.add_argument("words", nargs="*", metavar="WORD", help="only what is about it, such as sparse or adam")
+    parser.add_argument("--out", type=Path, help="a folder for advice.md")
+    given = parser.parse_args(arguments)
+    verdicts = tried()
+    chosen = [advice for advice in ADVICE if about(advice, given.words)]
+    if not chosen:
+        raise UserError(f"no advice is about {' '.join(given.words)}; see all of it with optbench advise")
+    console = Console()
+    console.width = max(console.width, 0 if console.is_terminal else 160)
+    table = Table("when", "said", "what we found", "evidence", box=box.SIMPLE_HEAD)
+    for advice in chosen:
+        table.add_row(advice.situation, advice.said, advice.ours, evidence(advice, verdicts))
+    console.print(table)
+    print("next: optbench claims <name> measures a claim again")
+    if given.out:
+        given.out.mkdir(parents=True, exist_ok=True)
+        records.write(given.out / "advice.md", markdown(chosen, verdicts))
+        print(given.out / "advice.md")
+
+
+def tried() -> dict[str, str]:
+    """Return the verdict on each claim.
+
+    Raises:
+        UserError: No claims have been tried.
+    """
+    file = next((folder / "claims.csv" for folder in PLACES if (folder / "claims.csv").exists()), None)
+    if file is None:
+        raise UserError("no claims have been tried here; run optbench claims first")
+    table = pd.read_csv(file, dtype=str)
+    return dict(zip(table["claim"], table["verdict"], strict=True))
+
+
+def about(advice: Advice, words: Sequence[str]) -> bool:
+    """Return whether a piece of advice has all the words in it."""
+    text = f"{advice.situation} {advice.said} {advice.ours}".lower()
+    return all(word.lower() in text for word in words)
+
+
+def evidence(advice: Advice, verdicts: Mapping[str, str]) -> str:
+    """Return the claims that bear on a piece of advice, with their verdicts."""
+    return ", ".join(f"{name}: {verdicts.get(name, 'not tried')}" for name in advice.claims)
+
+
+def markdown(chosen: Sequence[Advice], verdicts: Mapping[str, str]) -> str:
+    """Return the advice as a page."""
+    lines = [
+        "# When to use which",
+        "",
+        "What the documents advise, in our words, and what we found.",
+        "`optbench claims <name>` measures the evidence again.",
+        "",
+        "| when | said | documents | what we found | evidence |",
+        "|---|---|---|---|---|",
+    ]
+    for advice in chosen:
+        cells = (advice.situation, advice.said, advice.documents, advice.ours, evidence(advice, verdicts))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
