@@ -20,7 +20,7 @@ def test_no_rate_moves_a_weight_of_ftrl_without_a_gradient(hyper):
     for lr in (0.1, 0.0, 3.0, 0.5):
         optimizer.param_groups[0]["lr"] = lr
         optimizer.step()
-        torch.testing.assert_close(p.detach(), known, rtol=1e-14, atol=1e-14)
+        torch.testing.assert_close(p.detach(), known, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("cls", [Shampoo, SOAP])
