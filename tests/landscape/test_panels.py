@@ -8,6 +8,7 @@ from torch.nn.utils import vector_to_parameters
 
 from optbench import records
 from optbench.checks import UserError
+from optbench.landscape.gradients import gradients
 from optbench.landscape.panels import Contender, Request, pictures
 from optbench.landscape.picture import Landscape
 from optbench.landscape.plane import KINDS
@@ -188,3 +189,15 @@ def test_more_pictures_than_fit_are_named(written):
 def test_the_statistics_of_batch_normalization_are_stated(written):
     found, _ = pictures([written("a", model={"normalization": "batch"})], FEW)
     assert found[0].statistics == "of the examples"
+
+
+def test_the_gradient_of_each_layer_is_that_of_the_loss(written):
+    run = written("a", model={"hidden": [4, 4, 4], "residual": True, "normalization": "batch", "activation": "tanh"})
+    found = gradients(run, Request())
+    made = task(run.run.config)
+    weights = run.run.trajectory[1]
+    assert found.steps.tolist() == [0, 10, 20, 30, 40, 50] and len(found.layers) == 4
+    vector_to_parameters(torch.tensor(weights[3]), made.model.parameters())
+    made.loss(made.model(made.x), made.y).backward()
+    expected = [p.grad.norm().item() for p in made.model.parameters() if p.dim() > 1]
+    np.testing.assert_allclose(found.norms[3], expected, rtol=1e-4)

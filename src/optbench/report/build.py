@@ -31,6 +31,7 @@ FIGURES = {
     "learning_rate": "optbench.plots.curves:learning_rate",
     "steps": "optbench.plots.curves:losses",
     "landscape": "optbench.report.landscape:landscape",
+    "gradients": "optbench.report.landscape:gradients",
     "ranks": "optbench.plots.ranks:ranks",
     "sensitivity": "optbench.plots.sensitivity:sensitivities",
     "budget": "optbench.plots.tuning:budget",

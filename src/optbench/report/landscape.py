@@ -11,9 +11,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from optbench.checks import UserError
-from optbench.landscape.panels import Contender, Request, pictures
+from optbench.landscape.gradients import gradients as by_layer
+from optbench.landscape.panels import Contender, Request, chosen_seed, pictures
 from optbench.landscape.solutions import sharpness_of
 from optbench.plots.landscape import figure
+from optbench.plots.landscape_gradients import draw as draw_gradients
 from optbench.results.frame import Results, labels
 from optbench.results.settings import ABSENT, written
 
@@ -29,6 +31,30 @@ def landscape(results: Results, title: str) -> Figure:
     """
     shown, left = pictures(contenders(results), Request())
     return figure(shown, title, left)
+
+
+def gradients(results: Results, title: str) -> Figure:
+    """Return the gradient's norm by layer and step of one seed's runs that are done, with their test accuracy or loss.
+
+    Raises:
+        UserError: No run kept its trajectory, or none came to its end.
+    """
+    runs = contenders(results)
+    seed = chosen_seed(runs)
+    found, why = [], []
+    said: list[str] = []
+    for run in (run for run in runs if run.seed == seed and run.status == "done"):
+        try:
+            found.append(by_layer(run, Request()))
+        except UserError as error:
+            why.append(f"{run.name}: {error}")
+            continue
+        row = results.frame.loc[next(i for i, known in results.runs.items() if known is run.run)]
+        accuracy = row["final_test_accuracy"]
+        said.append(f"test loss {row['final_test_loss']:.3g}" if pd.isna(accuracy) else f"test accuracy {accuracy:.1%}")
+    if not found:
+        raise UserError("; ".join(why))
+    return draw_gradients(found, said, title)
 
 
 def contenders(results: Results) -> list[Contender]:

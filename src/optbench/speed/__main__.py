@@ -20,6 +20,7 @@ BENCHMARKS = {
     "start": ("optbench.speed.start", "commands"),
     "sweep": ("optbench.speed.sweep", "sweep"),
     "surfaces": ("optbench.speed.surfaces", "paths"),
+    "landscape": ("optbench.speed.landscape", "grids"),
     "gallery": ("optbench.speed.surfaces", "gallery"),
     "report": ("optbench.speed.report", "reports"),
 }
