@@ -53,6 +53,7 @@ FIGURES = (
     "batch_size",
     "budget",
     "curves",
+    "gradients",
     "landscape",
     "learning_rate",
     "norms",
