@@ -21,9 +21,11 @@ class Newton(Flat):
     `krylov` Hessian-vector products span: Newton-CG in its Lanczos form, which serves all three.
 
     References:
-        Nocedal & Wright, Numerical Optimization, 2006, chapters 3 and 7, https://doi.org/10.1007/978-0-387-40065-5
+        Marquardt, An Algorithm for Least-Squares Estimation of Nonlinear Parameters, 1963,
+        https://doi.org/10.1137/0111030
         Levenberg, A method for the solution of certain non-linear problems in least squares, 1944,
         https://doi.org/10.1090/qam/10666
+        Nocedal & Wright, Numerical Optimization, 2006, chapters 3 and 7, https://doi.org/10.1007/978-0-387-40065-5
         Dauphin et al., Identifying and attacking the saddle point problem, 2014, https://arxiv.org/abs/1406.2572
     """
 
