@@ -182,6 +182,10 @@ def ademamix() -> list[Case]:
     return [compare("pytorch_optimizer", ours.AdEMAMix, "AdEMAMix", both, *pair) for pair in pairs]
 
 
+SCION = dict.fromkeys(("sign", "column", "row"), ("steep_matrices",)) | {"spectral": ("steep_matrices", "coupled")}
+"""Where its norms are the same: the package chooses that of vectors by itself, beside the spectral one of matrices."""
+
+
 def matrices() -> list[Case]:
     """Return the comparisons with pytorch-optimizer's rules of matrices, kept from bfloat16 and float32."""
     pair = partial(compare, "pytorch_optimizer")
@@ -189,7 +193,7 @@ def matrices() -> list[Case]:
     scion = [
         pair(
             *(ours.Scion, "SCION", dict(lr=0.02), dict(beta=0.8, radius=3.0, norm=norm, constrained=norm != "sign")),
-            *(dict(momentum=0.2, scale=3.0, norm_type=number, constraint=norm != "sign"), ("steep_matrices",)),
+            *(dict(momentum=0.2, scale=3.0, norm_type=number, constraint=norm != "sign"), SCION[norm]),
         )
         for norm, number in norms.items()
     ]

@@ -3,6 +3,67 @@
 `*` stands for all of a class.
 """
 
+DEMON = "no package has Demon"
+IGEL = "its authors' code is C++ (Shark), and Python's packages have iminus alone"
+STILL = "every parameter of a reference's problems has a gradient"
+TEXTBOOK = "a textbook's own form"
+TIMM = "only timm has it, which is compared with where it is installed"
+UNROTATED = "packages take the roots of all sides, and wait for the first renewal"
+WINDOW = "torch averages without a window"
+YELLOWFIN = "its authors' code is for a PyTorch of 2018, in float32; beside our own recurrence and the traces"
+
 REASONS: dict[str, dict[str, str]] = {
-    "Hyperball": {"*": "no package has it; beside our own recurrence only"},
+    "Adam": {
+        'case "hat":': "the way past it is for a word that no user can give",
+        "bias_correction=False": "no package here lets the correction be left out",
+    },
+    "AMSGrad": {
+        'return Quotient(m, v_max.sqrt().add_(h["eps"])), state': "no package leaves out both corrections",
+        "form=paper": "no package leaves out both corrections",
+        "form=first": TEXTBOOK,
+    },
+    "Averaged": {
+        "if p.grad is not None:": STILL,
+        'last = s.get("last", p.new_zeros(0, *p.shape))': WINDOW,
+        's["last"] = torch.cat([last, p[None]])[-self.window :]': WINDOW,
+        's["average"] = s["last"].mean(0)': WINDOW,
+        "return": WINDOW,
+        "form=lawa": WINDOW,
+    },
+    "Cautious": {"continue": STILL, "mask=False": "no package has cautious decay alone"},
+    "DemonAdam": {"*": DEMON},
+    "DemonSGD": {"*": DEMON},
+    "FTRL": {"warm_start=True": "packages start at 0"},
+    "Hyperball": {"*": "no package has it"},
+    "KFAC": {
+        'if "A" in state:': "every layer of the reference's network is called",
+        "said.add(name)": "every layer of the reference's network is called",
+        "warnings.warn(f\"KFAC: '{name}' takes steps of gradient descent: the model never calls it\", stacklevel=4)": (
+            "every layer of the reference's network is called"
+        ),
+        "return (prediction * noise.normal_(generator=draw)).sum()": "curvlinops draws no labels with noise of ours",
+        "likelihood=gaussian": "curvlinops draws no labels with noise of ours",
+    },
+    "LARC": {"*": TIMM},
+    "LBFGSB": {"break": "after a line search that finds nothing, where SciPy gives up as well"},
+    "MARS": {"first_step=paper": TIMM},
+    "NAdam": {
+        'last = h["beta1"] / (1 - h["beta1"] ** (t - 1) + (t == 1)) * s["m"]': TEXTBOOK,
+        'now = (1 - h["beta1"]) / (1 - h["beta1"] ** t)': TEXTBOOK,
+        'return Quotient(add_scaled(last, now, g), root, c), {"m": m, "v": v, "product": s["product"]}': TEXTBOOK,
+        "form=simple": TIMM,
+        "form=text": TEXTBOOK,
+    },
+    "NAG": {"form=fista": "no package has Nesterov's own weights without a line search"},
+    "Newton": {
+        "return  # a loss that is not finite is for the caller to see": "references stay where there is a gradient",
+        "for _ in range(size):": "the Krylov space of two parameters is whole before its size is",
+    },
+    "Rprop": {"*": IGEL},
+    "SAM": {
+        "for name, x in buffers.items():": "the network of the problems has no batch normalization",
+        "module.get_buffer(name).copy_(x)": "the network of the problems has no batch normalization",
+    },
+    "Shampoo": {"if few:": UNROTATED, "if renew:": UNROTATED},
+    "YellowFin": {"*": YELLOWFIN},
 }
