@@ -405,7 +405,7 @@ def read(directory: Path) -> Run:
 
     try:
         text = _text(directory / "config.yaml")
-        config = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        config = _yaml(text)
         status = json.loads(_text(directory / "status.json"))
         _check_config(config)
         _check_status(status)
@@ -466,8 +466,8 @@ def find(root: Path) -> list[Run]:
 
 def _below(root: Path) -> Iterator[Path]:
     """Yield the directories at and below a root that hold a status.json, through no link."""
-    for folder, _, names in os.walk(root):
-        if "status.json" in names:
+    for folder, folders, names in os.walk(root):
+        if "status.json" in names or "status.json" in folders:
             yield Path(folder)
 
 
@@ -491,6 +491,28 @@ def _bytes(path: Path) -> bytes:
         if known.st_size > LIMITS[path.name]:
             raise UserError(f"{path.name} has {known.st_size} bytes, more than a record's {LIMITS[path.name]}")
         return opened.read(known.st_size)
+
+
+DEEPEST = 50
+"""Levels of a config; libyaml's own recursion overflows the stack on a stranger's thousands."""
+
+
+def _yaml(text: str) -> Any:
+    """Return what a YAML text says, in plain values.
+
+    Raises:
+        UserError: It is nested too deeply.
+        yaml.YAMLError: It is none.
+    """
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    depth = 0
+    for event in yaml.parse(text, loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise UserError("config.yaml is nested more deeply than any of ours")
+    return yaml.load(text, loader)
 
 
 STATUS = {"status": str, "reason": str, "seed": int, "command": str, "overrides": list}
@@ -577,6 +599,8 @@ def _rows(path: Path, promise: Mapping[str, Any] | None) -> "tuple[np.ndarray, n
     """
     import numpy as np
 
+    if not path.is_file():  # a FIFO would wait for its writer
+        raise UserError(f"{_name(path.parent)} is damaged: {path.name} is no regular file")
     with path.open("rb") as file:
         head, size = file.read(16), path.stat().st_size
         file.seek(0)
