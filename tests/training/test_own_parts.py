@@ -112,6 +112,14 @@ def test_torchs_own_rules_are_contenders(name):
     assert not torch.equal(model.weight, before) and float(closure()) < first
 
 
+@pytest.mark.parametrize("compile", ["update", "step"])
+def test_a_contender_is_not_compiled_and_says_so(optbench, tmp_path, capsys, compile):
+    given = ["optimizer._target_=torch.optim.Adam", f"compile={compile}", "hydra.run.dir=run"]
+    optbench("train", *QUICK, *given)
+    assert "compile: it steps as it is written (a class of another package)" in capsys.readouterr().out
+    assert records.read(tmp_path / "run").status["status"] == "done"
+
+
 def test_modes_of_a_contenders_own_are_kept():
     schedulefree = pytest.importorskip("schedulefree")
     made = contender(schedulefree.SGDScheduleFree, {"lr": 0.1})([nn.Parameter(torch.ones(2))])

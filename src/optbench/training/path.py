@@ -14,6 +14,8 @@ NAMES: dict[Path, str] = {"off": "plain step", "update": "compiled update", "ste
 COLD = 6.0
 """Seconds that a step takes to compile where torch has nothing on disk; from there it takes 1 to 2."""
 
+FOREIGN = "a class of another package"
+
 STACKED = 2e-5, 1.5e-9
 ALONE = 1e-4, 1.2e-9
 """Seconds that a compiled step saves of a plain one, for each replica: in all, and for each parameter.
@@ -40,6 +42,9 @@ def choose(config: Mapping[str, Any], parameters: int, steps: int | None, replic
     if asked == "auto":
         pays = gain(parameters, steps or 0, replicas) > COLD and obstacle(config) is None
         return ("step" if pays else "off"), ""
+    rule: Any = get_class(config["optimizer"]["_target_"])
+    if asked == "update" and not hasattr(rule, "stackable"):
+        return "off", FOREIGN
     if asked == "step" and (reason := obstacle(config)):
         return "off", reason
     return asked or "off", ""
@@ -55,7 +60,7 @@ def obstacle(config: Mapping[str, Any]) -> str | None:
     """Return why the whole step of a run cannot be compiled, or None; what its network is made of shows only later."""
     rule: Any = get_class(config["optimizer"]["_target_"])
     if not hasattr(rule, "stackable"):
-        return "a class of another package"
+        return FOREIGN
     if not rule.stackable({**rule.hyper, **config["optimizer"]}):
         return "more than one gradient and its update"
     if str(config["trainer"].get("precision")).startswith(("bf16", "16")):
