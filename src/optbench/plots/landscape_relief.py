@@ -66,7 +66,10 @@ def _surface(ax: Any, one: Landscape, scale: Levels, look: dict[str, dict[str, A
     heights = raised(np.where(np.isfinite(view.values), view.values, np.nan))
     low, high = (float(raised(edge)) for edge in scale.edges[[0, -1]])
     x, y = np.meshgrid(view.alphas, view.betas)
-    ax.plot_surface(x, y, heights, cmap=style.HEIGHTS, vmin=low, vmax=high, rstride=1, cstride=1, linewidth=0, zorder=1)
+    pale = low - 0.2 * (high - low)  # white is the paper's
+    ax.plot_surface(
+        x, y, heights, cmap=style.HEIGHTS, vmin=pale, vmax=high, rstride=1, cstride=1, linewidth=0, zorder=1
+    )
     lines = raised(scale.lines)
     if len(lines):
         ax.contour(x, y, heights, lines, colors="#5f6f80", linewidths=0.5, zorder=2)
