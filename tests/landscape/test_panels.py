@@ -167,6 +167,14 @@ def test_an_edited_config_makes_nothing(written, tmp_path):
     assert not (tmp_path / "made").exists()
 
 
+def test_a_path_needs_no_optimizer_that_is_known(written):
+    mine, good = written("mine"), written("good")
+    mine.run.config["optimizer"]["_target_"] = "os.system"
+    found, left = pictures([mine, good], FEW)
+    assert names(found) == [["mine", "good"]]
+    assert len(left) == 1 and "no optimizer is made: mine" in left[0] and "'os.system', which no config" in left[0]
+
+
 def test_the_seed_that_is_drawn_is_that_of_most_runs_that_are_done(written):
     runs = [written("a", seed=0, status="failed"), written("bb", seed=1), written("cc", seed=1), written("d", seed=2)]
     found, _ = pictures(runs, FEW)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from optbench.checks import UserError
-from optbench.configs import CONF
+from optbench.configs import CONF, trusted
 from optbench.landscape.picture import Landscape, Walk, compute
 from optbench.landscape.plane import Plane
 from optbench.landscape.task import EXAMPLES, Task, task
@@ -113,6 +113,7 @@ def pictures(contenders: Sequence[Contender], request: Request) -> tuple[list[La
     several = len({c.seed for c in mine}) > 1
     groups: defaultdict[str, list[tuple[Contender, Walk]]] = defaultdict(list)
     tasks: dict[str, Task] = {}
+    strange: list[str] = []
     for contender in mine:
         surface = surface_of(contender.run)
         name = f"{contender.name}, seed {contender.seed}" if several else contender.name
@@ -125,6 +126,7 @@ def pictures(contenders: Sequence[Contender], request: Request) -> tuple[list[La
         except UserError as error:
             left.add(str(error), name)
             continue
+        strange += stranger(contender, name, request.folders)
         groups[surface if across else surface + repr(walk.weights[0].tobytes())].append((contender, walk))
     if not groups:
         raise UserError("; ".join(left.notes).removeprefix("left out, ") or "there is no run")
@@ -157,7 +159,16 @@ def pictures(contenders: Sequence[Contender], request: Request) -> tuple[list[La
             )
     if not found:
         raise UserError("; ".join(left.notes).removeprefix("left out, "))
-    return found, left.notes
+    return found, (*left.notes, *strange)
+
+
+def stranger(contender: Contender, name: str, folders: Sequence[Path]) -> list[str]:
+    """Return a note on a run whose optimizer no config names: it has its path, as nothing of its optimizer is made."""
+    try:
+        trusted({"optimizer": contender.run.config.get("optimizer")}, folders)
+    except UserError as error:
+        return [f"drawn all the same, as no optimizer is made: {name}, of which {error}"]
+    return []
 
 
 def planes(

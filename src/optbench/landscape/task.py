@@ -114,7 +114,7 @@ def task(
     Raises:
         UserError: The data cannot be had, or the config names something that none of our configs names.
     """
-    made = trusted(config, folders)
+    made = trusted({group: config[group] for group in ("data", "model") if group in config}, folders)
     data = construct("data", made["data"])()
     data.setup()
     if what == "accuracy" and data.task != "classification":
