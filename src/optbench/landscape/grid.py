@@ -24,6 +24,8 @@ CACHED = 2**19
 """Activations at once: few enough to stay in the processor's cache."""
 SPLIT = 1e-4
 """Relative difference up to which the mean of two halves' losses is that of the whole."""
+NORMS = (nn.LayerNorm, nn.BatchNorm1d)
+"""Layers whose output, for fixed inputs, is a stretched and moved one that knows no parameter."""
 AFFINE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 """Layers whose output, for fixed inputs, is affine in their parameters."""
 
@@ -85,7 +87,7 @@ class Surface:
     """A model's loss over a plane: the parts that all points share are worked out once.
 
     What a linear layer or a convolution makes of fixed inputs is affine in its weights: if it comes first, its outputs
-    at all points follow from those at three.
+    at all points follow from those at three; behind a normalization from nine products.
 
     Args:
         task: The model, frozen, and its examples.
@@ -99,11 +101,16 @@ class Surface:
         self.dtype = next(task.model.parameters()).dtype
         layers = list(columns.leaves(task.model))
         first = next((i for i, (_, layer) in enumerate(layers) if list(layer.parameters())), None)
-        self.ready, self.head, self.rest = nn.Sequential(), None, layers
-        if first is not None and type(layers[first][1]) in AFFINE:
-            self.ready = nn.Sequential(*(layer for _, layer in layers[:first]))
-            self.head, self.rest = layers[first], layers[first + 1 :]
-        used = [name for name in self.corners[0] if self.head is None or not name.startswith(self._head_prefix)]
+        self.ready, self.norm, self.head, self.rest = nn.Sequential(), None, None, layers
+        if first is not None:
+            kinds = [type(layer) for _, layer in layers[first : first + 2]]
+            if kinds[0] in NORMS and kinds[1:] == [nn.Linear] and task.x.dim() == 2:
+                self.norm, kinds, first = layers[first], kinds[1:], first + 1
+            if kinds[0] in AFFINE:
+                self.ready = nn.Sequential(*(layer for _, layer in layers[: first - (self.norm is not None)]))
+                self.head, self.rest = layers[first], layers[first + 1 :]
+        taken = tuple(_prefix(part[0]) for part in (self.norm, self.head) if part is not None)
+        used = [name for name in self.corners[0] if not name.startswith(taken)]
         self.weights = {name: torch.stack([corner[name] for corner in self.corners]) for name in used}
         self.fast = all(columns.takes(layer) for _, layer in self.rest)
         wide, flat = self._probe()
@@ -112,11 +119,6 @@ class Surface:
         room = min(CACHED, memory // (16 * self.task.x.element_size()))
         held = max(1, self.blocks[0].stop * wide, sum(w[0].numel() for w in self.weights.values()))
         self.at_once = min(64, max(1, room // held)) if self.fast else 1
-
-    @property
-    def _head_prefix(self) -> str:
-        assert self.head is not None
-        return f"{self.head[0]}." if self.head[0] else ""
 
     @torch.no_grad()
     def losses(self, coordinates: Array, store: Store | None = None) -> Array:
@@ -150,20 +152,34 @@ class Surface:
 
     def _prepare(self, x: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
         """Return the function from points (n, 3) to losses (n,) on some examples."""
-        inputs = None
-        if self.head is not None:
-            _, layer = self.head
-            x = self.ready(x)
-            prefix = self._head_prefix
-            own = [{k: corner[prefix + k] for k, _ in layer.named_parameters()} for corner in self.corners]
-            inputs = torch.stack([functional_call(layer, weights, (x,)) for weights in own])
+        inputs = None if self.head is None else self._inputs(self.ready(x), self.head)
         return self._by_columns(x, y, inputs) if self.fast else self._by_model(x, y, inputs)
+
+    def _inputs(self, x: Tensor, head: tuple[str, nn.Module]) -> Tensor:
+        """Return what the first layers make of inputs at the corners; `_spread` says how a point is made of these."""
+        own = [_own(corner, *head) for corner in self.corners]
+        if self.norm is None:
+            return torch.stack([functional_call(head[1], weights, (x,)) for weights in own])
+        stretches = [_own(corner, *self.norm) for corner in self.corners]
+        plain = {key: torch.full_like(value, float(key == "weight")) for key, value in stretches[0].items()}
+        x = functional_call(self.norm[1], plain, (x,))
+        products = []
+        for weights in own:
+            for j, stretch in enumerate(stretches):
+                moved = weights["weight"] @ stretch["bias"] if "bias" in stretch else torch.zeros(()).to(x)
+                bias = moved + weights["bias"] if j == 0 and "bias" in weights else moved
+                products.append(x @ (weights["weight"] * stretch["weight"]).mT + bias)
+        return torch.stack(products)
+
+    def _spread(self, c: Tensor) -> Tensor:
+        """Return the shares of `_inputs` in points (n, 3): those of a linear layer, or of its product with a norm."""
+        return c if self.norm is None else (c.unsqueeze(2) * c.unsqueeze(1)).flatten(1)
 
     def _by_columns(self, x: Tensor, y: Tensor, inputs: Tensor | None) -> Callable[[Tensor], Tensor]:
         shared = x.mT[None] if inputs is None else inputs.mT.contiguous()
 
         def evaluate(c: Tensor) -> Tensor:
-            h = shared if inputs is None else (c @ shared.flatten(1)).view(len(c), *shared.shape[1:])
+            h = shared if inputs is None else (self._spread(c) @ shared.flatten(1)).view(len(c), *shared.shape[1:])
             weights = self._weights(c)
             output = columns.forward(iter(self.rest), weights, h)
             return columns.scores(self.task.loss, output.expand(len(c), *output.shape[1:]), y)
@@ -182,7 +198,7 @@ class Surface:
             values = []
             for point in c:
                 weights = {rename[name]: w for name, w in self._weights(point).items()}
-                h = x if inputs is None else torch.tensordot(point, inputs, 1)
+                h = x if inputs is None else torch.tensordot(self._spread(point[None])[0], inputs, 1)
                 values.append(self.task.loss(functional_call(model, weights, (h,)), y))
             return torch.stack(values)
 
@@ -196,9 +212,11 @@ class Surface:
         """Return the numbers that an example takes in the widest layer, and whether all activations are vectors."""
         sizes, dimensions = [1], {self.task.x.dim()}
         few = self.task.x[:2]
+        shared = [*self.ready, *([self.norm[1]] if self.norm else [])]
 
         def seen(module: nn.Module, given: object, output: object) -> None:
-            if isinstance(output, Tensor) and not list(module.children()):
+            inner = not list(module.children()) and all(module is not layer for layer in shared)
+            if isinstance(output, Tensor) and inner:
                 sizes.append(math.ceil(output.numel() / len(few)))
                 dimensions.add(output.dim())
 
@@ -243,6 +261,15 @@ class Surface:
             if math.isfinite(whole) and abs(whole - parts) > SPLIT * max(abs(whole), 1e-6):
                 return False
         return True
+
+
+def _prefix(name: str) -> str:
+    return f"{name}." if name else ""
+
+
+def _own(corner: Mapping[str, Tensor], name: str, layer: nn.Module) -> dict[str, Tensor]:
+    """Return the parameters of a layer at a corner."""
+    return {key: corner[_prefix(name) + key] for key, _ in layer.named_parameters()}
 
 
 def _moved(full: str, places: Mapping[str, str]) -> str:

@@ -32,7 +32,7 @@ class Case:
         hidden: Width of the hidden layer.
         images: Examples.
         side: Points along each side.
-        normalized: Whether a layer normalization comes first, whose trick is none.
+        normalized: Whether a layer normalization comes first, which the weights of the next one take.
         target: Aim of our time by JAX's.
     """
 
