@@ -9,7 +9,7 @@ from optbench.configs import CONF
 
 GROUPS = sorted({path.parent.relative_to(CONF).as_posix() for path in CONF.rglob("*/*.yaml")})
 STUDIES = sorted(path.stem for path in (CONF / "study").glob("*.yaml"))
-TINY = ["data.train_size=100", "data.test_size=20", "trainer.max_epochs=1", "model.hidden=[8]", "seed=0"]
+TINY = ["data.train_size=100", "data.test_size=20", "trainer.max_epochs=1", "model.hidden=[8,8]", "seed=0"]
 ALONE = ["hydra.launcher.n_jobs=1"]
 SLOW = {"optimizer", "batch_size", "decay", "schedules"}
 FEWER = {"all": ["optimizer=adam,newton,lbfgs"]}  # one of each block; the contract trains every optimizer
