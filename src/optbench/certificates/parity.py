@@ -6,7 +6,6 @@ loop orders its mini-batches in its own way: how far that alone moves a rule, it
 """
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +17,11 @@ from rich.progress import track
 from torch import nn
 
 from optbench import records
+from optbench.certificates.twins import TWINS
 from optbench.configs import trusted
 from optbench.data import DataModule
 from optbench.data.chunks import Chunks
 from optbench.records import Run
-
-PLAIN: dict[str, Callable[[Any, dict[str, Any]], torch.optim.Optimizer]] = {
-    "SGD": lambda p, h: torch.optim.SGD(p, lr=h["lr"]),
-    "Momentum": lambda p, h: torch.optim.SGD(p, lr=h["lr"], momentum=h["beta"]),
-    "NAG": lambda p, h: torch.optim.SGD(p, lr=h["lr"], momentum=h["beta"], nesterov=True),
-    "Adagrad": lambda p, h: torch.optim.Adagrad(p, lr=h["lr"]),
-    "RMSprop": lambda p, h: torch.optim.RMSprop(p, lr=h["lr"], alpha=h["alpha"]),
-    "Adadelta": lambda p, h: torch.optim.Adadelta(p, lr=h["lr"], rho=h["rho"]),
-    "Adam": lambda p, h: torch.optim.Adam(p, lr=h["lr"], betas=(h["beta1"], h["beta2"])),
-}
 
 
 def main() -> None:
@@ -77,7 +67,7 @@ def plain(config: dict[str, Any], data: DataModule, loader: Chunks) -> float:
     torch.manual_seed(config["seed"])
     (hidden,) = config["model"]["hidden"]
     model = nn.Sequential(nn.Linear(784, hidden), nn.ReLU(), nn.Linear(hidden, 10))
-    optimizer = PLAIN[config["optimizer"]["_target_"].rpartition(".")[2]](model.parameters(), config["optimizer"])
+    optimizer = TWINS[config["optimizer"]["_target_"].rpartition(".")[2]](model.parameters(), config["optimizer"])
     (x, y), (x_test, y_test) = data.split("train"), data.split("test")
     for epoch in range(config["trainer"]["max_epochs"]):
         for rows in torch.split(loader.order(epoch), config["data"]["batch_size"]):

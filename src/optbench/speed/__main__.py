@@ -4,6 +4,7 @@ import argparse
 import importlib
 import inspect
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from optbench import records
+from optbench.speed.table import Row
 
 BENCHMARKS = {
     "training": ("optbench.speed.training", "steps"),
@@ -22,6 +24,7 @@ BENCHMARKS = {
     "surfaces": ("optbench.speed.surfaces", "paths"),
     "landscape": ("optbench.speed.landscape", "grids"),
     "gallery": ("optbench.speed.surfaces", "gallery"),
+    "gpu": ("optbench.speed.gpu", "stacks"),
     "report": ("optbench.speed.report", "reports"),
 }
 """What yields rows: functions that take the number of rounds, and most of them also whether to be short."""
@@ -29,6 +32,10 @@ BENCHMARKS = {
 
 def main() -> None:
     """Run the benchmarks, print their table and write it beside the machine's name."""
+    import torch
+
+    from optbench.training.trainer import quiet
+
     parser = argparse.ArgumentParser(prog="scripts/speed", description=main.__doc__)
     parser.add_argument("benchmarks", nargs="*", help=f"some of {', '.join(BENCHMARKS)}; all if none is given")
     parser.add_argument("--rounds", type=int, default=7, help="repeats of each contender; medians are shown")
@@ -38,34 +45,45 @@ def main() -> None:
     unknown = [name for name in given.benchmarks if name not in BENCHMARKS]
     if unknown:
         parser.error(f"no benchmark '{unknown[0]}'; there are {', '.join(BENCHMARKS)}")
-
-    import torch
-
-    from optbench.training.trainer import quiet
-
+    here = [name for name in BENCHMARKS if name != "gpu" or torch.cuda.is_available()]
+    if "gpu" in given.benchmarks and "gpu" not in here:
+        parser.error("gpu: there is none here; run it where torch.cuda.is_available()")
     torch.set_num_threads(1)
     quiet()
-    rows = []
-    for name in given.benchmarks or BENCHMARKS:
-        module, function = BENCHMARKS[name]
-        rows_of = getattr(importlib.import_module(module), function)
-        options = {"short": True} if given.short and "short" in inspect.signature(rows_of).parameters else {}
-        found = rows_of(rounds=1 if given.short else given.rounds, **options)
-        rows += [{"benchmark": name, **row} for row in found]
+    rows = [row for name in given.benchmarks or here for row in measured(name, given.rounds, given.short)]
     machine = records.provenance()["machine"]
     frame = pd.DataFrame(rows).assign(machine=f"{machine['cpu']}, {machine['cores']} cores")
     given.out.parent.mkdir(parents=True, exist_ok=True)
     records.write(given.out, pd.concat([kept(given.out, frame), frame]).to_csv(index=False, float_format="%.4g"))
-    table = Table("what", "time", "against", "time", "ratio", "quartiles", "aim", title=frame["machine"][0])
+    console = Console()
+    console.width = max(console.width, 0 if console.is_terminal else 160)
+    console.print(shown(rows, frame["machine"][0]))
+    console.print(given.out)
+
+
+def measured(name: str, rounds: int, short: bool) -> list[Row]:
+    """Return the rows of a benchmark.
+
+    Args:
+        name: The benchmark.
+        rounds: Repeats of each contender.
+        short: Whether one round of little will do.
+    """
+    module, function = BENCHMARKS[name]
+    rows_of = getattr(importlib.import_module(module), function)
+    options = {"short": True} if short and "short" in inspect.signature(rows_of).parameters else {}
+    return [{"benchmark": name, **row} for row in rows_of(rounds=1 if short else rounds, **options)]
+
+
+def shown(rows: Sequence[Row], machine: str) -> Table:
+    """Return the table as the terminal shows it."""
+    table = Table("what", "time", "against", "time", "ratio", "quartiles", "aim", title=machine)
     for row in rows:
         quartiles = f"{row['low']:.2f} to {row['high']:.2f}" if "low" in row else ""
         aim = "" if math.isnan(row["target"]) else f"{row['target']:.3g}"
         ours, theirs = written(row["seconds"]), written(row["seconds_against"])
         table.add_row(row["what"], ours, row["against"], theirs, f"{row['ratio']:.3f}", quartiles, aim)
-    console = Console()
-    console.width = max(console.width, 0 if console.is_terminal else 160)
-    console.print(table)
-    console.print(given.out)
+    return table
 
 
 def kept(file: Path, frame: pd.DataFrame) -> pd.DataFrame:

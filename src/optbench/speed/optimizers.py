@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from optbench.certificates.twins import TWINS
 from optbench.optimizers import CLASSES, Optimizer
 from optbench.speed.race import Time, race
-from optbench.speed.training import Row, row
+from optbench.speed.table import Row, row
 
 SIZES = {
     101_770: ((128, 784), (128,), (10, 128), (10,)),
@@ -22,15 +23,6 @@ SIZES = {
 COUNTS = {101_770: 50, 1_048_576: 8, 8_400_000: 2}
 """Steps a round."""
 SHORT = ("SGD", "NAdam")
-NAMESAKES = ("Adagrad", "RMSprop", "Adadelta", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "Rprop")
-SAME: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "SGD": partial(torch.optim.SGD, lr=0.01),
-    "Momentum": partial(torch.optim.SGD, lr=0.01, momentum=0.9),
-    "NAG": partial(torch.optim.SGD, lr=0.01, momentum=0.9, nesterov=True),
-    "AMSGrad": partial(torch.optim.Adam, amsgrad=True),
-    **{name: getattr(torch.optim, name) for name in NAMESAKES},
-}
-"""Torch's name for a rule of ours."""
 FUSED = ("SGD", "Momentum", "NAG", "Adagrad", "Adam", "AdamW", "AMSGrad")
 """Rules that torch has written by hand for a CPU."""
 
@@ -50,7 +42,7 @@ def steps(rounds: int = 7, short: bool = False) -> Iterator[Row]:
 def rules() -> list[str]:
     """Return the names of the element-wise rules, those that torch has first."""
     names = [name for name, cls in CLASSES.items() if not cls.whole_tensor and cls.stackable(hyper(cls))]
-    return sorted(names, key=lambda name: name not in SAME)
+    return sorted(names, key=lambda name: name not in TWINS)
 
 
 def compare(name: str, elements: int, rounds: int) -> Iterator[Row]:
@@ -61,35 +53,52 @@ def compare(name: str, elements: int, rounds: int) -> Iterator[Row]:
         elements: Of all parameters.
         rounds: Repeats.
     """
-    cls, count = CLASSES[name], COUNTS[elements]
+    count = COUNTS[elements]
+    times = race(contenders(name, elements, count), rounds)
+    small, large = elements == min(SIZES), elements == max(SIZES)
+    what = f"{name}, {elements:,} parameters"
+    if name in TWINS:
+        best = min("loop", "foreach", key=lambda way: times[way].median)
+        target = aim(small, 1.0, large, 1.2)
+        yield line(what, times["eager"], f"torch's {best}, its faster", times[best], count, target)
+    what += ", compiled"
+    if name in FUSED:
+        yield line(what, times["compiled"], "torch's fused", times["fused"], count, aim(small, 0.7, large, 1.1))
+    yield line(what, times["compiled"], "eager", times["eager"], count, math.nan)
+    yield line(what, times["compiled"], "a copy of as many bytes", times["copy"], count, aim(False, 0, large, 2))
+
+
+def aim(small: bool, at_small: float, large: bool, at_large: float) -> float:
+    """Return the ratio that is aimed at: one for the smallest size, one for the largest, and none between them."""
+    if small:
+        return at_small
+    return at_large if large else math.nan
+
+
+def contenders(name: str, elements: int, count: int) -> dict[str, Callable[[], None]]:
+    """Return the ways in which a rule can step, and a copy of as many bytes, each `count` times.
+
+    Args:
+        name: The rule.
+        elements: Of all parameters.
+        count: Steps a round.
+    """
+    cls = CLASSES[name]
     eager, compiled = (cls(parameters(elements), compile=compile, **hyper(cls)) for compile in (False, True))
-    contenders: dict[str, Callable[[], None]] = {
+    ways: dict[str, Callable[[], None]] = {
         "eager": partial(repeat, eager.step, count),
         "compiled": partial(repeat, compiled.step, count),
     }
-    ways = {"loop": {"foreach": False}, "foreach": {"foreach": True}, "fused": {"fused": True}}
-    for way, chosen in ways.items():
-        if name in (FUSED if way == "fused" else SAME):
-            contenders[way] = partial(repeat, SAME[name](parameters(elements), **chosen).step, count)
+    theirs = {"loop": {"foreach": False}, "foreach": {"foreach": True}, "fused": {"fused": True}}
+    for way, chosen in theirs.items():
+        if name in (FUSED if way == "fused" else TWINS):
+            ways[way] = partial(repeat, TWINS[name](parameters(elements), hyper(cls), **chosen).step, count)
     for _ in range(2):
         compiled.step()  # the second step compiles
     state = sum(x.numel() for s in compiled.state.values() for x in s.values() if isinstance(x, torch.Tensor))
     moved = torch.ones(2, (3 * elements + 2 * state) // 2)  # reads gradients, reads and writes parameters and state
-    contenders["copy"] = partial(repeat, partial(moved[0].copy_, moved[1]), count)
-    times = race(contenders, rounds)
-    small, large = (elements == size for size in (min(SIZES), max(SIZES)))
-    what = f"{name}, {elements:,} parameters"
-    if name in SAME:
-        best = min("loop", "foreach", key=lambda way: times[way].median)
-        target = 1.0 if small else 1.2 if large else math.nan
-        yield line(what, times["eager"], f"torch's {best}, its faster", times[best], count, target)
-    if name in FUSED:
-        target = 0.7 if small else 1.1 if large else math.nan
-        yield line(f"{what}, compiled", times["compiled"], "torch's fused", times["fused"], count, target)
-    target = 1 / 3 if large and name not in ("SGD", "Adagrad", "Adam", "AdamW") else math.nan
-    yield line(f"{what}, compiled", times["compiled"], "eager", times["eager"], count, target)
-    target = 2 if large else math.nan
-    yield line(f"{what}, compiled", times["compiled"], "a copy of as many bytes", times["copy"], count, target)
+    ways["copy"] = partial(repeat, partial(moved[0].copy_, moved[1]), count)
+    return ways
 
 
 def line(what: str, ours: Time, against: str, theirs: Time, count: int, target: float) -> Row:

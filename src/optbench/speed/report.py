@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from optbench import records
-from optbench.speed.training import Row, row
+from optbench.speed.table import Row, row
 
 SEEDS = 10
 EVALUATIONS = 100

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from optbench.speed.race import race
 from optbench.speed.shell import OPTBENCH, optbench
-from optbench.speed.training import Row, row
+from optbench.speed.table import Row, row
 
 
 def commands(rounds: int = 7) -> Iterator[Row]:
@@ -20,7 +20,7 @@ def commands(rounds: int = 7) -> Iterator[Row]:
     """
     times = race({"help": partial(optbench, "--help"), "train": train}, rounds)
     yield row("optbench --help", times["help"].median, "limit", 0.5, 1)
-    yield row("optbench train, to its first step", times["train"].median, "limit", 8, 1)
+    yield row("optbench train, to its first step", times["train"].median, "limit", 4, 1)
 
 
 def train() -> float:

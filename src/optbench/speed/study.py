@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from optbench.certificates.parity import PLAIN
+from optbench.certificates.twins import TWINS
 from optbench.records import find
 from optbench.speed.shell import optbench
-from optbench.speed.training import Row, row, textbook, write_digits
+from optbench.speed.table import Row, row
+from optbench.speed.training import textbook, write_digits
 
 
 def seven(rounds: int = 1, short: bool = False) -> Iterator[Row]:
@@ -34,7 +35,7 @@ def seven(rounds: int = 1, short: bool = False) -> Iterator[Row]:
 
 def epoch(root: str, rule: dict[str, Any]) -> float:
     """Return the seconds of an epoch in the tutorials' way, with the optimizer of a config."""
-    plain = PLAIN[rule["_target_"].rpartition(".")[2]]
+    plain = TWINS[rule["_target_"].rpartition(".")[2]]
     start = time.perf_counter()
     textbook(root, lambda params: plain(params, rule))
     return time.perf_counter() - start

@@ -10,7 +10,7 @@ from optbench import surfaces
 from optbench.optimizers import Adam
 from optbench.speed.race import race
 from optbench.speed.shell import optbench
-from optbench.speed.training import Row, row
+from optbench.speed.table import Row, row
 from optbench.surfaces.descent import descend
 
 STEPS = 1000

@@ -1,22 +1,18 @@
 """A sweep over learning rates and seeds: in stacks, compiled or not, run by run, and as a user of JAX writes it."""
 
-import importlib.util
-import json
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from optbench.data.mnist import SUBSET
 from optbench.records import find
+from optbench.speed import beside
+from optbench.speed.beside import JAX
 from optbench.speed.shell import optbench
-from optbench.speed.training import Row, row
+from optbench.speed.table import Row, row
 
 RATES = [1e-4 * 2**i for i in range(8)]
 MODES = {
@@ -25,7 +21,6 @@ MODES = {
     "two side by side": ["replicas=off", "compile=off", "hydra.launcher.n_jobs=2"],
     "one by one": ["replicas=off", "compile=off", "hydra.launcher.n_jobs=1"],
 }
-JAX = "JAX + optax"
 
 
 @dataclass(frozen=True)
@@ -55,7 +50,7 @@ def sweep(rounds: int = 3, short: bool = False) -> Iterator[Row]:
     seeds, epochs, hiddens = (1, 1, [20]) if short else (8, 2, [128, 20])
     for hidden in hiddens:
         with tempfile.TemporaryDirectory() as cache:
-            cold, times = turns(contenders(seeds, epochs, hidden, cache), min(rounds, 3))
+            cold, times = turns(contenders(seeds, epochs, hidden, cache), 0 if short else min(rounds, 3))
         yield from rows(f"{len(RATES) * seeds} runs of Adam, hidden {hidden}", hidden, cold, times)
 
 
@@ -71,18 +66,19 @@ def contenders(seeds: int, epochs: int, hidden: int, cache: str) -> dict[str, Ca
     made: dict[str, Callable[[], Spent]] = {
         mode: partial(train, how, seeds, epochs, hidden, cache) for mode, how in MODES.items()
     }
-    if importlib.util.find_spec("jax") and importlib.util.find_spec("optax"):
+    if beside.installed():
         made[JAX] = partial(in_jax, seeds, epochs, hidden)
     return made
 
 
 def turns(runs: Mapping[str, Callable[[], Spent]], rounds: int) -> tuple[dict[str, Spent], dict[str, Spent]]:
-    """Let every contender run once a round, and return the first round's seconds and the medians of the others'."""
+    """Let every contender run once a round; return the first round's seconds, and the medians of the others if any."""
     spent: defaultdict[str, list[Spent]] = defaultdict(list)
     for _ in range(rounds + 1):
         for name, run in runs.items():
             spent[name].append(run())
-    return {name: each[0] for name, each in spent.items()}, {name: median(each[1:]) for name, each in spent.items()}
+    first = {name: each[0] for name, each in spent.items()}
+    return first, {name: median(each[1:] or each) for name, each in spent.items()}
 
 
 def median(times: Sequence[Spent]) -> Spent:
@@ -134,10 +130,5 @@ def train(how: Sequence[str], seeds: int, epochs: int, hidden: int, cache: str) 
 
 def in_jax(seeds: int, epochs: int, hidden: int) -> Spent:
     """Train the sweep in JAX and return its seconds."""
-    script = Path(__file__).with_name("in_jax.py")
-    command = [sys.executable, str(script), str(SUBSET), *map(str, (hidden, len(RATES), seeds, epochs))]
-    start = time.perf_counter()
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    whole = time.perf_counter() - start
-    told = json.loads(done.stdout.splitlines()[-1])
+    told, whole = beside.run(hidden, len(RATES), seeds, epochs)
     return Spent(whole, told["total"], told["compile"])

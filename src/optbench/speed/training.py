@@ -2,9 +2,10 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from pathlib import Path as File
 from typing import Any
 
 import lightning.pytorch as lightning
@@ -15,31 +16,62 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision import datasets, transforms
 
+from optbench.certificates.twins import TWINS
 from optbench.data import MNIST, DataModule, MNISTSubset
 from optbench.data.idx import write_idx
 from optbench.models import mlp
-from optbench.optimizers import SGD, Adam, Momentum, Optimizer
+from optbench.optimizers import CLASSES, SGD, Optimizer
 from optbench.records import Record
 from optbench.schedules import constant
+from optbench.speed import beside
+from optbench.speed.beside import JAX
 from optbench.speed.race import race
+from optbench.speed.table import Row, row
 from optbench.training.module import Training
+from optbench.training.path import Path
 
-Row = dict[str, Any]
 Contenders = dict[str, Callable[[], float | None]]
-PAIRS: dict[str, tuple[Callable[[Any], Optimizer], Callable[[Any], torch.optim.Optimizer]]] = {
-    "SGD": (SGD, partial(torch.optim.SGD, lr=0.01)),
-    "Momentum": (Momentum, partial(torch.optim.SGD, lr=0.01, momentum=0.9)),
-    "Adam": (Adam, torch.optim.Adam),
-    "Adam compiled": (partial(Adam, compile=True), partial(torch.optim.Adam, fused=True)),
-}
-"""Ours beside torch's default implementation of the same rule, and compiled beside its fused one."""
+FUSED = {"fused": True}
+PLAIN = partial(torch.optim.SGD, lr=0.01)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A rule of ours beside torch's implementation of it.
+
+    Attributes:
+        name: Our class.
+        path: How ours steps.
+        how: What chooses torch's implementation.
+        aims: The ratios to the bare loop and to a Lightning batch a step.
+    """
+
+    name: str
+    path: Path = "off"
+    how: Mapping[str, bool] = field(default_factory=dict)
+    aims: tuple[float, float] = (1.15, 1.0)
+
+    def __str__(self) -> str:
+        return (
+            f"training step, {self.name}" + {"off": "", "update": ", update compiled", "step": ", compiled"}[self.path]
+        )
+
+
+PAIRS = (
+    Pair("SGD"),
+    Pair("Momentum"),
+    Pair("Adam"),
+    Pair("Adam", "update", FUSED, (1.0, 1.0)),
+    Pair("Adam", "step", FUSED, (0.7, 1.0)),
+)
 
 
 def steps(rounds: int = 7, short: bool = False) -> Iterator[Row]:
     """Yield a training step of `optbench train` against a bare PyTorch loop, and against a Lightning batch a step.
 
     All train 784-128-10 on the 10,000 embedded digits with mini-batches of 64 on one thread. The bare loop gathers,
-    steps and does nothing else; the other is Lightning as its users know it, without a call of `log`.
+    steps and does nothing else; the other is Lightning as its users know it, without a call of `log`. A compiled step
+    stands beside JAX's scan over an epoch too, on one core, where JAX is installed.
 
     Args:
         rounds: Repeats.
@@ -49,16 +81,40 @@ def steps(rounds: int = 7, short: bool = False) -> Iterator[Row]:
     epochs = 1 if short else 3
     data.setup()
     count = epochs * data.batches_per_epoch
-    for name, (ours, plain) in PAIRS.items():
-        contenders: Contenders = {
-            "ours": partial(suite, data, ours, epochs),
-            "bare loop": partial(bare, data, plain, epochs),
-            "a Lightning batch a step": partial(automatic, data, plain, epochs),
-        }
-        times = race(contenders, rounds)
-        for against, aim in (("bare loop", 1.0 if "compiled" in name else 1.15), ("a Lightning batch a step", 1.0)):
-            seconds = times["ours"].median / count
-            yield row(f"training step, {name}", seconds, against, times[against].median / count, aim)
+    for pair in PAIRS:
+        times = race(contenders(pair, data, epochs), rounds)
+        seconds = times["ours"].median / count
+        for against, aim in zip(("bare loop", "a Lightning batch a step"), pair.aims, strict=True):
+            yield row(str(pair), seconds, against, times[against].median / count, aim)
+        if JAX in times:
+            yield row(str(pair), seconds, f"{JAX}, a scan", times[JAX].median, 1.3)
+
+
+def contenders(pair: Pair, data: DataModule, epochs: int) -> Contenders:
+    """Return what trains, by name; JAX's own seconds are those of a step.
+
+    Args:
+        pair: The rule.
+        data: The data.
+        epochs: How many.
+    """
+    cls, twin = CLASSES[pair.name], TWINS[pair.name]
+    ours = partial(cls, compile=True) if pair.path == "update" else cls
+    plain = partial(twin, hyper=cls.hyper, **pair.how)
+    made: Contenders = {
+        "ours": partial(suite, data, ours, epochs, pair.path),
+        "bare loop": partial(bare, data, plain, epochs),
+        "a Lightning batch a step": partial(automatic, data, plain, epochs),
+    }
+    if pair.path == "step" and beside.installed():
+        made[JAX] = partial(scan, epochs)
+    return made
+
+
+def scan(epochs: int) -> float:
+    """Return the seconds of a step of JAX on one core."""
+    told, _ = beside.run(128, 1, 1, epochs, cores=1)
+    return told["train"] / told["steps"]
 
 
 def epoch(rounds: int = 3, short: bool = False) -> Iterator[Row]:
@@ -72,7 +128,7 @@ def epoch(rounds: int = 3, short: bool = False) -> Iterator[Row]:
     """
     size = 1000 if short else 60_000
     with tempfile.TemporaryDirectory() as root:
-        write_digits(Path(root) / "MNIST" / "raw", size)
+        write_digits(File(root) / "MNIST" / "raw", size)
         data = MNIST(root=root)
         data.setup()
         contenders: Contenders = {"ours": partial(suite, data, SGD, 1), "textbook": partial(textbook, root)}
@@ -81,23 +137,12 @@ def epoch(rounds: int = 3, short: bool = False) -> Iterator[Row]:
     yield row(what, times["ours"].median, "DataLoader loop", times["textbook"].median, 0.1)
 
 
-def row(what: str, ours: float, against: str, theirs: float, target: float) -> Row:
-    """Return one line of the table: seconds of both sides and their ratio, with the ratio that is aimed at."""
-    return {
-        "what": what,
-        "seconds": ours,
-        "against": against,
-        "seconds_against": theirs,
-        "ratio": ours / theirs,
-        "target": target,
-    }
-
-
-def suite(data: DataModule, optimizer: Callable[[Any], Optimizer], epochs: int) -> float:
+def suite(data: DataModule, optimizer: Callable[[Any], Optimizer], epochs: int, path: Path = "off") -> float:
     """Train as `optbench train` does and return the seconds of its training clock."""
     with tempfile.TemporaryDirectory() as directory:
-        record = Record(Path(directory), {"seed": 0}, [])
+        record = Record(File(directory), {"seed": 0}, [])
         module = Training(mlp(data.features, data.outputs), data, optimizer, constant, "step", record)
+        module.path = "step" if path == "step" else "off"
         trainer(epochs).fit(module, data)
         return module.seconds
 
@@ -150,7 +195,7 @@ def automatic(data: DataModule, optimizer: Callable[[Any], torch.optim.Optimizer
     return module.seconds
 
 
-def textbook(root: str, optimizer: Callable[[Any], torch.optim.Optimizer] = PAIRS["SGD"][1]) -> None:
+def textbook(root: str, optimizer: Callable[[Any], torch.optim.Optimizer] = PLAIN) -> None:
     """Train an epoch the way that tutorials do: single images through transforms and a DataLoader."""
     scale = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])
     images = datasets.MNIST(root, train=True, transform=scale)
@@ -173,7 +218,7 @@ def step(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tenso
     return output, loss
 
 
-def write_digits(folder: Path, images: int) -> None:
+def write_digits(folder: File, images: int) -> None:
     """Write the embedded digits, over and over up to so many training images, as the four IDX files of MNIST."""
     folder.mkdir(parents=True)
     (x, y), (x_test, y_test) = MNISTSubset().load()
