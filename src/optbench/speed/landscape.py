@@ -20,7 +20,7 @@ from optbench.landscape.arrays import Array
 from optbench.models import mlp
 from optbench.speed.race import race
 from optbench.speed.shell import optbench
-from optbench.speed.training import Row, row
+from optbench.speed.table import Row, row
 
 
 @dataclass(frozen=True)
