@@ -75,6 +75,12 @@ def test_what_trains_alone_and_why():
     assert plan([cell(seed=0), cell(seed=1)], 2) == ([[0], [1]], "")
 
 
+def test_says_once_whose_steps_cannot_be_compiled():
+    cells = [cell(optimizer=name, seed=seed, compile="step") for name in ("SAM", "SGD") for seed in range(2)]
+    assert plan(cells, 1)[1].endswith("not compiled: 2 SAM (more than one gradient and its update)")
+    assert plan([cell(optimizer="SAM", compile="auto")], 1)[1].find("compiled") == -1
+
+
 @pytest.mark.parametrize(("hidden", "fewest"), [(4, 4), (2**13, 4), (2**14, 8)])
 def test_larger_networks_pay_in_larger_stacks(hidden, fewest):
     for number, stacked in ((fewest - 1, []), (fewest, [fewest])):

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from optbench.configs import build_model, dataset
 from optbench.data.chunks import CHUNK
 from optbench.optimizers.build import is_ours
+from optbench.training import path
 from optbench.training.network import Network
 from optbench.training.trainer import alone
 
@@ -59,11 +60,19 @@ def plan(configs: Sequence[DictConfig], processes: int) -> tuple[list[list[int]]
     expected = (OFF,) if stacks else (OFF, FEW)
     single = Counter((names[i], reason) for i, reason in alone.items() if reason not in expected)
     others = [f"{times} {name} ({reason})" for (name, reason), times in single.items()]
-    lines = [f"{what} {', '.join(parts)}" for what, parts in (("stacked:", told), ("one by one:", others)) if parts]
+    refused = Counter((names[i], why) for i, config in enumerate(configs) if (why := uncompiled(config)))
+    plain = [f"{times} {name} ({reason})" for (name, reason), times in refused.items()]
+    told_of = (("stacked:", told), ("one by one:", others), ("not compiled:", plain))
+    lines = [f"{what} {', '.join(parts)}" for what, parts in told_of if parts]
     return stacks + [[i] for i in sorted(alone)], "; ".join(lines)
 
 
 OFF, FEW, FOREIGN = "replicas=off", "too few alike", "a class of others"
+
+
+def uncompiled(config: DictConfig) -> str | None:
+    """Return why the step of a cell cannot be compiled whole although it was asked for, or None."""
+    return path.obstacle(config) if config.get("compile") == "step" else None
 
 
 def obstacle(config: DictConfig) -> str | None:
