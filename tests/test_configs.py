@@ -11,8 +11,11 @@ GROUPS = sorted({path.parent.relative_to(CONF).as_posix() for path in CONF.rglob
 STUDIES = sorted(path.stem for path in (CONF / "study").glob("*.yaml"))
 TINY = ["data.train_size=100", "data.test_size=20", "trainer.max_epochs=1", "model.hidden=[8,8]", "seed=0"]
 ALONE = ["hydra.launcher.n_jobs=1"]
-SLOW = {"optimizer", "batch_size", "decay", "schedules"}
-FEWER = {"all": ["optimizer=adam,newton,lbfgs"]}  # one of each block; the contract trains every optimizer
+SLOW = {"optimizer", "tuned", "batch_size", "decay", "schedules"}
+FEWER = {
+    "all": ["optimizer=adam,newton,lbfgs"],
+    "tuned": ["optimizer=adam", "budget.trials=2", "data.batch_size=8"],
+}  # one of each block; the contract trains every optimizer
 
 
 def marked(names):

@@ -83,6 +83,7 @@ IRRELEVANT = (
     "budget",
     "search",
     "widen",
+    "workloads",
 )
 """Keys of a config that change nothing of what is trained."""
 

@@ -100,3 +100,17 @@ def test_what_is_wrong_is_refused_before_anything_is_written(optbench, tmp_path,
         optbench("train", "-m", "study=tuned", "optimizer=sgd", *LITTLE, *wrong, "hydra.sweep.dir=study")
     assert "\n" not in str(refusal.value)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (["search.lr=[1e-3,1]"], "search is of a tuned study"),
+        (["-m", "budget=small", "seed=0,1"], "budget is of a tuned study"),
+        (["workloads=few"], "give optbench train -m"),
+    ],
+)
+def test_what_only_a_study_heeds_is_refused_elsewhere(optbench, tmp_path, typed, message):
+    with pytest.raises(SystemExit, match=message):
+        optbench("train", *typed)
+    assert list(tmp_path.iterdir()) == []

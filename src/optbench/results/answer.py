@@ -10,7 +10,7 @@ from optbench.results.comparison import blocks, compare
 from optbench.results.frame import labels
 from optbench.results.sensitivity import best_values, swept
 from optbench.results.settings import ABSENT, written
-from optbench.results.statistics import FEWEST, Measure, by_setting, measure, paired, seeds_for
+from optbench.results.statistics import FEWEST, Measure, by_setting, interval, measure, paired, seeds_for
 from optbench.results.text import between
 
 MANY = 6
@@ -37,6 +37,7 @@ def answer(frame: pd.DataFrame, table: pd.DataFrame | None = None) -> list[str]:
     if rows.empty:
         return [f"No run came to its end: {_failures(table)}."]
     ranked = measure(frame)
+    whole, frame = frame, frame[blocks(frame) == sizes.iloc[0]]
     others = rows.iloc[1:]
     tied, told = others[others["tied"]], others[~others["tied"] & others["p"].notna()]
     sentences = [_best(rows.iloc[0], frame, ranked)]
@@ -44,16 +45,17 @@ def answer(frame: pd.DataFrame, table: pd.DataFrame | None = None) -> list[str]:
         sentences.append(f"With fewer than {FEWEST} seeds no interval can be given, and no difference is certain.")
     sentences += _ties(rows.iloc[0], tied, frame, ranked)
     sentences += _next(rows.iloc[0], told, frame, ranked)
-    sentences += _sensitive(rows.iloc[0], frame)
+    sentences += _default(rows, frame, ranked)
+    sentences += _sensitive(rows.iloc[0], whole)
     if (table["done"] < table["runs"]).any():
         sentences.append(f"Not done, and ranked last: {_failures(table)}.")
     return sentences
 
 
 def name(row: Row, frame: pd.DataFrame) -> str:
-    """Return what a sentence calls a setting, such as `Adam (lr 0.001)`."""
-    keys = labels(frame)
-    more = [f"{key} {written(row[key])}" for key in keys[1:] if row[key] != ABSENT]
+    """Return what a sentence calls a setting, such as `Adam (lr 0.001)`: by the labels that tell its block apart."""
+    keys = [key for key in labels(frame) if key == "optimizer" or frame[key].nunique() > 1]
+    more = [_labelled(key, row[key]) for key in keys[1:] if row[key] != ABSENT]
     return f"{row[keys[0]]}" + (f" ({', '.join(more)})" if more else "")
 
 
@@ -108,6 +110,31 @@ def _next(best: Row, told: pd.DataFrame, frame: pd.DataFrame, ranked: Measure) -
     yield f"It beats the next, {name(row, frame)}, by {amount(gap, ranked)}{doubt}."
 
 
+def _default(rows: pd.DataFrame, frame: pd.DataFrame, ranked: Measure) -> Iterator[str]:
+    """Yield by how much the best of a tuned study beats its own defaults, and how many gained from being tuned."""
+    if "trials" not in labels(frame) or "defaults" not in set(rows["trials"]):
+        return
+    values = by_setting(frame, ranked)
+    gains = {}
+    others = [key for key in labels(frame) if key not in ("trials", "setting")]
+    for who, own in rows.groupby(others, sort=False):
+        tuned, default = own[own["trials"] != "defaults"], own[own["trials"] == "defaults"]
+        if len(tuned) and len(default):
+            pair = (values[_setting(tuned.iloc[0], frame)], values[_setting(default.iloc[0], frame)])
+            gains[who] = (paired(*pair) * (1 if ranked.larger else -1), tuned.iloc[0])
+    best = rows.iloc[0]
+    for gap, row in gains.values():
+        if all(row[key] == best[key] for key in others) and len(gap):
+            low, high = interval(gap)
+            scale, unit = (100.0, " %") if ranked.larger else (1.0, "")
+            doubt = f" (95 % interval {between(low, high, scale)}{unit})" if math.isfinite(low) else ""
+            yield f"Tuning {row['optimizer']} gained {amount(float(gap.mean()), ranked)} over its defaults{doubt}."
+    better = sum(interval(gap)[0] > 0 for gap, _ in gains.values())
+    worse = sum(interval(gap)[1] < 0 for gap, _ in gains.values())
+    if len(gains) > 1:
+        yield f"Of {len(gains)} optimizers {better} gained by tuning and {worse} lost, as far as their intervals tell."
+
+
 def _sensitive(best: Row, frame: pd.DataFrame) -> Iterator[str]:
     """Yield how wide the good range of each swept number is for the best setting's optimizer, and edges."""
     for by in swept(frame):
@@ -129,7 +156,7 @@ def _failures(table: pd.DataFrame) -> str:
     keys = list(table.columns[: table.columns.get_loc("runs")])
     rows = table[table["done"] < table["runs"]]
     some = [
-        f"{' '.join([str(row[keys[0]]), *(f'{key} {written(row[key])}' for key in keys[1:])])} "
+        f"{' '.join([str(row[keys[0]]), *(_labelled(key, row[key]) for key in keys[1:])])} "
         f"({row['runs'] - row['done']} of {row['runs']} {row['reasons']})"
         for _, row in rows.iloc[:MANY].iterrows()
     ]
@@ -140,6 +167,15 @@ def _smallest(best: Row, ranked: Measure) -> float:
     """Return the smallest difference that a sentence speaks of."""
     share = SMALLEST[ranked.larger]
     return share if ranked.larger else share * abs(float(best[f"{ranked.name}_mean"]))
+
+
+def _labelled(key: str, value: Any) -> str:
+    """Return a label in words."""
+    if key == "setting":
+        return str(value)
+    if key == "trials":
+        return str(value) if value == "defaults" else f"{value} trials"
+    return f"{key} {written(value)}"
 
 
 def _setting(row: Row, frame: pd.DataFrame) -> tuple[Any, ...]:

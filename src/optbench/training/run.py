@@ -243,6 +243,11 @@ def validate(config: DictConfig, directory: Path | None = None) -> None:
     for group in (*GROUPS, "trainer"):
         if not config.get(group):
             raise UserError(f"a run needs a {group}; give {group}=<name>")
+    for name in ("budget", "search"):
+        if config.get(name) and "tuning" not in config:
+            raise UserError(f"{name} is of a tuned study, which this is not; give study=tuned, or leave {name} out")
+    if config.get("workloads") and HydraConfig.get().mode == RunMode.RUN:
+        raise UserError(f"workloads={config.workloads} is many runs, and this is one; give optbench train -m")
     for name in config.figures or ():
         if name not in FIGURES:
             raise nearest("figure", str(name), FIGURES, ", ".join(FIGURES))
