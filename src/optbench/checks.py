@@ -142,24 +142,35 @@ def describe(annotation: Any) -> str:
 
 
 def _fits(value: Any, base: Any) -> bool:
+    """Return whether a value is of a type, which may be a union, a list of a type or a choice of words."""
     origin = get_origin(base)
     if base is Any:
         return True
+    if base is NoneType or base is None:
+        return value is None
     if origin is Literal:
         return value in get_args(base)
     if origin in (Union, UnionType):
         return any(_member_fits(value, member) for member in get_args(base))
-    if base is NoneType or base is None:
-        return value is None
     if origin is tuple:
-        # a Sequence, since a config's list is no `list`
-        listed = isinstance(value, Sequence) and not isinstance(value, str)
-        return listed and all(_member_fits(x, get_args(base)[0]) for x in value)
-    if base is float:
-        return isinstance(value, Real) and not isinstance(value, bool) and not math.isnan(value)
-    if base is int:
-        return isinstance(value, Integral) and not isinstance(value, bool)
+        return _is_list(value) and all(_member_fits(x, get_args(base)[0]) for x in value)
+    if base in (float, int):
+        return _is_number(value, base)
     return isinstance(value, base) if isinstance(base, type) else callable(value)
+
+
+def _is_list(value: Any) -> bool:
+    """Return whether a value is a list of any kind: a config's is no `list`."""
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _is_number(value: Any, base: type) -> bool:
+    """Return whether a value is a number, whole if `base` is int; neither a truth value nor NaN is one."""
+    if isinstance(value, bool):
+        return False
+    if base is int:
+        return isinstance(value, Integral)
+    return isinstance(value, Real) and not math.isnan(value)
 
 
 def _member_fits(value: Any, member: Any) -> bool:

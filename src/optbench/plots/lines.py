@@ -195,8 +195,7 @@ def _window(curves: Sequence[pd.DataFrame], better: int, log: bool | None = None
         better: Which way is better, as of `Panel`.
         log: Whether to use logs; by what the values are if None.
     """
-    lines = [curve[["mean", "min", "max"]].to_numpy(float) for curve in curves]
-    lines = [values[np.isfinite(values).all(axis=1)] for values in lines]
+    lines = [_finite(curve) for curve in curves]
     lines = [values for values in lines if len(values)]
     if not lines:
         return Window(0.0, 1.0, False)
@@ -205,22 +204,31 @@ def _window(curves: Sequence[pd.DataFrame], better: int, log: bool | None = None
         log = bool(everything.min() > 0 and everything.max() / everything.min() > RATIO)
     if log:
         lines = [np.log10(values) for values in lines]
-    middles = np.array([np.median(values[:, 0]) for values in lines])
-    first, third = np.quantile(middles, [0.25, 0.75])
-    reach = 3 * (third - first)
-    near = [
-        values
-        for values, middle in zip(lines, middles, strict=True)
-        if (better < 0 or middle >= first - reach) and (better > 0 or middle <= third + reach)
-    ]
     low, high = _ends(lines)
-    close = _ends(near)
-    if high - low > 2 * (close[1] - close[0]) > 0:
-        low, high = close
+    near_low, near_high = _ends(_near(lines, better))
+    if high - low > 2 * (near_high - near_low) > 0:
+        low = near_low
+        high = near_high
     margin = 0.04 * (high - low) or 0.04 * abs(high) or 1.0
     bottom = low - margin
     top = high + margin
     return Window(10**bottom, 10**top, True) if log else Window(bottom, top, False)
+
+
+def _finite(curve: pd.DataFrame) -> NDArray[np.float64]:
+    """Return mean, lowest and highest of a line at the points where all are finite, shape (points, 3)."""
+    values: NDArray[np.float64] = curve[["mean", "min", "max"]].to_numpy(float)
+    return values[np.isfinite(values).all(axis=1)]
+
+
+def _near(lines: Sequence[NDArray[Any]], better: int) -> list[NDArray[Any]]:
+    """Return the lines whose median is not far below or above most, unless that is the better side."""
+    middles = [float(np.median(values[:, 0])) for values in lines]
+    first, third = np.quantile(middles, [0.25, 0.75])
+    reach = 3 * (third - first)
+    lowest = -math.inf if better < 0 else first - reach
+    highest = math.inf if better > 0 else third + reach
+    return [values for values, middle in zip(lines, middles, strict=True) if lowest <= middle <= highest]
 
 
 def _ends(lines: Sequence[NDArray[Any]]) -> tuple[float, float]:
