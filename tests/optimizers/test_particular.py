@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import nn
 
 from optbench.checks import UserError
 from optbench.optimizers import FTRL, KFAC, SOAP, Hyperball, Objective, ScheduleFreeSGD, Shampoo
+from optbench.optimizers.build import build_optimizer
 
 
 @pytest.mark.parametrize("hyper", [{}, dict(l1=0.3, l2=0.2), dict(warm_start=False, initial_accumulator=0.1)])
@@ -92,3 +94,24 @@ def test_hyperball_keeps_the_norms_of_matrices_and_no_others():
     after = [torch.linalg.vector_norm(p.detach()) for p in (matrix, vector)]
     torch.testing.assert_close(after[0], before[0])
     assert after[1] != before[1]
+
+
+@pytest.mark.parametrize("outer", ["Lookahead", "SAM", "Cautious", "Hyperball", "Averaged"])
+@pytest.mark.parametrize("inner", ["KFAC", "DemonAdam", "Newton", "ScheduleFreeSGD", "MoMo", "Lookahead", "Averaged"])
+def test_wrappers_compose_from_a_config(outer, inner):
+    if outer == inner:
+        pytest.skip("a wrapper around its own kind")
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)).double(), torch.randn(16, 4).double()
+    objective = Objective(lambda: nn.functional.cross_entropy(model(x), torch.arange(16) % 3), model.parameters())
+    base = {"_target_": f"optbench.optimizers.{inner}", "_partial_": True, "search": {"lr": {"low": 0.1, "high": 1.0}}}
+    base |= {"form": "saddle_free", "damping": 1.0} if inner == "Newton" else {}
+    if inner in ("Lookahead", "Averaged"):
+        base["base"] = {"_target_": "optbench.optimizers.KFAC", "_partial_": True}
+    config = OmegaConf.create({"_target_": f"optbench.optimizers.{outer}", "_partial_": True, "base": base})
+    optimizer = build_optimizer(config, model, 20)(model.parameters())
+    first = float(objective.loss().detach())
+    for _ in range(10):
+        optimizer.step(objective)
+    optimizer.eval()
+    assert float(objective.loss().detach()) < first

@@ -98,6 +98,16 @@ class Probe:
             self.optimizer.step(self.objective)
         return flat(self.params) - start
 
+    def counts(self, steps: int) -> tuple[float, float]:
+        """Step, and return how many gradients and products a step evaluated, to two digits.
+
+        Where a line search decides, rounding does, in float32 within a few steps and differently on each machine.
+        """
+        self.steps(steps)
+        evaluated = (self.objective.grad_evals / steps, self.objective.hvp_evals / steps)
+        gradients, products = (float(f"{x:.2g}") for x in evaluated)
+        return gradients, products
+
     def loss(self) -> float:
         """Return the loss at the optimizer's own iterate."""
         self.optimizer.eval()
@@ -182,13 +192,14 @@ def lowest() -> float:
 def costs(config: Config, steps: int = 12) -> dict[str, float]:
     """Return what a step evaluates, and the most bytes of state per parameter that there were at any time."""
     probe, most = Probe(config, (64, 32, 10), torch.float32), 0
+    counted = Probe(config, (64, 32, 10)).counts(steps)
     for _ in range(steps):
         probe.steps(1)
         memory = {x.untyped_storage().data_ptr(): x.untyped_storage().nbytes() for x in tensors(probe.optimizer.state)}
         most = max(most, sum(memory.values()))
     return {
-        "gradients_per_step": probe.objective.grad_evals / steps,
-        "products_per_step": probe.objective.hvp_evals / steps,
+        "gradients_per_step": counted[0],
+        "products_per_step": counted[1],
         "state_bytes": most / sum(p.numel() for p in probe.params),
     }
 

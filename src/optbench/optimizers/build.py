@@ -30,8 +30,21 @@ def build_optimizer(config: DictConfig, model: nn.Module, total_steps: int | Non
     if not is_ours(cls):
         return contender(cls, instantiate({k: v for k, v in config.items() if k not in ("_target_", "_partial_")}))
     known = {"model": model} if total_steps is None else {"model": model, "total_steps": total_steps}
-    given = {key: value for key, value in known.items() if key in cls.needs and key not in config}
-    return partial(instantiate(rule(config)), **given)
+    return provided(instantiate(rule(config)), known)
+
+
+def provided(factory: partial[Any], known: Mapping[str, Any]) -> partial[Any]:
+    """Return what makes an optimizer, with what its class needs of a run and nobody gave; so too inside a wrapper.
+
+    Args:
+        factory: The class with its hyperparameters.
+        known: What there is to give: the `model`, `total_steps`.
+    """
+    own = rule(factory.keywords)  # a wrapped config still has its search space
+    inner = {key: provided(x, known) for key, x in own.items() if isinstance(x, partial)}
+    needs = getattr(factory.func, "needs", ())
+    given = {key: known[key] for key in needs if key in known and key not in own}
+    return partial(factory.func, *factory.args, **{**own, **inner, **given})
 
 
 class AtIterate:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from optbench.checks import Rate
 from optbench.optimizers.arithmetic import gradient
-from optbench.optimizers.objective import GRADIENTS, Closure
+from optbench.optimizers.objective import GRADIENTS, Closure, Objective
 from optbench.optimizers.wrapper import Factory, Wrapper
 
 
@@ -36,7 +37,14 @@ class SAM(Wrapper):
     def step(self, closure: Closure | None = None) -> Any:
         if closure is None:
             return self._without_closure(GRADIENTS)
-        return self.inner.step(lambda: self._sharp(closure))
+        if not isinstance(closure, Objective):
+            return self.inner.step(lambda: self._sharp(closure))
+        uphill = Uphill(partial(self._sharp, closure), closure)
+        loss = self.inner.step(uphill)
+        closure.grad_evals += uphill.grad_evals
+        closure.loss_evals += uphill.loss_evals
+        closure.hvp_evals += uphill.hvp_evals
+        return loss
 
     def _sharp(self, closure: Closure) -> Any:
         loss = closure()
@@ -60,6 +68,24 @@ class SAM(Wrapper):
         rho = self.rho / (torch.linalg.vector_norm(torch.stack(lengths or [torch.zeros(())])) + 1e-12)
         for p, x in zip(params, scaled, strict=True):
             p.add_(rho * (p.abs() * x if self.adaptive else x))
+
+
+class Uphill(Objective):
+    """An objective whose gradients are SAM's, and whose loss and curvature are those of the unperturbed weights.
+
+    Args:
+        sharp: What sets the gradients.
+        objective: The one that it stands for.
+    """
+
+    def __init__(self, sharp: Closure, objective: Objective) -> None:
+        super().__init__(objective.loss, objective.params)
+        self.sharp = sharp
+
+    def __call__(self) -> Tensor:
+        """Set SAM's gradients, which counts at the other objective, and return the loss."""
+        loss: Tensor = self.sharp()
+        return loss
 
 
 @contextmanager
