@@ -336,7 +336,7 @@ def sophia(w: Array, h: Any) -> Walk:
 
 
 def yellowfin(w: Array, h: Any) -> Walk:
-    """Zhang & Mitliagkas 2017, algorithms 1 to 4, the curvature averaged as a logarithm, with the slow start."""
+    """Zhang & Mitliagkas 2017, algorithms 1 to 4, the curvature averaged as a logarithm; a schedule scales lr."""
     curvatures: list[float] = []
     velocity, length, square = np.zeros_like(w), 0.0, 0.0
     low, high, mean, distance = 0.0, 0.0, np.zeros_like(w), 0.0
@@ -358,7 +358,7 @@ def yellowfin(w: Array, h: Any) -> Walk:
             roots = np.roots([1, 0, p, -p])  # u^3 = p (1 - u), where u = 1 - sqrt(mu)
             u = roots[abs(roots.imag).argmin()].real
             mu = max(1 - u, (sqrt(h_max / h_min) - 1) / (sqrt(h_max / h_min) + 1)) ** 2
-            lr = (1 - sqrt(mu)) ** 2 / h_min * min(1, t / (10 * h.window))
+            lr = (1 - sqrt(mu)) ** 2 / h_min * min(1, t / (10 * h.window)) * h.lr / h.given
         velocity = mu * velocity + g
         w = w - lr * velocity
 
@@ -500,7 +500,7 @@ def cases() -> list[Case]:
         case(ours.Shampoo, shampoo, dict(lr=0.1, eps=0.1, interval=1, vector_scale=0.5), problems=MATRICES),
         case(ours.Shampoo, shampoo, dict(lr=0.1, eps=0.1, interval=4, vector_scale=0.5), problems=MATRICES),
         case(ours.SOAP, soap, dict(**ADAM, **LARGE, **TURNED), problems=FULL_RANK),
-        case(ours.YellowFin, yellowfin, RANGE, dict(eps=1e-14), whole=True, problems=RANGED),
+        case(ours.YellowFin, yellowfin, RANGE, dict(eps=1e-14), dict(given=0.1), whole=True, problems=RANGED),
         case(ours.Sophia, sophia, CLIPPED, dict(estimator="exact"), whole=True, steps=20),
         case(ours.SAM, sam, dict(rho=0.1), dict(base=BASE), dict(lr=0.1, adaptive=False), whole=True),
         case(ours.SAM, sam, dict(rho=0.1, adaptive=True), dict(base=BASE), dict(lr=0.1), whole=True),
