@@ -191,7 +191,7 @@ def costs(config: Config, steps: int = 12) -> dict[str, float]:
     """Return what a step evaluates, and the most bytes of state per parameter that there were at any time."""
     probe, most = Probe(config, (64, 32, 10), torch.float32), 0
     searches = get_object(config["_target_"]).order == 1.5
-    counted = Probe(config, (64, 32, 10)).counts(2 if searches else steps)
+    counted = Probe(config, (64, 32, 10)).counts(1 if searches else steps)
     for _ in range(steps):
         probe.steps(1)
         memory = {x.untyped_storage().data_ptr(): x.untyped_storage().nbytes() for x in tensors(probe.optimizer.state)}
