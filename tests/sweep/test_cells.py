@@ -63,3 +63,13 @@ def test_a_replica_that_raises_is_trained_alone_and_its_stack_goes_on(optbench, 
         optbench("train", "-m", *SMALL, "optimizer=sgd", *bad, "figures=[]", "hydra.sweep.dir=sweep")
     told = [(run.status["status"], run.status.get("stacked", 1)) for run in records.find(tmp_path / "sweep")]
     assert told == [("failed", 1), ("done", 3), ("done", 3)]
+
+
+def broken(features, outputs):
+    raise RuntimeError("a constructor that fails")
+
+
+def test_a_constructor_that_fails_is_named_by_the_check_before_anything_is_written(optbench, tmp_path):
+    with pytest.raises(SystemExit, match="optbench: model: RuntimeError: a constructor that fails"):
+        optbench(*SWEEP, "model._target_=optbench.models.linear,test_cells.broken")
+    assert list(tmp_path.iterdir()) == []

@@ -46,7 +46,9 @@ def plan(configs: Sequence[DictConfig], processes: int) -> tuple[list[list[int]]
     for cells in groups.values():
         config = configs[cells[0]]
         auto, reason = config.replicas == "auto", obstacle(config)
-        largest = min(-(-len(configs) // processes), room(config, processes)) if auto else config.replicas
+        largest = config.replicas
+        if auto and not reason:
+            largest = min(-(-len(configs) // processes), room(config, processes))
         for stack in [cells] if reason else cut(cells, configs, largest):
             if reason or len(stack) < (fewest(config) if auto else 2):
                 alone |= dict.fromkeys(stack, reason or FEW)
@@ -88,7 +90,11 @@ def obstacle(config: DictConfig) -> str | None:
         return "compiled"
     if reason := alone(config.trainer):
         return reason
-    if not Network.takes(build_model(config.model, 1, 1)):
+    try:
+        known = Network.takes(build_model(config.model, 1, 1))
+    except Exception:  # a constructor of the user's; it will fail in a process of its own, and say why
+        known = False
+    if not known:
         return "unknown layers"
     if config.replicas == "auto" and fewest(config) == math.inf:
         return "too large to gain"
