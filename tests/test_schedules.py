@@ -127,7 +127,7 @@ def test_equals_torch(ours, theirs):
 @pytest.mark.parametrize(
     ("schedule", "message"),
     [
-        (partial(piecewise, boundaries=[5, 2]), "piecewise: boundaries=[5, 2] do not increase"),
+        (partial(piecewise, boundaries=[5, 2]), "piecewise: boundaries=[5.0, 2.0] do not increase"),
         (partial(piecewise, boundaries=[2], values=[1]), "piecewise: values=[1] are not one more than"),
         (partial(piecewise, boundaries=[2], values=[1, -1]), "piecewise: values="),
         (piecewise, "piecewise: boundaries is missing"),

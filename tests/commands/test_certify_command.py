@@ -18,7 +18,7 @@ def certificates(folder):
 
 def test_some_optimizers_are_certified(optbench, tmp_path, capsys):
     optbench("certify", "momentum", "sgd", "--out", "out")
-    printed = capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())
     rows = certificates(tmp_path / "out")
     assert list(rows[0]) == COLUMNS + REACH
     assert {row["optimizer"] for row in rows} == {"Momentum", "SGD"}

@@ -144,12 +144,13 @@ def test_if_nothing_can_be_read_it_says_why(write, tmp_path):
         load(tmp_path)
 
 
-def test_columns_that_a_run_lacks_are_empty(write, tmp_path):
-    write("run", ["optimizer=adam", "seed=0"], [{}])
-    restate(tmp_path / "run")
+def test_a_run_that_lacks_columns_is_left_out_by_name(write, tmp_path):
+    for name, seed in (("run", 0), ("whole", 1)):
+        write(name, ["optimizer=adam", f"seed={seed}"], [{}])
     (tmp_path / "run" / "metrics.csv").write_text("epoch,step,test_accuracy\n0,0,0.5\n1,3,0.75\n")
-    row = load(tmp_path).iloc[0]
-    assert row["final_test_accuracy"] == 0.75 and row["final_test_loss"] != row["final_test_loss"]
+    restate(tmp_path / "run")
+    results = read(tmp_path)
+    assert results.frame["seed"].tolist() == [1] and any("run" in note for note in results.notes)
 
 
 def test_mixed_studies_and_versions_are_named(write, tmp_path):

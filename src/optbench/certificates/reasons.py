@@ -4,6 +4,7 @@
 """
 
 DEMON = "no package has Demon"
+DRY = "a step of the shell alone, which makes state without moving"
 IGEL = "its authors' code is C++ (Shark), and Python's packages have iminus alone"
 STILL = "every parameter of a reference's problems has a gradient"
 TEXTBOOK = "a textbook's own form"
@@ -36,6 +37,8 @@ REASONS: dict[str, dict[str, str]] = {
     "FTRL": {"warm_start=True": "packages start at 0"},
     "Hyperball": {"*": "no package has it"},
     "KFAC": {
+        "weights = [m.weight for m in self.model.modules() if isinstance(m, nn.Linear)]": DRY,
+        "return super()._blank(p, group) if any(p is weight for weight in weights) else {}": DRY,
         'if "A" in state:': "every layer of the reference's network is called",
         "said.add(name)": "every layer of the reference's network is called",
         "warnings.warn(f\"KFAC: '{name}' takes steps of gradient descent: the model never calls it\", stacklevel=4)": (
@@ -45,6 +48,12 @@ REASONS: dict[str, dict[str, str]] = {
         "likelihood=gaussian": "curvlinops draws no labels with noise of ours",
     },
     "LARC": {"*": TIMM},
+    "Lookahead": {
+        "dry = super()._dry()": DRY,
+        "for s in self.state.values() if dry else ():": DRY,
+        "s.update(slow=torch.zeros(0), since=0)": DRY,
+        "return dry": DRY,
+    },
     "LBFGSB": {"break": "after a line search that finds nothing, where SciPy gives up as well"},
     "MARS": {"first_step=paper": TIMM},
     "NAdam": {
@@ -61,6 +70,7 @@ REASONS: dict[str, dict[str, str]] = {
     },
     "Rprop": {"*": IGEL},
     "SAM": {
+        "return self.inner.step(lambda: self._sharp(closure))": "references are given the objective",
         "for name, x in buffers.items():": "the network of the problems has no batch normalization",
         "module.get_buffer(name).copy_(x)": "the network of the problems has no batch normalization",
     },

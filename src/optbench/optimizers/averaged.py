@@ -61,7 +61,7 @@ class Averaged(Wrapper):
             s["average"] = s["last"].mean(0)
             return
         share = 1 / s["taken"] if self.form == "swa" else 1 - self.decay
-        s["average"] = s["average"].lerp(p, share) if "average" in s else p.clone()
+        s["average"] = s["average"].lerp(p.to(s["average"].dtype), share) if "average" in s else p.clone()
 
     @torch.no_grad()
     def eval(self) -> None:

@@ -28,10 +28,18 @@ class Hyperball(Wrapper):
     base: Factory
     relative: bool = False
 
+    def _dry(self) -> bool:
+        dry = super()._dry()
+        for p, s in self.state.items() if dry else ():
+            if p.dim() > 1:
+                s["radius"] = torch.zeros(())
+        return dry
+
     @torch.no_grad()
     def step(self, closure: Closure | None = None) -> Any:
         if closure is None and self._dry():
             return None
+        self._forget_dry()
         matrices = [(p, h) for h in self.param_groups for p in h["params"] if p.requires_grad and p.dim() > 1]
         for p, _ in matrices:
             if "radius" not in self.state[p]:

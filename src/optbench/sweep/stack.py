@@ -154,6 +154,8 @@ class Stack:
         for pack, blocks in zip(self.network.packs, self.blocks, strict=True) if self.steps else ():
             own = next(block for block in blocks if i < block.rows.stop).state_of(i)
             for key, value in {"step": self.steps, **own}.items():
+                if isinstance(value, Tensor) and not self.apart and value.shape[-1] != pack.flat.shape[1]:
+                    value = value.item()  # a number, which is a tensor where replicas differ in their rates
                 flat = isinstance(value, Tensor) and not self.apart
                 parts = pack.unpack(value) if flat else [value] * len(pack.names)
                 for name, part in zip(pack.names, parts, strict=True):
