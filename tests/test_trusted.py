@@ -79,5 +79,5 @@ def test_ones_own_class_is_made_where_ones_own_configs_name_it(tmp_path):
 
 def test_nothing_is_downloaded_for_a_record(tmp_path):
     data = {"_target_": "optbench.data.MNIST", "root": str(tmp_path / "nowhere")}
-    with pytest.raises(UserError, match="nowhere.*nothing is downloaded"):
+    with pytest.raises(UserError, match="is no folder here; nothing is downloaded for a record"):
         trusted({**RUN, "data": data})

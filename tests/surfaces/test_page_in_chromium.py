@@ -95,7 +95,8 @@ def test_a_narrow_screen_shows_it_whole(browser, shown, index):
     )
     try:
         Select(browser.find_element(By.ID, "scene")).select_by_index(index)
-        assert browser.execute_script("return document.documentElement.scrollWidth") <= 400
+        whole = "return document.documentElement.scrollWidth <= 400"
+        WebDriverWait(browser, 30).until(lambda b: b.execute_script(whole))  # the charts follow within a moment
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         Select(browser.find_element(By.ID, "scene")).select_by_index(0)
