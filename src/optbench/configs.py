@@ -379,6 +379,9 @@ def explain(error: Exception) -> UserError:
         if "." not in unknown[1]:
             return nearest("field", unknown[1], fields(), "optbench train --cfg job")
         return UserError(f"no field '{unknown[1]}'; see the fields with optbench train --cfg job")
+    primary = re.search(r"Cannot find primary config '([^']+)'", str(error))
+    if primary:
+        return UserError(f"no config '{primary[1]}'; -cn takes the name of a yaml in the folder of --config-dir")
     below: BaseException | None = error
     while below is not None:
         if isinstance(below, UserError):

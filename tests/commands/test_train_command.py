@@ -123,3 +123,9 @@ def test_both_commands_install_the_same_completion(optbench, capsys):
     for command in (["completion", "bash"], ["train", "-sc", "install=bash"]):
         optbench(*command)
         assert capsys.readouterr().out == SCRIPT + "\n"
+
+
+def test_an_unknown_config_name_is_one_line(optbench, tmp_path):
+    with pytest.raises(SystemExit, match="^optbench: no config 'nope'; -cn takes the name of a yaml in the folder"):
+        optbench("train", "-cn", "nope")
+    assert not (tmp_path / "results").exists()
