@@ -20,6 +20,9 @@ class LocalLauncher(Launcher):
 
     Args:
         n_jobs: Processes at a time; -1 for one a GPU, or else one a core.
+
+    Raises:
+        UserError: It is neither -1 nor a positive whole number.
     """
 
     def __init__(self, n_jobs: int = -1) -> None:

@@ -155,6 +155,21 @@ def test_the_gallery_has_an_index_of_all_studies(tmp_path):
     assert "optbench surface study=bowls" in index
 
 
+@pytest.mark.slow
+def test_a_scene_of_the_gallery_that_cannot_be_drawn_is_named_in_one_line(tmp_path, capfd):
+    conf = tmp_path / "conf"
+    (conf / "surface_study").mkdir(parents=True)
+    for study in ("gallery", "bowls"):
+        shutil.copy(CONF / "surface_study" / f"{study}.yaml", conf / "surface_study")
+    for group in ("optimizer", "schedule"):
+        shutil.copytree(CONF / group, conf / group)
+    request = Request(("study=gallery", "out=all", "processes=1", "steps=-3"), (conf,))
+    with pytest.raises(UserError, match="^study=bowls: its process ended: .*steps=-3.*1 more of 2 scenes.*tells more$"):
+        gallery.gallery(request, Console(quiet=True))
+    assert files("all") == []
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_terrain_of_a_surface(capsys):
     terrain_command.main(["surface=himmelblau", "optimizers=[{name:sgd,lr:0.01}]", "steps=40", "formats=[png]"])
     said = capsys.readouterr().out

@@ -12,8 +12,9 @@ import pytest
 from small import SMALL
 
 from optbench import records
+from optbench.checks import UserError
 from optbench.data import LinearRegression
-from optbench.sweep.processes import OUTPUT, side_by_side
+from optbench.sweep.processes import OUTPUT, count, side_by_side
 
 pytestmark = pytest.mark.slow  # processes of their own
 
@@ -64,6 +65,12 @@ def test_the_end_of_one_is_told_and_touches_no_other():
     told = {i: str(answer) for i, answer in answers.items() if isinstance(answer, ChildProcessError)}
     assert told == {1: "was killed by SIGKILL", 2: "ended by sys.exit(3)", 4: "ended by RuntimeError: error"}
     assert [answers[i] for i in (0, 3, 5)] == [0, 3, 5]
+
+
+@pytest.mark.parametrize("asked", [0, -2, 1.5, "two"])
+def test_a_number_of_processes_that_is_none_is_refused(asked):
+    with pytest.raises(UserError, match=f"hydra.launcher: n_jobs={asked!r}"):
+        count(asked)
 
 
 def babble(size):

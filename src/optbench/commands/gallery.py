@@ -1,9 +1,8 @@
 """Every study at once, with an index and one page to explore them all."""
 
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from multiprocessing import get_context
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -12,38 +11,83 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from optbench.checks import Count, check
+from optbench.checks import UserError
 from optbench.commands.scenes import make
 from optbench.plots import style, surface_page
 from optbench.surfaces.request import Request
+from optbench.sweep import processes
 
 OWN = ("study", "out", "processes", "formats", "colours")
 """What the gallery decides for its studies; all else that was typed is handed on."""
 
 
 def gallery(request: Request, console: Console) -> None:
-    """Make the figures of every study, several at a time, and their index."""
+    """Make the figures of every study, several at a time, and their index.
+
+    Raises:
+        UserError: A value will not do, or figures could not be drawn; then there is no index.
+    """
     config = request.config()
-    processes, out = check("surface", "processes", config["processes"], Count), Path(config["out"])
-    same = (f"formats=[{','.join(config['formats'])}]", f"colours={config['colours'] or 'null'}")
-    rest = tuple(text for text in request.overrides if text.split("=")[0] not in OWN)
-    context = get_context("forkserver")
-    context.set_forkserver_preload([__name__, "torch._dynamo"])  # which an optimizer's first step would import
-    with Progress(console=console, transient=True) as progress, ProcessPoolExecutor(processes, context) as pool:
-        jobs = []
-        for study in request.studies:
-            if study != "gallery":
-                one = Request((f"study={study}", f"out={out / study}", *same, *rest), request.folders)
-                whole = one.config()
-                jobs += [pool.submit(draw, one, {**whole, "scenes": [scene]}) for scene in whole["scenes"]]
-        for _ in progress.track(as_completed(jobs), len(jobs), description="figures"):
-            pass
-        figures = [job.result() for job in jobs]
+    at_a_time = processes.count(config["processes"], "surface", "processes", gpus=False)
+    out = Path(config["out"])
+    figures = drawn(list(jobs(request, config)), at_a_time, console)
     files = [style.write(out / "README", "md", lambda file: file.write_text(contents(figures, out)))]
     if config["page"]:
         page = surface_page.page([scene for one in figures for scene in one.explored], "Optimizers on surfaces")
         files.append(style.write(out / "explore", "html", lambda file: file.write_text(page)))
     console.print(f"written: {', '.join(map(str, files))} and {len(figures)} figures", soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A scene of a study: the request of the study, and its config with this scene alone."""
+
+    request: Request
+    config: dict[str, Any]
+
+    @property
+    def study(self) -> str:
+        """Name of the study."""
+        return self.request.typed["study"]
+
+
+def jobs(request: Request, config: dict[str, Any]) -> Iterator[Job]:
+    """Yield every scene of every study, in the order of the index."""
+    same = (f"formats=[{','.join(config['formats'])}]", f"colours={config['colours'] or 'null'}")
+    rest = tuple(text for text in request.overrides if text.split("=")[0] not in OWN)
+    for study in request.studies:
+        if study == "gallery":
+            continue
+        one = Request((f"study={study}", f"out={Path(config['out']) / study}", *same, *rest), request.folders)
+        whole = one.config()
+        for scene in whole["scenes"]:
+            yield Job(one, {**whole, "scenes": [scene]})
+
+
+def drawn(jobs: list[Job], at_a_time: int, console: Console) -> list["Drawn"]:
+    """Draw all scenes side by side, and return their figures in the same order.
+
+    Raises:
+        UserError: Some could not be drawn; the first of them is named, once the others are there.
+    """
+    processes.prepare([__name__, "torch._dynamo"])  # which an optimizer's first step would import
+    figures: dict[int, Drawn] = {}
+    failed: dict[int, ChildProcessError] = {}
+    with Progress(console=console, transient=True) as progress:
+        working = processes.side_by_side(draw, jobs, at_a_time)
+        for i, done in progress.track(working, len(jobs), description="figures"):
+            if isinstance(done, ChildProcessError):
+                failed[i] = done
+            else:
+                figures[i] = done
+    if failed:
+        first = min(failed)
+        study = jobs[first].study
+        others = f", and {len(failed) - 1} more of {len(jobs)} scenes" if len(failed) > 1 else ""
+        raise UserError(
+            f"study={study}: its process {failed[first]}{others}; optbench surface study={study} tells more"
+        )
+    return [figures[i] for i in range(len(jobs))]
 
 
 @dataclass(frozen=True)
@@ -57,12 +101,12 @@ class Drawn:
     explored: list[dict[str, Any]]
 
 
-def draw(request: Request, config: dict[str, Any]) -> Drawn:
+def draw(job: Job) -> Drawn:
     """Draw a study of one scene, in a process of its own."""
     torch.set_num_threads(1)
-    [scene], [file, *_] = make(request, config)
-    explored = surface_page.describe_all([scene], config["name"]) if config["page"] else []
-    return Drawn(request.typed["study"], scene.title, " ".join(scene.notes), file, explored)
+    [scene], [file, *_] = make(job.request, job.config)
+    explored = surface_page.describe_all([scene], job.config["name"]) if job.config["page"] else []
+    return Drawn(job.study, scene.title, " ".join(scene.notes), file, explored)
 
 
 def contents(figures: list[Drawn], out: Path) -> str:

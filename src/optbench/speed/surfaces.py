@@ -53,4 +53,4 @@ def gallery(rounds: int = 1, short: bool = False) -> Iterator[Row]:
 def draw(study: str) -> float:
     """Return the seconds that the figures of a study take."""
     with tempfile.TemporaryDirectory() as root:
-        return optbench("surface", f"study={study}", f"out={root}")
+        return optbench("surface", f"study={study}", f"out={root}", "processes=2")

@@ -15,6 +15,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, TypeVar, cast
 
+from optbench.checks import Count, UserError, check
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -29,13 +31,26 @@ GRACE = 5.0
 """Seconds that processes have to end once they were told to."""
 
 
-def count(asked: int) -> int:
-    """Return how many processes are meant: -1 is one a GPU where there are GPUs, or else one a core."""
+def count(asked: int, owner: str = "hydra.launcher", name: str = "n_jobs", gpus: bool = True) -> int:
+    """Return how many processes are meant: -1 is one a GPU where there are GPUs, or else one a core.
+
+    Args:
+        asked: What the user set.
+        owner: Whose setting it is, for the message.
+        name: What the setting is called there.
+        gpus: Whether the work would be done by GPUs.
+
+    Raises:
+        UserError: It is neither -1 nor a positive whole number.
+    """
     if asked != -1:
-        return asked
+        return cast(int, check(owner, name, asked, Count))
+    cores = len(os.sched_getaffinity(0))
+    if not gpus:
+        return cores
     import torch
 
-    return torch.cuda.device_count() or len(os.sched_getaffinity(0))
+    return torch.cuda.device_count() or cores
 
 
 def prepare(modules: Sequence[str] = HEAVY) -> None:
@@ -260,9 +275,16 @@ def _answer(
     except SystemExit as error:
         answer.send(ChildProcessError(f"ended by sys.exit({'' if error.code is None else ascii(error.code)})"))
     except BaseException as error:
-        traceback.print_exc()
-        answer.send(ChildProcessError(f"ended by {type(error).__name__}: {' '.join(str(error).split())}"[:500]))
+        if printed:  # a file; the terminal has the one line that its parent says
+            traceback.print_exc()
+        answer.send(ChildProcessError(_raised(error)))
     answer.close()
+
+
+def _raised(error: BaseException) -> str:
+    line = " ".join(str(error).split())
+    said = f"ended: {line}" if isinstance(error, UserError) else f"ended by {type(error).__name__}: {line}"
+    return said[:500]
 
 
 def _end(code: int | None) -> str:
