@@ -9,6 +9,7 @@ import pytest
 
 from optbench.results.frame import load
 from optbench.results.table import caption, compare, markdown, readable, significant, terminal
+from optbench.results.text import markdown_table
 
 
 def accuracies(*values):
@@ -53,6 +54,12 @@ def test_the_csv_is_numbers(frame):
     again = pd.read_csv(io.StringIO(table.to_csv(index=False)))
     assert again["final_test_accuracy_mean"].tolist()[:2] == pytest.approx([0.92, 0.985])
     assert set(again.columns) - set(again.select_dtypes("number")) == {"optimizer", "tied", "reasons", "command"}
+
+
+@pytest.mark.parametrize("marked, kept", [(True, r"[a\|b](c) `d` e"), (False, r"[a\|b]\(c) \`d\` e")])
+def test_a_cell_of_markdown_stays_in_its_row_and_column(marked, kept):
+    text = markdown_table(pd.DataFrame({"one|two": ["[a|b](c) `d`\ne"], "three": ["x"]}), None, marked)
+    assert text.split("\n") == [r"| one\|two | three |", "|---|---|", f"| {kept} | x |"]
 
 
 def test_markdown_is_a_table_with_its_commands(frame):

@@ -12,6 +12,7 @@ from optbench import records
 from optbench.checks import UserError
 from optbench.claims.advice import ADVICE, Advice
 from optbench.commands.arguments import Parser
+from optbench.results.text import markdown_table
 
 PLACES = (Path(__file__).parents[1] / "claims", Path(__file__).parents[3] / "results")
 """Where `claims.csv` lies: inside an installed package, or in a checkout."""
@@ -76,10 +77,10 @@ def markdown(chosen: Sequence[Advice], verdicts: Mapping[str, str]) -> str:
         "What the documents advise, in our words, and what we found.",
         "`optbench claims <name>` measures the evidence again.",
         "",
-        "| when | said | documents | what we found | evidence |",
-        "|---|---|---|---|---|",
     ]
-    for advice in chosen:
-        cells = (advice.situation, advice.said, advice.documents, advice.ours, evidence(advice, verdicts))
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    columns = ["when", "said", "documents", "what we found", "evidence"]
+    rows = [
+        (advice.situation, advice.said, advice.documents, advice.ours, evidence(advice, verdicts)) for advice in chosen
+    ]
+    table = markdown_table(pd.DataFrame(rows, columns=columns), None, marked=True)
+    return "\n".join([*lines, table, ""])

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from hydra.utils import instantiate
 from rich import box
@@ -24,6 +25,7 @@ from optbench.checks import UserError, nearest
 from optbench.commands.arguments import Parser
 from optbench.configs import CONF, rule, targets
 from optbench.optimizers import Optimizer
+from optbench.results.text import markdown_table
 
 COLUMNS = ("optimizer", "form", "reference", "problems", "largest difference", "verdict")
 REACH = ("rule reached by others' code", "not reached")
@@ -163,16 +165,12 @@ def write(certificates: list[Certificate], reaches: list[Reach], out: Path) -> l
     whole = [(*row, *covered.get(row[0], ("", ""))) for row in rows(certificates)]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([(*COLUMNS, *REACH), *whole])
-    shares = [
-        (reach.optimizer, f"{reach.share:.0%}", "<br>".join(str(gap).replace("|", "\\|") for gap in reach.gaps))
-        for reach in reaches
+    shares = [(reach.optimizer, f"{reach.share:.0%}", "<br>".join(map(str, reach.gaps))) for reach in reaches]
+    parts = [
+        pd.DataFrame(rows(certificates), columns=COLUMNS),
+        pd.DataFrame(shares, columns=("optimizer", *REACH)),
     ]
-    tables = [markdown(COLUMNS, rows(certificates)), markdown(("optimizer", *REACH), shares)]
+    tables = [markdown_table(part, None, marked=True) for part in parts]
     records.write(out / "certificates.csv", text.getvalue())
     records.write(out / "certificates.md", "\n\n".join(tables) + "\n")
     return [out / "certificates.csv", out / "certificates.md"]
-
-
-def markdown(columns: tuple[str, ...], lines: Iterable[tuple[str, ...]]) -> str:
-    """Return a table as Markdown."""
-    return "\n".join("| " + " | ".join(row) + " |" for row in (columns, ["---"] * len(columns), *lines))

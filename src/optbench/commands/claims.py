@@ -17,6 +17,7 @@ from optbench import records
 from optbench.checks import UserError, nearest
 from optbench.claims import CLAIMS, Claim, Finding
 from optbench.commands.arguments import Parser
+from optbench.results.text import markdown_table
 
 COLUMNS = ("claim", "documents", "says", "verdict", "measured", "condition", "command")
 COLOURS = {"holds": "green", "fails": "red", "holds only if": "yellow"}
@@ -103,11 +104,11 @@ def markdown(claims: Sequence[Claim], findings: Sequence[Finding]) -> str:
         f"{len(claims)} claims of five documents on optimizers, in our words: {counts}.",
         "The command of each row measures it again; `optbench claims` makes this page.",
         "",
-        "| claim | documents | verdict | measured | command |",
-        "|---|---|---|---|---|",
     ]
+    cells = []
     for claim, found in zip(claims, findings, strict=True):
         why = f" *{found.verdict.capitalize()}:* {found.condition}." if found.condition else ""
-        cells = (claim.says, claim.documents, found.verdict, f"{found.measured}.{why}", f"`{claim.command}`")
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        cells.append((claim.says, claim.documents, found.verdict, f"{found.measured}.{why}", f"`{claim.command}`"))
+    columns = ["claim", "documents", "verdict", "measured", "command"]
+    table = markdown_table(pd.DataFrame(cells, columns=columns), None, marked=True)
+    return "\n".join([*lines, table, ""])

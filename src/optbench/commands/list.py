@@ -72,9 +72,13 @@ def write(rows: Sequence[Row], what: str | None, folder: Path) -> None:
 
 def markdown(rows: Sequence[Row]) -> str:
     """Return rows as a Markdown table."""
+    import pandas as pd
+
+    from optbench.results.text import markdown_table
+
     short = [brief(row) for row in rows]
-    lines = [list(short[0]), ["---"] * len(short[0]), *([typed(value) for value in row.values()] for row in short)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    cells = [[typed(value) for value in row.values()] for row in short]
+    return markdown_table(pd.DataFrame(cells, columns=list(short[0])), None, marked=True) + "\n"
 
 
 def brief(row: Row) -> Row:

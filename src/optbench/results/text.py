@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -24,19 +24,21 @@ LATEX = str.maketrans(
 )
 
 
-def markdown_table(table: pd.DataFrame, left: int = 1) -> str:
+def markdown_table(table: pd.DataFrame, left: int | None = 1, marked: bool = False) -> str:
     """Return a table of texts in Markdown.
 
     Args:
         table: The cells; pipes and line breaks in them are escaped.
-        left: How many of the first columns are aligned to the left.
+        left: How many of the first columns are aligned to the left; None for all.
+        marked: Whether the cells are Markdown themselves, so that links, code and HTML in them stay.
     """
-    lines = [
-        "| " + " | ".join(map(_cell, table.columns)) + " |",
-        "|" + "---|" * left + "---:|" * (len(table.columns) - left),
-        *("| " + " | ".join(map(_cell, row)) + " |" for row in table.itertuples(index=False)),
-    ]
-    return "\n".join(lines)
+    width = len(table.columns)
+    left = width if left is None else left
+    cell = _marked if marked else _cell
+    rows: list[Iterable[object]] = [table.columns, *table.itertuples(index=False, name=None)]
+    heading, *body = ["| " + " | ".join(cell(value) for value in row) + " |" for row in rows]
+    rule = "|" + "---|" * left + "---:|" * (width - left)
+    return "\n".join([heading, rule, *body])
 
 
 def latex_table(table: pd.DataFrame, left: int = 1, rules: Sequence[int] = ()) -> str:
@@ -97,4 +99,8 @@ def escaped(text: str) -> str:
 
 
 def _cell(value: object) -> str:
-    return escaped(str(value)).replace("|", r"\|")
+    return _marked(escaped(str(value)))
+
+
+def _marked(value: object) -> str:
+    return " ".join(str(value).splitlines()).replace("|", r"\|")
