@@ -1,9 +1,10 @@
 """A report: the answer, tables and figures of finished runs, from their records alone."""
 
 import importlib
-import math
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -16,10 +17,10 @@ from optbench.records import Run
 from optbench.report import charts, tensorboard
 from optbench.report.content import content
 from optbench.report.page import page
+from optbench.report.tables import best_tables, winner_table
 from optbench.results import Results, answer, compare, read, readable
 from optbench.results.frame import labels
-from optbench.results.sensitivity import best_values, swept
-from optbench.results.settings import written
+from optbench.results.sensitivity import swept
 from optbench.results.table import caption, latex, markdown, plain, terminal
 from optbench.results.text import escaped, markdown_table
 from optbench.tuning import outcome
@@ -74,57 +75,151 @@ def report(
     for name in figures or ():
         _known(name)
     places = [directories] if isinstance(directories, Path) else list(directories)
-    everything = read(*places)
-    tried, results = everything.of(is_trial), everything.of(lambda run: not is_trial(run)) or everything
+    found = reading(places, columns, sort)
     out = out or places[0] / "report"
-    if "sharpness" in columns:  # which takes a while, and torch
-        from optbench.report.landscape import with_sharpness
-
-        results, at = with_sharpness(results), list(columns).index("sharpness")
-        alone = [*labels(results.frame), "runs"] if len(columns) == 1 else []
-        columns = [*alone, *columns[:at], *SHARPNESS, *columns[at + 1 :]]
-    frame, runs, table = results.frame, list(everything.runs.values()), compare(results.frame)
-    readable(table, columns, sort)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{out} cannot be written: {error.strerror}; give another folder with --out") from None
-    title, sentences = heading(results), answer(frame, table)
-    sentences += outcome.sentences(tried) if tried else []
-    notices = [f"Note: {note}." for note in everything.notes]
-    tables = best_tables(frame) | ({"What the trials came to": winner_table(tried)} if tried else {})
-    head = [line for text in (f"# {title}", *sentences, *notices) for line in (escaped(text), "")]
-    tail = [line for name, shown in tables.items() for line in (f"## {name}", "", markdown_table(shown), "")]
-    records.write(out / "table.csv", table.to_csv(index=False))
-    records.write(out / "table.md", "\n".join([*head, markdown(frame, columns, sort, table), *tail]))
-    records.write(out / "table.tex", latex(frame, columns, sort, table))
-    console = Console(markup=False, highlight=False)
-    width = console.width if console.is_terminal else None
-    view = terminal(frame, title, columns, sort, width, table)
-    if width is None:  # a file has lines of any length
-        console.width = max(140, Console(width=10_000).measure(view).maximum)
-    console.print(*sentences, *notices, "", sep="\n", soft_wrap=True)
-    console.print(view)
-    for name, shown in tables.items():
-        console.print(plain(shown, name))
-    files, failures = [out / f"table.{kind}" for kind in ("csv", "md", "tex")], []
-    listed = [name for run in runs for name in run.config.get("figures") or []] if figures is None else figures
-    for name in dict.fromkeys([*listed, *(["sensitivity"] if figures is None and swept(frame) else [])]):
-        shown_in_it = tried if name in OF_TRIALS else results
-        try:
-            if shown_in_it is None:
-                raise UserError("there are no trials of a tuned study")
-            files += draw(name, shown_in_it, title, out)
-        except Exception as error:  # whatever is wrong with one figure, the others and the table stand
-            failures.append(f"no figure {name}: {' '.join(str(error).split()) or type(error).__name__}")
-    pictures = {path.stem: path for path in files if path.suffix == ".png"}
+    prepare(out)
+    files = write_tables(found, out)
+    print_tables(found)
+    drawn, failures = draw_all(found, wanted(found) if figures is None else figures, out)
+    files += drawn
     command = shlex.join(["optbench", "report", *map(str, places)])
-    page_file, logs = interactive(results, table, readable(table, columns), title, sentences, command, pictures, out)
+    page_file, logs = interactive(found, command, {path.stem: path for path in files if path.suffix == ".png"}, out)
     for path in [*files, page_file]:
         print(path)
     print(f"\nnext: open {shlex.quote(str(page_file))}, or {shlex.join(['tensorboard', '--logdir', str(logs)])}")
     if failures:
         raise UserError("; ".join(failures))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a report says: runs, what they come to, and how a reader wants to see it.
+
+    Attributes:
+        everything: All runs.
+        results: Those that are compared: all but the trials of a tuned study.
+        trials: Its trials; None where nothing was tuned.
+        table: What `compare` makes of `results`.
+        columns: As for `readable`.
+        sort: As for `readable`.
+    """
+
+    everything: Results
+    results: Results
+    trials: Results | None
+    table: pd.DataFrame
+    columns: Sequence[str]
+    sort: str | None
+
+    @cached_property
+    def title(self) -> str:
+        """What the runs are of, in one line."""
+        return heading(self.results)
+
+    @cached_property
+    def answer(self) -> list[str]:
+        """The sentences that answer what the runs were made for."""
+        tuned = outcome.sentences(self.trials) if self.trials else []
+        return [*answer(self.results.frame, self.table), *tuned]
+
+    @property
+    def notices(self) -> list[str]:
+        """What a reader has to know, in sentences."""
+        return [f"Note: {note}." for note in self.everything.notes]
+
+    @cached_property
+    def further(self) -> dict[str, pd.DataFrame]:
+        """The tables below the comparison, as text, by their headings."""
+        tuned = {"What the trials came to": winner_table(self.trials)} if self.trials else {}
+        return best_tables(self.results.frame) | tuned
+
+
+def reading(places: Sequence[Path], columns: Sequence[str], sort: str | None) -> Found:
+    """Read runs, and return what there is to say of them.
+
+    Raises:
+        UserError: There is no run, or no such column.
+    """
+    everything = read(*places)
+    trials = everything.of(is_trial)
+    results = everything.of(lambda run: not is_trial(run)) or everything
+    if "sharpness" in columns:  # which takes a while, and torch
+        from optbench.report.landscape import with_sharpness
+
+        results = with_sharpness(results)
+        columns = sharpness_columns(columns, results.frame)
+    table = compare(results.frame)
+    readable(table, columns, sort)
+    return Found(everything, results, trials, table, columns, sort)
+
+
+def sharpness_columns(columns: Sequence[str], frame: pd.DataFrame) -> list[str]:
+    """Return columns with what `sharpness` stands for in its place, beside the labels where it stands alone."""
+    at = list(columns).index("sharpness")
+    alone = [*labels(frame), "runs"] if len(columns) == 1 else []
+    return [*alone, *columns[:at], *SHARPNESS, *columns[at + 1 :]]
+
+
+def prepare(out: Path) -> None:
+    """Make the folder of a report.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{out} cannot be written: {error.strerror}; give another folder with --out") from None
+
+
+def write_tables(found: Found, out: Path) -> list[Path]:
+    """Write the comparison as CSV, Markdown (there with the answer and the further tables) and LaTeX."""
+    frame = found.results.frame
+    lines = []
+    for text in (f"# {found.title}", *found.answer, *found.notices):
+        lines += [escaped(text), ""]
+    lines.append(markdown(frame, found.columns, found.sort, found.table))
+    for name, shown in found.further.items():
+        lines += [f"## {name}", "", markdown_table(shown), ""]
+    files = [out / f"table.{kind}" for kind in ("csv", "md", "tex")]
+    texts = [found.table.to_csv(index=False), "\n".join(lines), latex(frame, found.columns, found.sort, found.table)]
+    for file, text in zip(files, texts, strict=True):
+        records.write(file, text)
+    return files
+
+
+def print_tables(found: Found) -> None:
+    """Print the answer, the comparison and the further tables."""
+    console = Console(markup=False, highlight=False)
+    width = console.width if console.is_terminal else None
+    view = terminal(found.results.frame, found.title, found.columns, found.sort, width, found.table)
+    if width is None:  # a file has lines of any length
+        console.width = max(140, Console(width=10_000).measure(view).maximum)
+    console.print(*found.answer, *found.notices, "", sep="\n", soft_wrap=True)
+    console.print(view)
+    for name, shown in found.further.items():
+        console.print(plain(shown, name))
+
+
+def wanted(found: Found) -> list[str]:
+    """Return the figures that the runs' configs list, and that of sensitivity where something was swept."""
+    names = [name for run in found.everything.runs.values() for name in run.config.get("figures") or []]
+    return names + (["sensitivity"] if swept(found.results.frame) else [])
+
+
+def draw_all(found: Found, names: Sequence[str], out: Path) -> tuple[list[Path], list[str]]:
+    """Draw figures, each once, and return their files and what is wrong with those that cannot be drawn."""
+    files: list[Path] = []
+    failures = []
+    for name in dict.fromkeys(names):
+        shown = found.trials if name in OF_TRIALS else found.results
+        try:
+            if shown is None:
+                raise UserError("there are no trials of a tuned study")
+            files += draw(name, shown, found.title, out)
+        except Exception as error:  # whatever is wrong with one figure, the others and the table stand
+            failures.append(f"no figure {name}: {' '.join(str(error).split()) or type(error).__name__}")
+    return files, failures
 
 
 def draw(name: str, results: Results, title: str, out: Path) -> list[Path]:
@@ -138,36 +233,34 @@ def draw(name: str, results: Results, title: str, out: Path) -> list[Path]:
         return style.save(getattr(importlib.import_module(module), function)(results, title), out / name)
 
 
-def interactive(
-    results: Results,
-    table: pd.DataFrame,
-    shown: pd.DataFrame,
-    title: str,
-    sentences: Sequence[str],
-    command: str,
-    pictures: Mapping[str, Path],
-    out: Path,
-) -> tuple[Path, Path]:
+def interactive(found: Found, command: str, pictures: Mapping[str, Path], out: Path) -> tuple[Path, Path]:
     """Write the page and the log directory of TensorBoard, and return where they are.
 
     Args:
-        results: The runs.
-        table: What `compare` makes of them.
-        shown: The same rows as text.
-        title: What the runs are of.
-        sentences: The answer.
+        found: What there is to say.
         command: What makes the report again.
         pictures: The figures in PNG, by name.
         out: Where both go.
     """
+    results = found.results
     frame = results.frame
     drawn = [charts.curves(frame, results.evaluations), *charts.sensitivities(frame)]
     drawn.append(charts.times(frame, results.evaluations))
     what = content(
-        title, sentences, frame, table, shown, caption(frame), command, drawn, pictures, results.notes, certified(frame)
+        found.title,
+        found.answer,
+        frame,
+        found.table,
+        readable(found.table, found.columns),
+        caption(frame),
+        command,
+        drawn,
+        pictures,
+        results.notes,
+        certified(frame),
     )
     records.write(out / "report.html", page(what))
-    return out / "report.html", tensorboard.write(out / "tensorboard", drawn, frame, table, pictures)
+    return out / "report.html", tensorboard.write(out / "tensorboard", drawn, frame, found.table, pictures)
 
 
 def certified(frame: pd.DataFrame) -> pd.DataFrame | None:
@@ -189,46 +282,9 @@ def heading(results: Results) -> str:
     return ": ".join([parts[0], ", ".join(filter(None, parts[1:]))]).removesuffix(": ")
 
 
-def best_tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return a table of each optimizer's best value, as text, for every number that was swept, by its heading."""
-    return {f"The best {by} of each optimizer": best_table(best_values(frame, by), by) for by in swept(frame)}
-
-
-def best_table(best: pd.DataFrame, by: str) -> pd.DataFrame:
-    """Return what `best_values` returned as text for readers."""
-    shown = best[[name for name in best.columns[: list(best.columns).index(by)]]].map(written)
-    edges = [" (edge of the range)" if edge else "" for edge in best["edge"]]
-    shown[f"best {by}"] = [("–" if math.isnan(x) else f"{x:.3g}") + e for x, e in zip(best[by], edges, strict=True)]
-    shown["values tried"] = best["values"].astype(str)
-    for name in [name for name in best.columns if str(name).startswith("final_")]:
-        scale, unit = (100, ", %") if name.endswith("accuracy") else (1, "")
-        heading = name.removeprefix("final_").replace("_", " ") + unit
-        shown[heading] = ["–" if math.isnan(x) else f"{scale * x:.4g}" for x in best[name]]
-    ends = zip(best["low"], best["high"], strict=True)
-    shown["within 5 % of the best"] = ["–" if math.isnan(a) else f"{a:.3g} to {b:.3g}" for a, b in ends]
-    return shown
-
-
 def is_trial(run: Run) -> bool:
     """Return whether a run is a trial of a tuned study, rather than one of its finals or of any other."""
     return outcome.stage(run) == "trials"
-
-
-def winner_table(tried: Results) -> pd.DataFrame:
-    """Return what each contender's trials came to, as text for readers."""
-    best = outcome.winners(tried)
-    times = 100 if tried.frame["final_val_accuracy"].notna().any() else 1
-    return pd.DataFrame(
-        {
-            "contender": best["contender"],
-            "trials": best["trials"].map(written),
-            "done": best["done"].map(written),
-            "diverged": best["diverged"].map(written),
-            "chosen": best["setting"],
-            f"validation {'error, %' if times > 1 else 'loss'}": [f"{times * error:.4g}" for error in best["error"]],
-            "at the edge": best["edges"].replace("", "–"),
-        }
-    )
 
 
 def _known(name: str) -> str:

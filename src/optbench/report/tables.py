@@ -1,0 +1,47 @@
+"""The tables below a report's comparison, as text for readers."""
+
+import math
+
+import pandas as pd
+
+from optbench.results import Results
+from optbench.results.sensitivity import best_values, swept
+from optbench.results.settings import written
+from optbench.tuning import outcome
+
+
+def best_tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return a table of each optimizer's best value, as text, for every number that was swept, by its heading."""
+    return {f"The best {by} of each optimizer": best_table(best_values(frame, by), by) for by in swept(frame)}
+
+
+def best_table(best: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Return what `best_values` returned as text for readers."""
+    shown = best[[name for name in best.columns[: list(best.columns).index(by)]]].map(written)
+    edges = [" (edge of the range)" if edge else "" for edge in best["edge"]]
+    shown[f"best {by}"] = [("–" if math.isnan(x) else f"{x:.3g}") + e for x, e in zip(best[by], edges, strict=True)]
+    shown["values tried"] = best["values"].astype(str)
+    for name in [name for name in best.columns if str(name).startswith("final_")]:
+        scale, unit = (100, ", %") if name.endswith("accuracy") else (1, "")
+        heading = name.removeprefix("final_").replace("_", " ") + unit
+        shown[heading] = ["–" if math.isnan(x) else f"{scale * x:.4g}" for x in best[name]]
+    ends = zip(best["low"], best["high"], strict=True)
+    shown["within 5 % of the best"] = ["–" if math.isnan(a) else f"{a:.3g} to {b:.3g}" for a, b in ends]
+    return shown
+
+
+def winner_table(tried: Results) -> pd.DataFrame:
+    """Return what each contender's trials came to, as text for readers."""
+    best = outcome.winners(tried)
+    times = 100 if tried.frame["final_val_accuracy"].notna().any() else 1
+    return pd.DataFrame(
+        {
+            "contender": best["contender"],
+            "trials": best["trials"].map(written),
+            "done": best["done"].map(written),
+            "diverged": best["diverged"].map(written),
+            "chosen": best["setting"],
+            f"validation {'error, %' if times > 1 else 'loss'}": [f"{times * error:.4g}" for error in best["error"]],
+            "at the edge": best["edges"].replace("", "–"),
+        }
+    )
