@@ -51,6 +51,11 @@ class Request:
     folders: tuple[Path, ...] = (CONF,)
     cache: Path | None = None
 
+    @property
+    def across(self) -> bool:
+        """Whether a plane is of runs of several seeds, which start apart."""
+        return self.plane == "three_runs"
+
 
 @dataclass(frozen=True, eq=False)
 class Contender:
@@ -105,61 +110,109 @@ def pictures(contenders: Sequence[Contender], request: Request) -> tuple[list[La
     """
     left = Left()
     seed = chosen_seed(contenders) if request.seed is None else request.seed
-    across = request.plane == "three_runs"
-    mine = [c for c in contenders if across or c.seed == seed]
+    mine = of_seed(contenders, request, seed)
+    several = len({contender.seed for contender in mine}) > 1
+    groups, strange = grouped(mine, request, several, left)
+    if not groups:
+        raise UserError(reasons(left) or "there is no run")
+    found: list[Landscape] = []
+    for group, title in zip(groups, differences([group.run for group in groups]), strict=True):
+        for plane, shown, heading in planes(group.smooth(request), group.walks, request, seed, left):
+            if len(found) == PANELS:
+                left.add(f"as there are {PANELS} pictures already", ", ".join(walk.name for walk in shown))
+                continue
+            picture = compute(
+                group.task,
+                shown,
+                plane,
+                request.points,
+                title=", ".join(part for part in (heading, title) if part),
+                what=request.what,
+                split=request.split,
+                notes=[] if several else [f"seed {seed}"],
+                closer=request.plane == "shared",
+                cache=request.cache,
+            )
+            found.append(picture)
+    if not found:
+        raise UserError(reasons(left))
+    return found, (*left.notes, *strange)
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Runs that share a surface.
+
+    Attributes:
+        task: The surface.
+        run: The record of the first of them.
+        walks: Their paths.
+    """
+
+    task: Task
+    run: Run
+    walks: list[Walk]
+
+    @property
+    def done(self) -> int:
+        """How many of them came to their end."""
+        return sum(walk.status == "done" for walk in self.walks)
+
+    def smooth(self, request: Request) -> Task:
+        """Return their model with its loss, which has a Hessian, whatever is to be drawn."""
+        if request.what == "loss":
+            return self.task
+        return task(self.run.config, request.examples, folders=request.folders)
+
+
+def of_seed(contenders: Sequence[Contender], request: Request, seed: int) -> list[Contender]:
+    """Return the contenders that may be drawn: those of a seed, or all where a plane is of several seeds.
+
+    Raises:
+        UserError: There is none.
+    """
+    mine = [one for one in contenders if request.across or one.seed == seed]
     if not mine:
-        known = ", ".join(map(str, sorted({c.seed for c in contenders})))
+        known = ", ".join(map(str, sorted({one.seed for one in contenders})))
         raise UserError(f"no run has the seed {seed}; there are {known}")
-    several = len({c.seed for c in mine}) > 1
-    groups: defaultdict[str, list[tuple[Contender, Walk]]] = defaultdict(list)
+    return mine
+
+
+def grouped(
+    contenders: Sequence[Contender], request: Request, several: bool, left: Left
+) -> tuple[list[Group], list[str]]:
+    """Return runs by the surface that they share, most finished runs first, and notes on some of them.
+
+    Args:
+        contenders: The runs.
+        request: What is to be drawn.
+        several: Whether they are of several seeds, which their names then tell.
+        left: Where those are named that have no path or no surface.
+    """
+    groups: dict[str, Group] = {}
     tasks: dict[str, Task] = {}
     strange: list[str] = []
-    for contender in mine:
-        surface = surface_of(contender.run)
+    for contender in contenders:
+        run = contender.run
+        surface = surface_of(run)
         name = f"{contender.name}, seed {contender.seed}" if several else contender.name
         try:
             if surface not in tasks:
-                tasks[surface] = task(
-                    contender.run.config, request.examples, request.split, request.what, request.folders
-                )
-            walk = read(contender, name, tasks[surface].parameters, len(mine))
+                tasks[surface] = task(run.config, request.examples, request.split, request.what, request.folders)
+            walk = read(contender, name, tasks[surface].parameters, len(contenders))
         except UserError as error:
             left.add(str(error), name)
             continue
         strange += stranger(contender, name, request.folders)
-        groups[surface if across else surface + repr(walk.weights[0].tobytes())].append((contender, walk))
-    if not groups:
-        raise UserError("; ".join(left.notes).removeprefix("left out, ") or "there is no run")
-    found: list[Landscape] = []
-    ordered = sorted(groups.values(), key=lambda group: -sum(walk.status == "done" for _, walk in group))
-    titles = differences([group[0][0].run for group in ordered])
-    for group, title in zip(ordered, titles, strict=True):
-        first = group[0][0].run
-        made = tasks[surface_of(first)]
-        smooth = made if request.what == "loss" else task(first.config, request.examples, folders=request.folders)
-        walks = [walk for _, walk in group]
-        for plane, shown, heading in planes(smooth, walks, request, seed, left):
-            if len(found) == PANELS:
-                left.add(f"as there are {PANELS} pictures already", ", ".join(walk.name for walk in shown))
-                continue
-            name = ", ".join(part for part in (heading, title) if part)
-            found.append(
-                compute(
-                    made,
-                    shown,
-                    plane,
-                    request.points,
-                    title=name,
-                    what=request.what,
-                    split=request.split,
-                    notes=[f"seed {seed}"] if not several else [],
-                    closer=request.plane == "shared",
-                    cache=request.cache,
-                )
-            )
-    if not found:
-        raise UserError("; ".join(left.notes).removeprefix("left out, "))
-    return found, (*left.notes, *strange)
+        start = "" if request.across else repr(walk.weights[0].tobytes())
+        group = groups.setdefault(surface + start, Group(tasks[surface], run, []))
+        group.walks.append(walk)
+    return sorted(groups.values(), key=lambda group: -group.done), strange
+
+
+def reasons(left: Left) -> str:
+    """Return why there is no picture, in one line."""
+    return "; ".join(left.notes).removeprefix("left out, ")
 
 
 def stranger(contender: Contender, name: str, folders: Sequence[Path]) -> list[str]:
