@@ -6,7 +6,7 @@ import torch
 
 from optbench.checks import Rate
 from optbench.optimizers.flat import Flat, Function
-from optbench.optimizers.line_search import Point, along, exact, strong_wolfe
+from optbench.optimizers.line_search import along, exact, origin, strong_wolfe
 
 
 class ConjugateGradient(Flat):
@@ -34,16 +34,26 @@ class ConjugateGradient(Flat):
     tolerance: Rate = 1e-12
 
     def _minimize(self, f: Function) -> None:
-        h, g, zero = self.param_groups[0], f.gradient, torch.zeros_like(f.gradient)
+        h = self.param_groups[0]
+        g = f.gradient
         if not torch.linalg.vector_norm(g) > h["tolerance"]:
             return
-        last_g, last_d = self._load(f, "g", zero), self._load(f, "d", zero)
+        zero = torch.zeros_like(g)
+        last_g = self._load(f, "g", zero)
+        last_d = self._load(f, "d", zero)
         square = float(last_g @ last_g)
-        share = float(g @ (g if h["form"] == "fr" else g - last_g)) / square if square else 0.0
-        d = (max(share, 0) if h["form"] == "pr+" else share) * last_d - g
+        change = g if h["form"] == "fr" else g - last_g
+        share = float(g @ change) / square if square else 0.0
+        if h["form"] == "pr+":
+            share = max(share, 0)
+        d = share * last_d - g
         d = d if g @ d < 0 else -g
-        line, start, t = along(f, f.x, d), Point(0.0, f.loss, float(g @ d), g), 1 / max(1, float(g.abs().sum()))
-        exactly = h["line_search"] == "exact"
-        end = exact(line, start, t, h["tolerance"]) if exactly else strong_wolfe(line, start, t, 0.1)
+        line = along(f, f.x, d)
+        start = origin(f.loss, g, d)
+        t = 1 / max(1, float(g.abs().sum()))
+        if h["line_search"] == "exact":
+            end = exact(line, start, t, h["tolerance"])
+        else:
+            end = strong_wolfe(line, start, t, 0.1)
         f.move(f.x + self._spread(f, "lr") * end.t * d)
         self._store(f, g=g, d=d if end.t else zero)

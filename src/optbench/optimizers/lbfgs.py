@@ -7,7 +7,7 @@ from torch import Tensor
 
 from optbench.checks import Count, Rate
 from optbench.optimizers.flat import Flat, Function
-from optbench.optimizers.line_search import Point, along, strong_wolfe
+from optbench.optimizers.line_search import along, origin, strong_wolfe
 
 
 class LBFGS(Flat):
@@ -20,6 +20,7 @@ class LBFGS(Flat):
     References:
         Nocedal, Updating Quasi-Newton Matrices with Limited Storage, 1980,
         https://doi.org/10.1090/S0025-5718-1980-0572855-7
+        Nocedal & Wright, Numerical Optimization, 2006, algorithm 7.5, https://doi.org/10.1007/978-0-387-40065-5
     """
 
     extends = {"Newton": "curvature from gradients"}
@@ -34,33 +35,49 @@ class LBFGS(Flat):
     curvature: Rate = 1e-10
 
     def _minimize(self, f: Function) -> None:
-        h, x, loss, g = self.param_groups[0], f.x, f.loss, f.gradient
+        h = self.param_groups[0]
+        x = f.x
+        loss = f.loss
+        g = f.gradient
         pairs = list(self._load(f, "pairs", x.new_zeros(0, 2, len(x))))
-        rate = lr = self._spread(f, "lr")
+        lr = self._spread(f, "lr")
+        rate = lr
         if not self.state[f.params[0]]["step"]:
             rate = lr / g.abs().sum().clamp(min=1)
         for _ in range(h["max_iter"]):
             d = -rate * two_loops(g, pairs)
-            start = Point(0.0, loss, float(g @ d), g)
+            start = origin(loss, g, d)
             if not (g.abs().max() > h["tolerance"] and start.slope < 0):
                 break
             line = along(f, x, d)
             end = line(1.0) if h["line_search"] == "none" else strong_wolfe(line, start, 1.0, 0.9)
             if not (end.t or pairs):
                 break
-            s, y = end.t * d, end.gradient - g
+            s = end.t * d
+            y = end.gradient - g
+            # A line search that finds nothing forgets the pairs, so that the next step is along the gradient.
             pairs = remember(pairs, s, y, h["history_size"], h["curvature"]) if end.t else []
-            x, loss, g, rate = x + s, end.loss, end.gradient, lr
+            x = x + s
+            loss = end.loss
+            g = end.gradient
+            rate = lr
         f.move(x)
         self._store(f, pairs=torch.stack(pairs) if pairs else x.new_zeros(0, 2, len(x)))
 
 
 def two_loops(g: Tensor, pairs: list[Tensor]) -> Tensor:
-    """Return the gradient times the inverse Hessian that the pairs (s, y), oldest first, stand for."""
-    q, shares = g, []
+    """Return the gradient times the inverse Hessian that the pairs stand for: algorithm 7.4 of Nocedal & Wright.
+
+    Args:
+        g: The gradient, shape (n,).
+        pairs: The pairs (s, y), each of shape (2, n), oldest first. The last one scales the first Hessian, as (7.20).
+    """
+    q = g
+    shares = []
     for s, y in reversed(pairs):
-        shares.append(s @ q / (s @ y))
-        q = q - shares[-1] * y
+        share = s @ q / (s @ y)
+        q = q - share * y
+        shares.append(share)
     if pairs:
         s, y = pairs[-1]
         q = s @ y / (y @ y) * q
@@ -70,5 +87,15 @@ def two_loops(g: Tensor, pairs: list[Tensor]) -> Tensor:
 
 
 def remember(pairs: list[Tensor], s: Tensor, y: Tensor, size: int, curvature: Any) -> list[Tensor]:
-    """Return the last pairs, with another one if the loss curves up along it by more than `curvature`."""
-    return [*pairs, torch.stack([s, y])][-size:] if s @ y > curvature else pairs
+    """Return the last pairs, with another one if the loss curves up along it.
+
+    Args:
+        pairs: The pairs (s, y), each of shape (2, n), oldest first.
+        s: The last change of the point, shape (n,).
+        y: The change of the gradient that came with it, shape (n,).
+        size: How many pairs to keep.
+        curvature: What s'y has to exceed.
+    """
+    if s @ y > curvature:
+        return [*pairs, torch.stack([s, y])][-size:]
+    return pairs
