@@ -135,14 +135,15 @@ def draw(directories: Sequence[Path], fields: dict[str, Any], folders: tuple[Pat
     from optbench.landscape.panels import Request, pictures
     from optbench.plots import style
     from optbench.plots.landscape import figure
-    from optbench.plots.landscape_relief import animate, check_animation, relief
+    from optbench.plots.landscape_relief import animate, relief
+    from optbench.plots.moving import check_kind
     from optbench.report.build import heading
     from optbench.report.landscape import contenders
     from optbench.results import read
 
     console = Console(markup=False)
     if fields["animate"]:
-        check_animation(fields["animate"])
+        check_kind(fields["animate"])
     results = read(*directories)
     out = Path(fields["out"] or directories[0] / "landscape")
     runs = contenders(results)

@@ -5,17 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.animation import FFMpegWriter
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
-from PIL import Image
 
-from optbench.checks import UserError
 from optbench.landscape.arrays import Array
 from optbench.landscape.picture import Landscape, Track
-from optbench.plots import style
+from optbench.plots import moving, style
 from optbench.plots.landscape import (
     AXES,
     MANY,
@@ -106,16 +103,6 @@ def _inside(track: Track, alphas: Array, betas: Array) -> NDArray[np.bool_]:
     return inside
 
 
-def check_animation(kind: str) -> None:
-    """Refuse a moving picture that cannot be made.
-
-    Raises:
-        UserError: ffmpeg is missing.
-    """
-    if kind == "mp4" and not FFMpegWriter.isAvailable():
-        raise UserError("animate=mp4 needs ffmpeg, which is not installed; use animate=gif")
-
-
 def animate(one: Landscape, title: str, path: Path, kind: str) -> Path:
     """Write the paths of a landscape as they grow, and return the file; call it inside `style.context()`.
 
@@ -125,10 +112,11 @@ def animate(one: Landscape, title: str, path: Path, kind: str) -> Path:
         path: Where, without an extension.
         kind: `gif`, or `mp4` where ffmpeg is there.
     """
-    made = Figure(figsize=(8.4, 5.2), dpi=90)
+    made = Figure(figsize=(8.4, 5.2), dpi=moving.DPI)
     canvas = FigureCanvasAgg(made)
     ax, beside = made.subplots(1, 2, width_ratios=[1.5, 1])
-    view, scale = one.views[0], levels([one.views[0].values])
+    view = one.views[0]
+    scale = levels([view.values])
     surface(ax, view, scale)
     ax.set(xlim=view.alphas[[0, -1]], ylim=view.betas[[0, -1]])
     ax.set(xlabel=AXES.get(one.plane.kind, ("alpha", ""))[0], ylabel=AXES.get(one.plane.kind, ("", "beta"))[1])
@@ -149,33 +137,24 @@ def animate(one: Landscape, title: str, path: Path, kind: str) -> Path:
     made.suptitle(wrapped(title, 90), x=0.01, ha="left")
     canvas.draw()  # type: ignore[no-untyped-call]
     made.set_layout_engine("none")  # panels are not to move with the numbers
-    times = np.unique(np.concatenate([t.steps for t in one.tracks if len(t.steps)] or [np.zeros(1)])).astype(int)
-    times = times[np.unique(np.linspace(0, len(times) - 1, min(FRAMES, len(times))).round().astype(int))]
 
-    def picture(step: int) -> Image.Image:
+    def show(step: int) -> None:
         for track, trail, head, curve in drawn:
             n = int((track.steps <= step).sum())
             trail.set_data(*track.coordinates[:n].T)
             head.set_data(*track.coordinates[max(0, n - 1) : n].T)
             curve.set_data(track.steps[:n], track.values[:n])
         beside.set_xlabel(f"step {step}")
-        canvas.draw()  # type: ignore[no-untyped-call]
-        return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")  # type: ignore[no-untyped-call]
 
-    def gif(file: Path) -> None:
-        pictures = [picture(int(step)) for step in times]
-        palette = pictures[-1].quantize(128, Image.Quantize.FASTOCTREE)
-        first, *rest = [one.quantize(palette=palette, dither=Image.Dither.NONE) for one in pictures]
-        first.save(file, save_all=True, append_images=rest, duration=[1000 // FPS] * len(rest) + [2000], loop=0)
+    return moving.write(canvas, show, moments(one), path, kind, FPS)
 
-    def mp4(file: Path) -> None:
-        writer = FFMpegWriter(fps=FPS)
-        with writer.saving(made, str(file), dpi=90):
-            for step in [*times, *[times[-1]] * 2 * FPS]:
-                picture(int(step))
-                writer.grab_frame()
 
-    return style.write(path, kind, gif if kind == "gif" else mp4)
+def moments(one: Landscape) -> list[int]:
+    """Return the steps that a moving picture shows: those recorded of any path, thinned evenly."""
+    recorded = [track.steps for track in one.tracks if len(track.steps)]
+    steps = np.unique(np.concatenate(recorded or [np.zeros(1)])).astype(int)
+    kept = np.linspace(0, len(steps) - 1, min(FRAMES, len(steps))).round().astype(int)
+    return [int(step) for step in steps[np.unique(kept)]]
 
 
 def _clipped(one: Landscape) -> tuple[float, float]:

@@ -5,13 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from matplotlib.animation import FFMpegWriter
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 
 from optbench.checks import UserError
-from optbench.plots import style
+from optbench.plots import moving, style
 from optbench.plots.surface import legend, ticks
 from optbench.plots.surface_shape import START, curve, from_above
 from optbench.plots.surface_steps import loss
@@ -26,8 +24,7 @@ def check_animation(scenes: Sequence[Scene], kind: str) -> None:
     Raises:
         UserError: ffmpeg is missing, or a scene has no path over one or two parameters.
     """
-    if kind == "mp4" and not FFMpegWriter.isAvailable():
-        raise UserError("animate=mp4 needs ffmpeg, which is not installed; use animate=gif")
+    moving.check_kind(kind)
     for scene in scenes:
         if scene.surface.size > 2 or not scene.tracks:
             raise UserError(f"animate={kind}: {scene.name} has no path over one or two parameters; leave animate out")
@@ -42,7 +39,7 @@ def animate(scene: Scene, path: Path, kind: str, frames: int = 90) -> Path:
         kind: `gif`, or `mp4` where ffmpeg is there.
         frames: Pictures, spread over the steps so that the first steps are shown one by one.
     """
-    figure = Figure(figsize=(9.0, 4.8), dpi=90)
+    figure = Figure(figsize=(9.0, 4.8), dpi=moving.DPI)
     canvas = FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     surface = scene.surface
@@ -67,9 +64,9 @@ def animate(scene: Scene, path: Path, kind: str, frames: int = 90) -> Path:
     canvas.draw()  # type: ignore[no-untyped-call]
     figure.set_layout_engine("none")  # panels are not to move with the numbers
     last = max(len(track.points) for track in scene.tracks) - 1
-    shown = np.unique(np.geomspace(1, last + 1, frames).round().astype(int)) - 1
+    shown = (np.unique(np.geomspace(1, last + 1, frames).round().astype(int)) - 1).tolist()
 
-    def picture(step: int) -> Image.Image:
+    def show(step: int) -> None:
         for track, (trail, head), line, full in zip(scene.tracks, heads, grown, final, strict=True):
             x = track.points[: step + 1].numpy()
             y = x[:, 1] if surface.size == 2 else track.values[: step + 1].numpy()
@@ -77,21 +74,5 @@ def animate(scene: Scene, path: Path, kind: str, frames: int = 90) -> Path:
             head.set_data(x[-1:, 0], y[-1:])
             line.set_data(full[: step + 1, 0], full[: step + 1, 1])
         right.set_xlabel(f"step {step}")
-        canvas.draw()  # type: ignore[no-untyped-call]
-        return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")  # type: ignore[no-untyped-call]
 
-    def gif(file: Path) -> None:
-        pictures = [picture(step) for step in shown]
-        palette = pictures[-1].quantize(128, Image.Quantize.FASTOCTREE)
-        first, *rest = [one.quantize(palette=palette, dither=Image.Dither.NONE) for one in pictures]
-        times = [1000 // FPS] * len(rest) + [2000]
-        first.save(file, save_all=True, append_images=rest, duration=times, loop=0)
-
-    def mp4(file: Path) -> None:
-        writer = FFMpegWriter(fps=FPS)
-        with writer.saving(figure, str(file), dpi=90):
-            for step in [*shown, *[last] * 2 * FPS]:
-                picture(step)
-                writer.grab_frame()
-
-    return style.write(path, kind, gif if kind == "gif" else mp4)
+    return moving.write(canvas, show, shown, path, kind, FPS)
