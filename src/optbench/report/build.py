@@ -25,6 +25,9 @@ from optbench.results.table import caption, latex, markdown, plain, terminal
 from optbench.results.text import escaped, markdown_table
 from optbench.tuning import outcome
 
+PALETTE = 256
+"""Colours of a picture in PNG: the page carries them along, at a third of their size."""
+
 FIGURES = {
     "curves": "optbench.plots.curves:curves",
     "norms": "optbench.plots.curves:norms",
@@ -230,7 +233,8 @@ def draw(name: str, results: Results, title: str, out: Path) -> list[Path]:
     """
     module, function = _known(name).split(":")
     with style.context():
-        return style.save(getattr(importlib.import_module(module), function)(results, title), out / name)
+        figure = getattr(importlib.import_module(module), function)(results, title)
+        return style.save(figure, out / name, colours=PALETTE)
 
 
 def interactive(found: Found, command: str, pictures: Mapping[str, Path], out: Path) -> tuple[Path, Path]:

@@ -54,7 +54,10 @@ def trials(results: Results) -> pd.DataFrame:
                 "run": i,
             }
         )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    if len(table) and table.groupby("optimizer")["contender"].nunique().max() == 1:
+        table["contender"] = table["optimizer"].astype(str)  # what else differs goes with the optimizer
+    return table
 
 
 def winners(results: Results) -> pd.DataFrame:
