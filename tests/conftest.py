@@ -1,5 +1,7 @@
+import os
 import shutil
 import sys
+import tempfile
 
 import pytest
 from selenium import webdriver
@@ -7,6 +9,10 @@ from selenium.webdriver.chrome.service import Service
 
 from optbench import records
 from optbench.commands import main as cli
+
+# torch keeps what it compiled for one kind of processor, and finds it again for another, where it does not compile
+KIND = os.environ.get("ATEN_CPU_CAPABILITY", "native")
+os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.join(tempfile.gettempdir(), f"optbench_tests_{KIND}"))
 
 FLAGS = (
     "--headless=new",

@@ -88,6 +88,8 @@ def test_the_readme_carries_the_property_table(optbench, capsys, tmp_path):
     assert "state bytes" in capsys.readouterr().out
     readme = (CONF.parent / "README.md").read_text().splitlines()
     for line in (tmp_path / "here" / "optimizers.md").read_text().splitlines():
+        if line.startswith("|---"):
+            continue
         name, order = line.split(" | ")[:2]
         if order == "1":
             assert line in readme
