@@ -98,7 +98,7 @@ ADVICE = (
         "AdamW instead of Adam",
         "001",
         ("decay_uniform", "adamw_norm", "sgd_weight_decay"),
-        "It decays all weights alike; that it shrinks them more holds for some strengths only, so tune the decay anew.",
+        "It decays all weights alike; at every strength it shrank them less than Adam with L2, so tune the decay anew.",
     ),
     Advice(
         "noisy gradients",
