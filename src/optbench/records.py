@@ -126,6 +126,18 @@ def _canonical(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
+def prepare(out: Path) -> None:
+    """Make the folder that results go to, before anything that takes time.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{out} cannot be written: {error.strerror}; give another folder with --out") from None
+
+
 def write(path: Path, text: str) -> None:
     """Write a text file beside its place and rename it, so that nobody ever reads half of it."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")

@@ -1,11 +1,7 @@
 """The page, opened in a real browser without a network."""
 
-import shutil
-
 import numpy as np
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
@@ -15,14 +11,6 @@ from optbench.plots.landscape_page import page
 
 pytestmark = pytest.mark.slow
 
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--enable-unsafe-swiftshader",
-    "--window-size=1400,1000",
-)
 AXIS = np.linspace(-1, 1, 9)
 
 
@@ -43,19 +31,6 @@ def pictures():
                 plane = Plane(np.zeros(3), np.eye(2, 3), kind)
                 tracks = tuple(track(name, "diverged" if name == "Adam" else "done") for name in names)
                 yield Landscape("", plane, (View("", AXIS, AXIS, grid),), tracks, what, split, 60, "", ("seed 0",))
-
-
-@pytest.fixture(scope="module")
-def browser():
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for flag in FLAGS:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    driver.set_page_load_timeout(120)
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> None:
     cases = chosen([CONF, *([given.config_dir] if given.config_dir else [])], given.names)
     out = given.out or (None if given.names else Path("results/reference"))
     if out:
-        prepare(out)
+        records.prepare(out)
     torch.set_num_threads(1)
     console = Console()
     console.width = max(console.width, 0 if console.is_terminal else 160)
@@ -145,18 +145,6 @@ def view_reach(reaches: list[Reach]) -> Table:
         if reach.gaps:
             table.add_row(reach.optimizer, f"{reach.share:.0%}", escape("\n".join(map(str, reach.gaps))))
     return table
-
-
-def prepare(out: Path) -> None:
-    """Make a directory, before anything that takes time.
-
-    Raises:
-        UserError: It cannot be written.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{out} cannot be written: {error.strerror}; give another folder with --out") from None
 
 
 def write(certificates: list[Certificate], reaches: list[Reach], out: Path) -> list[Path]:

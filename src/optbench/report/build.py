@@ -80,7 +80,7 @@ def report(
     places = [directories] if isinstance(directories, Path) else list(directories)
     found = reading(places, columns, sort)
     out = out or places[0] / "report"
-    prepare(out)
+    records.prepare(out)
     files = write_tables(found, out)
     print_tables(found)
     drawn, failures = draw_all(found, wanted(found) if figures is None else figures, out)
@@ -161,18 +161,6 @@ def sharpness_columns(columns: Sequence[str], frame: pd.DataFrame) -> list[str]:
     at = list(columns).index("sharpness")
     alone = [*labels(frame), "runs"] if len(columns) == 1 else []
     return [*alone, *columns[:at], *SHARPNESS, *columns[at + 1 :]]
-
-
-def prepare(out: Path) -> None:
-    """Make the folder of a report.
-
-    Raises:
-        UserError: It cannot be written.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{out} cannot be written: {error.strerror}; give another folder with --out") from None
 
 
 def write_tables(found: Found, out: Path) -> list[Path]:
