@@ -1,0 +1,21 @@
+"""A stranger's values in a line of ours."""
+
+from pathlib import Path
+from typing import Any
+
+
+def short(value: Any) -> str:
+    """Return a stranger's value as one short line."""
+    text = value if isinstance(value, str) and value.isprintable() and value else ascii(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def path_line(path: Path) -> str:
+    """Return a path as one line."""
+    text = str(path)
+    return text if text.isprintable() else ascii(text)
+
+
+def line(error: BaseException) -> str:
+    """Return what an error says as one line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
