@@ -6,10 +6,10 @@ import warnings
 import lightning.pytorch as lightning
 import pytest
 import torch
-from tasks import Task, run
+from tasks import ELEMENTWISE, Task, run
 
 from optbench.checks import UserError
-from optbench.optimizers import CLASSES, SGD, Momentum
+from optbench.optimizers import CLASSES, SGD, Momentum, base
 
 every = pytest.mark.parametrize("name", CLASSES)
 
@@ -62,7 +62,7 @@ def views():
 
 
 @every
-@pytest.mark.parametrize("view", views())
+@pytest.mark.parametrize("view", list(views()))
 def test_moves_parameters_of_any_layout(name, view):
     ends = []
     for laid_out in (lambda x: x, view):
@@ -74,6 +74,26 @@ def test_moves_parameters_of_any_layout(name, view):
                 p.data = laid_out(p.data)
         ends.append(run(task, optimizer, 1))
     same(*ends, rtol=1e-6, atol=1e-8)  # another order of summation, which a line search magnifies
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_moves_a_large_parameter_slice_by_slice(name, monkeypatch):
+    """Whole in the first step, and again once its memory is laid out otherwise."""
+    ends = []
+    for size in (base.SLICE, 6):
+        monkeypatch.setattr(base, "SLICE", size)
+        task = Task()
+        optimizer = task.make(name)
+        run(task, optimizer, 3)
+        matrix = task.params[0]
+        state = [x for x in optimizer.state[matrix].values() if isinstance(x, torch.Tensor)]
+        assert optimizer._slices(matrix, optimizer.state[matrix]) is all(x.shape == matrix.shape for x in state)
+        matrix.data = matrix.data.T.contiguous().T
+        assert not optimizer._slices(matrix, optimizer.state[matrix])
+        run(task, optimizer, 1)
+        matrix.data = matrix.data.contiguous()
+        ends.append((run(task, optimizer, 2), [optimizer.state[p] for p in task.params]))
+    torch.testing.assert_close(*ends, rtol=1e-12, atol=1e-14)
 
 
 def test_moves_a_large_parameter_whose_memory_format_changes():

@@ -29,6 +29,9 @@ Compile = bool | Literal["update", "off"]
 WELL_KNOWN = {"params", "param_names", "name", "initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum"}
 """Keys of a group that torch, Lightning and schedulers leave there."""
 
+SLICE = 2**17
+"""Elements that an update moves at a time on a CPU: its temporaries then never leave the cache."""
+
 
 class Optimizer(torch.optim.Optimizer):
     """A pure update of one tensor, run over parameter groups.
@@ -214,10 +217,33 @@ class Optimizer(torch.optim.Optimizer):
     def _advance(self, p: Tensor, group: Hyper) -> None:
         s = self._ready(p)
         t = s["step"] + 1
-        change, new = self.update(gradient(p), working(p), Spent(s), t, group)
-        subtract_(p, self.rate(group), change)
+        if p.numel() > SLICE and self._slices(p, s):
+            new = self._advance_slices(p, s, t, group)
+        else:
+            change, new = self.update(gradient(p), working(p), Spent(s), t, group)
+            subtract_(p, self.rate(group), change)
         s.update(new)
         s["step"] = t
+
+    def _slices(self, p: Tensor, s: State) -> bool:
+        """Return whether a parameter may move slice by slice; its first step shows what the state holds."""
+        whole = [p, p.grad, *(x for x in s.values() if isinstance(x, Tensor))]
+        flat = all(x.is_contiguous() and x.shape == p.shape for x in whole if x is not None)
+        plain = p.device.type == "cpu" and type(p.data) is Tensor and not torch.compiler.is_compiling()
+        return s["step"] > 0 and flat and plain and self.elementwise()
+
+    def _advance_slices(self, p: Tensor, s: State, t: int, group: Hyper) -> State:
+        """Move a parameter and the tensors of its state in place, and return the numbers of its next state."""
+        numbers = {key: x for key, x in s.items() if not isinstance(x, Tensor)}
+        names = s.keys() - numbers.keys()
+        whole = [p, p.grad, *(s[key] for key in names)]
+        for part, g, *old in zip(*(x.view(-1).split(SLICE) for x in whole if x is not None), strict=True):
+            state = dict(zip(names, old, strict=True))
+            change, new = self.update(working(g), working(part), Spent(numbers | state), t, group)
+            subtract_(part, self.rate(group), change)
+            for key, x in state.items():
+                x.copy_(new.pop(key))
+        return new
 
     def _ready(self, p: Tensor) -> State:
         """Return the state of a parameter, made before its first step, in the type that the parameter has by now."""
