@@ -1,0 +1,38 @@
+"""What a config names and what it makes: the folders of configs, their targets, and the errors of both in one line."""
+
+from optbench.configs.defaults import filled, flatten, resolve, with_defaults
+from optbench.configs.errors import explain
+from optbench.configs.known import CONF, FIGURES, GROUPS, LISTED, fields, files, groups, settable, targets
+from optbench.configs.loading import dataset, key, load
+from optbench.configs.making import build_model, build_schedule, construct, located, plain, rule
+from optbench.configs.place import directory, enter
+from optbench.configs.trust import trusted
+
+__all__ = [
+    "CONF",
+    "FIGURES",
+    "GROUPS",
+    "LISTED",
+    "build_model",
+    "build_schedule",
+    "construct",
+    "dataset",
+    "directory",
+    "enter",
+    "explain",
+    "fields",
+    "files",
+    "filled",
+    "flatten",
+    "groups",
+    "key",
+    "load",
+    "located",
+    "plain",
+    "resolve",
+    "rule",
+    "settable",
+    "targets",
+    "trusted",
+    "with_defaults",
+]

@@ -1,0 +1,82 @@
+"""What configs there are: folders, groups, names, fields and figures."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.utils import get_object
+
+from optbench.checks import UserError, nearest
+
+CONF = next(path for path in (Path(__file__).parents[1] / "conf", Path(__file__).parents[3] / "conf") if path.is_dir())
+"""The configs: inside an installed package, at the top of a checkout."""
+
+GROUPS = ("data", "model", "optimizer", "schedule")
+"""What a run's config makes, and a reader of its record may make again."""
+
+LISTED = {
+    "data": "data",
+    "model": "models",
+    "optimizer": "optimizers",
+    "schedule": "schedules",
+    "study": "studies",
+}
+"""The groups that `optbench list` shows, and what it calls them."""
+
+FIGURES = (
+    "batch_size",
+    "budget",
+    "curves",
+    "gradients",
+    "landscape",
+    "learning_rate",
+    "norms",
+    "ranks",
+    "sensitivity",
+    "steps",
+    "trials",
+)
+"""What a config may list under `figures`; a report draws them."""
+
+
+def files(folders: Sequence[Path], group: str) -> list[Path]:
+    """Return the configs of a group; of two with one name the later folder's, as Hydra has it."""
+    found = {path.stem: path for folder in folders for path in (folder / group).glob("*.yaml")}
+    return [found[name] for name in sorted(found)]
+
+
+def targets(folders: Sequence[Path], group: str) -> Iterator[tuple[str, dict[str, Any], Any]]:
+    """Yield name, config and target of each config of a group.
+
+    Raises:
+        UserError: A config cannot be read, or its target does not exist.
+    """
+    for path in files(folders, group):
+        try:
+            config = yaml.safe_load(path.read_text())
+            yield path.stem, config, get_object(config["_target_"])
+        except Exception as error:  # a config of the user's may be wrong in any way
+            raise UserError(f"{path}: {' '.join(str(error).split())}") from None
+
+
+def fields() -> list[str]:
+    """Return the names of what train.yaml sets by itself."""
+    return [name for name in yaml.safe_load((CONF / "train.yaml").read_text()) if name not in ("defaults", "hydra")]
+
+
+def groups() -> list[str]:
+    """Return the names of the groups of configs that a run chooses from."""
+    defaults = yaml.safe_load((CONF / "train.yaml").read_text())["defaults"]
+    return [name for entry in defaults if isinstance(entry, dict) for name in entry if not name.startswith("override")]
+
+
+def settable(name: str) -> None:
+    """Raise where a new field of a config would be read by nothing.
+
+    Raises:
+        UserError: There is no such field.
+    """
+    known = [*fields(), *groups(), "hydra"]
+    if name not in known:
+        raise nearest("field", name, known, "optbench train --cfg job")
