@@ -11,7 +11,7 @@ import optbench
 ROOT = Path(optbench.__file__).parent
 ROOMS = [
     {"checks"},
-    {"configs", "records", "models", "schedules"},
+    {"configs", "records", "models", "schedules", "processes"},
     {"data", "optimizers"},
     {"training"},
     {"sweep"},

@@ -53,7 +53,7 @@ class Job:
 
     def __call__(self) -> str:
         """Train the cells, and return how they ended."""
-        from optbench.sweep import processes
+        from optbench import processes
         from optbench.sweep.work import settle
 
         signal.signal(signal.SIGTERM, self._end)  # what ends the job tells its process too, which saves its state
@@ -65,7 +65,7 @@ class Job:
         return "ended"
 
     def _end(self, number: int, frame: Any) -> None:
-        from optbench.sweep import processes
+        from optbench import processes
 
         processes.end(self.workers, "its job was cancelled or preempted")
         os._exit(128 + number)
@@ -74,7 +74,7 @@ class Job:
         """Let the cells save their state, and return what submitit is to submit again."""
         import submitit
 
-        from optbench.sweep import processes
+        from optbench import processes
 
         processes.end(self.workers, "its job ran out of time, and is submitted again")
         self.workers = []

@@ -26,13 +26,13 @@ class LocalLauncher(Launcher):
     """
 
     def __init__(self, n_jobs: int = -1) -> None:
-        from optbench.sweep.processes import count
+        from optbench.processes import count
 
         self.processes = count(n_jobs)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Get ready while the cells are checked."""
-        from optbench.sweep import processes
+        from optbench import processes
 
         self.context, self.task, self.sweep = hydra_context, task_function, config
         processes.prepare()
@@ -79,8 +79,8 @@ class LocalLauncher(Launcher):
             everything: All of the sweep: some that have ended may be passengers of a stack that goes on.
             tried: Directories of the cells that were tried.
         """
+        from optbench.processes import side_by_side
         from optbench.sweep.plan import plan
-        from optbench.sweep.processes import side_by_side
         from optbench.sweep.work import BUSY, begun, execute, good, limit, raised, settle, share
 
         stacks = begun(everything, cells)

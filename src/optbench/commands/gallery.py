@@ -11,11 +11,11 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
+from optbench import processes
 from optbench.checks import UserError
 from optbench.commands.scenes import make
 from optbench.plots import style, surface_page
 from optbench.surfaces.request import Request
-from optbench.sweep import processes
 
 OWN = ("study", "out", "processes", "formats", "colours")
 """What the gallery decides for its studies; all else that was typed is handed on."""

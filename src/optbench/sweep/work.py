@@ -11,8 +11,8 @@ from hydra.core.utils import run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from optbench import configs, records
-from optbench.sweep import module, processes
+from optbench import configs, processes, records
+from optbench.sweep import module
 from optbench.sweep.compose import Cell
 from optbench.training import run
 from optbench.training.ending import Ending

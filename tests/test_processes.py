@@ -14,7 +14,7 @@ from small import SMALL
 from optbench import records
 from optbench.checks import UserError
 from optbench.data import LinearRegression
-from optbench.sweep.processes import OUTPUT, count, side_by_side
+from optbench.processes import OUTPUT, count, side_by_side
 
 pytestmark = pytest.mark.slow  # processes of their own
 
