@@ -71,7 +71,7 @@ def test_the_surface_is_drawn_and_its_critical_points_are_named(browser, shown):
     assert browser.find_elements(By.CSS_SELECTOR, "#space canvas")
     heights = browser.execute_script("return document.getElementById('space').layout.scene.zaxis.tickvals")
     assert len(heights) > 2 and min(heights) >= 0
-    assert browser.find_element(By.ID, "critical").text.splitlines()[1].startswith("minimum 0 0 0")
+    assert browser.find_element(By.ID, "critical").text.splitlines()[1].startswith("global minimum 0 0 0")
 
 
 def test_the_plane_has_one_scale_and_marks_every_start(browser, shown):
@@ -108,7 +108,10 @@ def test_another_scene(browser, shown):
     assert browser.find_element(By.ID, "title").text == shown[1].title
     assert not browser.find_element(By.ID, "space").is_displayed()
     assert [row[0] for row in readout(browser)[1:]] == [track.label for track in shown[1].tracks]
-    kinds = [row.text.split()[0] for row in browser.find_elements(By.CSS_SELECTOR, "#critical tr")[1:]]
+    kinds = [
+        row.text.rpartition("m ")[0].split()[1] + "m"
+        for row in browser.find_elements(By.CSS_SELECTOR, "#critical tr")[1:]
+    ]
     assert sorted(kinds) == ["maximum", "minimum", "minimum"]
     Select(browser.find_element(By.ID, "scene")).select_by_index(0)
 

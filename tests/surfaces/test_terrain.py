@@ -10,6 +10,9 @@ from optbench.surfaces.terrain import along, critical_points, name_point
 
 NAMED = [s for name in surfaces.names() if (s := surfaces.get(name)).size <= 2 and not s.samples and not s.constraints]
 
+LEVEL = ("sigmoid_plateau", "sigmoid_pair", "tanh")
+STEEP = sorted({s.name for s in NAMED} - set(LEVEL))
+
 
 @pytest.mark.parametrize("surface", [s for s in NAMED if s.name != "box"], ids=lambda s: s.name)
 def test_the_published_points_are_found_and_named(surface):
@@ -32,6 +35,26 @@ def test_rastrigin_has_its_wells():
     assert {kind: kinds.count(kind) for kind in set(kinds)} == {"minimum": 121, "maximum": 100, "saddle": 220}
 
 
+@pytest.mark.parametrize(
+    ("name", "lowest", "others"),
+    [
+        ("himmelblau", 4, 0),
+        ("wavy_bowl", 1, 3),
+        ("three_hump_camel", 1, 2),
+        ("x_cos_pi_x", 1, 1),
+        ("rastrigin", 1, 120),
+    ],
+)
+def test_a_global_minimum_is_told_from_a_local_one(name, lowest, others):
+    names = [c.name for c in critical_points(surfaces.get(name))]
+    assert names.count("global minimum") == lowest
+    assert names.count("local minimum") == others
+
+
+def test_a_maximum_below_the_windows_edge_is_a_local_one():
+    assert [c.name for c in critical_points(surfaces.get("himmelblau"))].count("local maximum") == 1
+
+
 def test_the_monkey_saddle_is_degenerate():
     assert [c.kind for c in critical_points(surfaces.get("monkey_saddle"))] == ["degenerate"]
 
@@ -52,13 +75,31 @@ def test_the_hessian_names_a_point(eigenvalues, kind):
         ("ravine", (-5, 1), partial(SGD, lr=0.095), {"ravine"}),
         ("steep_ravine", (-5, 1), partial(SGD, lr=0.05), {"ravine"}),
         ("saddle", (1.5, 0.1), partial(SGD, lr=0.1), {"saddle"}),
+        ("reddi", (0,), partial(SGD, lr=0.01), {"slope"}),
         ("tanh", (4,), partial(SGD, lr=0.1), {"plateau"}),
+        ("sigmoid_plateau", (-3, -1), partial(SGD, lr=0.1), {"plateau"}),
+        ("sigmoid_plateau", (-3, -1), partial(SGD, lr=2.5), {"plateau"}),
+        ("sigmoid_plateau", (2, 4), partial(SGD, lr=1.0), {"plateau"}),
+        ("sigmoid_pair", (-2, -2), partial(SGD, lr=1.0), {"plateau"}),
     ],
 )
 def test_the_terrain_of_a_path(name, start, rule, expected):
     surface = surfaces.get(name)
     path = descend(surface.f, rule, torch.tensor(start, dtype=torch.float64), 40)
     assert set(along(surface, path).names) == expected
+
+
+@pytest.mark.parametrize("surface", [s for s in NAMED if s.name in STEEP], ids=lambda s: s.name)
+def test_only_level_ground_is_a_plateau(surface):
+    points = surface.grid(21)[0].reshape(-1, surface.size)
+    share = along(surface, points).names.count("plateau") / len(points)
+    assert share < 0.02
+
+
+def test_the_floor_of_a_valley_among_high_mountains_is_no_plateau():
+    beale = surfaces.get("beale")
+    path = descend(beale.f, partial(SGD, lr=0.01), torch.tensor([1.0, 1.0], dtype=torch.float64), 300)
+    assert "plateau" not in along(beale, path).names
 
 
 def test_a_canal_turns():

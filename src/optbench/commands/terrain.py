@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> None:
         terrains = [along(scene.surface, track.points) for track in scene.tracks]
         points = table(f"{scene.surface.name}: critical points in the window", "kind", "at", "f", "eigenvalues")
         for c in critical[:40]:
-            points.add_row(c.kind, vector(c.point), f"{c.value:.6g}", vector(c.eigenvalues))
+            points.add_row(c.name, vector(c.point), f"{c.value:.6g}", vector(c.eigenvalues))
         console.print(points)
         if len(critical) > 40:
             console.print(f"and {len(critical) - 40} more")

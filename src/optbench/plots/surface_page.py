@@ -62,7 +62,7 @@ def describe(scene: Scene, study: str) -> dict[str, Any]:
         "floor": surface.floor,
         "minima": [[*low, *rounded(raised(surface.f(torch.tensor([low]).double())))] for low in surface.minima],
         "critical": [
-            {"kind": c.kind, "point": rounded(c.point), "value": digits(c.value), "eigenvalues": rounded(c.eigenvalues)}
+            {"kind": c.name, "point": rounded(c.point), "value": digits(c.value), "eigenvalues": rounded(c.eigenvalues)}
             for c in critical_points(surface)[:60]
         ],
         "tracks": [describe_track(scene, track) for track in scene.tracks],

@@ -1,11 +1,15 @@
 """The terrain as figures: critical points, and what a path goes over."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from optbench.landscape.spectrum import Ground
 from optbench.plots import style
@@ -16,24 +20,39 @@ from optbench.surfaces.scene import Scene
 from optbench.surfaces.terrain import CriticalPoint, Terrain
 
 KINDS: dict[str, dict[str, Any]] = {
-    "minimum": {"marker": "*", "markersize": 12, "color": "#ffd400"},
+    "global minimum": {"marker": "*", "markersize": 14, "color": "#ffd400"},
+    "local minimum": {"marker": "*", "markersize": 11, "color": "#ffffff"},
     "saddle": {"marker": "X", "markersize": 8, "color": "#ffffff"},
-    "maximum": {"marker": "^", "markersize": 8, "color": "#cc3311"},
+    "global maximum": {"marker": "^", "markersize": 9, "color": "#cc3311"},
+    "local maximum": {"marker": "^", "markersize": 8, "color": "#ffffff"},
     "degenerate": {"marker": "s", "markersize": 7, "color": "#aa4499"},
     "cusp": {"marker": "D", "markersize": 7, "color": "#ffd400"},
 }
+GROUNDS = {
+    "plateau": "#e3c878",
+    "valley": "#8fc49a",
+    "ravine": "#4f9a94",
+    "canal": "#7fb2d9",
+    "saddle": "#b08cc0",
+    "ridge": "#d98b80",
+    "slope": "#b9c6d3",
+    "lost": "#ffffff",
+}
+"""Colours of what a path goes over."""
 
 
 def draw(scene: Scene, critical: Sequence[CriticalPoint], terrains: Sequence[Terrain]) -> Figure:
     """Return the figure of a scene's terrain: the critical points, and by step what its tracks go over."""
-    figure = Figure(figsize=(11.2, 8.8))
-    overview, slope, bend, condition = figure.subplots(2, 2).flat
+    strip = 0.8 + 0.3 * len(scene.tracks)
+    figure = Figure(figsize=(11.2, 8.8 + strip))
+    rows = figure.add_gridspec(3, 2, height_ratios=(4.4, 4.4, strip))
+    overview, slope, bend, condition = (figure.add_subplot(rows[i, j]) for i in (0, 1) for j in (0, 1))
     shape = contour if scene.surface.size == 2 else curve
     shape(overview, scene)
     for point in critical:
         x = float(point.point[0])
         y = float(point.point[1]) if len(point.point) == 2 else point.value
-        overview.plot(x, y, markeredgecolor="black", zorder=6, **KINDS[point.kind])
+        overview.plot(x, y, markeredgecolor="black", zorder=6, linestyle="", **KINDS[point.name])
     for track, terrain in zip(scene.tracks, terrains, strict=True):
         lines(slope, track, terrain.gradient_norm.numpy())
         lines(bend, track, terrain.eigenvalues[:, -1].numpy())
@@ -44,16 +63,35 @@ def draw(scene: Scene, critical: Sequence[CriticalPoint], terrains: Sequence[Ter
     bend.set(title="eigenvalues of the Hessian by step (thick: largest)", xlabel="step")
     bend.axhline(0, color="#9aa7b5", linewidth=1)
     condition.set(title="condition number by step", xlabel="step", yscale="log")
-    shown = {point.kind for point in critical} - {"minimum"}
+    ground(figure.add_subplot(rows[2, :]), scene, terrains)
+    shown = {point.name for point in critical}
     markers = [
         Line2D([], [], linestyle="", markeredgecolor="black", label=kind, **look)
         for kind, look in KINDS.items()
         if kind in shown
     ]
     if markers:
-        overview.legend(handles=markers, loc="upper right", frameon=True, framealpha=0.85)
-    legend(figure, scene)
+        overview.legend(handles=markers, loc="upper left", bbox_to_anchor=(1, 1))
+    found = any(point.kind == "minimum" for point in critical)
+    legend(figure, replace(scene, surface=replace(scene.surface, minima=())) if found else scene)
     return figure
+
+
+def ground(axes: Axes, scene: Scene, terrains: Sequence[Terrain]) -> None:
+    """Draw a bar for each path, coloured by what it goes over."""
+    for row, terrain in enumerate(terrains):
+        step = 0
+        for name, same in groupby(terrain.names):
+            length = len(list(same))
+            axes.barh(row, length, left=step - 0.5, height=0.7, color=GROUNDS[name])
+            step += length
+    met = {name for terrain in terrains for name in terrain.names}
+    handles = [Patch(color=colour, label=name) for name, colour in GROUNDS.items() if name in met]
+    axes.legend(handles=handles, ncols=len(GROUNDS), loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.1)
+    last = max((len(terrain.names) for terrain in terrains), default=1)
+    axes.set_yticks(range(len(terrains)), [track.label for track in scene.tracks])
+    axes.set(title="the ground by step", xlabel="step", xlim=(-0.5, last - 0.5), ylim=(len(terrains) - 0.5, -0.5))
+    axes.grid(False)
 
 
 def draw_run(grounds: Sequence[Ground], title: str) -> Figure:
