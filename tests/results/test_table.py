@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from optbench.results.frame import load
-from optbench.results.table import caption, compare, markdown, readable, significant, terminal
+from optbench.results.table import MEANS, caption, compare, known, markdown, readable, significant, terminal
 from optbench.results.text import markdown_table
 
 
@@ -29,12 +29,16 @@ def frame(write, tmp_path):
     return load(tmp_path)
 
 
-def test_means_and_spreads_are_over_the_runs_that_are_done(frame):
+def test_runs_that_are_not_done_are_in_every_mean_with_the_worst_value(frame):
     table = compare(frame).set_index("optimizer")
     assert table.loc["SGD", "final_test_accuracy_mean"] == pytest.approx(0.92)
     assert table.loc["SGD", "final_test_accuracy_std"] == pytest.approx(0.02)
     assert table.loc["SGD", "best_test_accuracy_mean"] == pytest.approx(0.95)
-    assert table.loc["Adam", "final_test_accuracy_mean"] == pytest.approx(0.985)
+    assert table.loc["Adam", "final_test_accuracy_mean"] == pytest.approx((0.98 + 0.99 + 0) / 3)
+    assert table.loc["Adam", "of_done"] == pytest.approx(0.985)
+    assert table.loc["Adam", "final_test_loss_mean"] == table.loc["lion", "final_test_loss_mean"] == math.inf
+    assert table.loc["lion", "final_test_accuracy_mean"] == 0
+    assert "runs that are not done count as 0 %" in caption(frame)
 
 
 def test_unfinished_runs_rank_last_and_are_counted(frame):
@@ -46,13 +50,14 @@ def test_unfinished_runs_rank_last_and_are_counted(frame):
 
 def test_the_text_shows_per_cent_with_its_spread(frame):
     shown = readable(compare(frame))
-    assert shown["test accuracy, %"].tolist() == ["92.00 ± 2.00", "98.50 ± 0.71", "–"]
+    assert shown["test accuracy, %"].tolist() == ["92.00 ± 2.00", "65.67 ± 56.87", "–"]
+    assert shown["test loss"].tolist() == ["0.080 ± 0.020", "∞", "–"]
 
 
 def test_the_csv_is_numbers(frame):
     table = compare(frame)
     again = pd.read_csv(io.StringIO(table.to_csv(index=False)))
-    assert again["final_test_accuracy_mean"].tolist()[:2] == pytest.approx([0.92, 0.985])
+    assert again["final_test_accuracy_mean"].tolist()[:2] == pytest.approx([0.92, 1.97 / 3])
     assert set(again.columns) - set(again.select_dtypes("number")) == {"optimizer", "tied", "reasons", "command"}
 
 
@@ -60,6 +65,32 @@ def test_the_csv_is_numbers(frame):
 def test_a_cell_of_markdown_stays_in_its_row_and_column(marked, kept):
     text = markdown_table(pd.DataFrame({"one|two": ["[a|b](c) `d`\ne"], "three": ["x"]}), None, marked)
     assert text.split("\n") == [r"| one\|two | three |", "|---|---|", f"| {kept} | x |"]
+
+
+@pytest.mark.parametrize("loss", [False, True])
+def test_whatever_can_be_shown_can_be_sorted_by_and_shows_in_all_tables(frame, loss):
+    if loss:
+        frame = frame.assign(**{name: math.nan for name in frame if "accuracy" in name})
+    table = compare(frame)
+    better = {"runs", "improvement"} | (set() if loss else {"score", "interval", "difference"})
+    for name in known(table):
+        shown = readable(table, ["optimizer", name], name)
+        assert len(shown.columns) == len({"optimizer", name})
+        keys = [value for value in sort_keys(table, name)[shown.index] if value == value]
+        assert keys == sorted(keys, reverse=name in better or "accuracy" in name), name
+
+
+def sort_keys(table, name):
+    ends = {"interval": "low", "difference": "difference_low", "runs": "done"}
+    return table[MEANS[name][0] + "_mean" if name in MEANS else ends.get(name, name)]
+
+
+def test_rows_and_commands_of_markdown_are_in_the_order_that_was_asked_for(frame):
+    text = markdown(frame, ["optimizer"], "optimizer")
+    rows = [line.strip("| ") for line in text.splitlines() if line.startswith("|")][2:]
+    commands = [line for line in text.splitlines() if line.startswith("optbench train")]
+    assert rows == ["Adam", "SGD", "lion"]
+    assert [command.partition("optimizer=")[2].split()[0] for command in commands] == ["adam", "sgd", "lion"]
 
 
 def test_markdown_is_a_table_with_its_commands(frame):

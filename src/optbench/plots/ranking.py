@@ -21,16 +21,17 @@ def ranking(results: Results, title: str) -> Figure:
     ranked = measure(results.frame)
     scale = 100.0 if ranked.name.endswith("accuracy") else 1.0
     unit = ", %" if scale == 100 else ""
-    means = scale * table[f"{ranked.name}_mean"].to_numpy(float)
+    means = scale * table[f"{ranked.name}_mean"].mask(table["done"] == 0).to_numpy(float)
     places = np.arange(len(table))
     figure = Figure(figsize=(8.5, 0.2 * len(table) + 1.6))
     axes = figure.subplots()
     colours = [LEAD if tied or place == 0 else BAR for place, tied in enumerate(table["tied"])]
-    axes.barh(places, np.nan_to_num(means), color=colours, height=0.72)
+    axes.barh(places, np.where(np.isfinite(means), means, 0.0), color=colours, height=0.72)
     axes.set_yticks(places, _names(table, labels(results.frame)), fontsize=8)
     axes.set_ylim(len(table) - 0.4, -0.6)
     shown = scale * table[["low", "high"]].to_numpy(float)
-    ends = np.concatenate([means, shown.ravel()])
+    whole = (table["done"] == table["runs"]).to_numpy()
+    ends = np.concatenate([means[whole], shown[whole].ravel()])
     first, last, log = _limits(ends[np.isfinite(ends)], ranked.larger)
     axes.set_xlim(first, last)
     axes.set_xscale("log" if log else "linear")
@@ -39,8 +40,11 @@ def ranking(results: Results, title: str) -> Figure:
     for place, mean, (low, high) in zip(places, means, shown, strict=True):
         if np.isfinite([low, high]).all():
             axes.plot([low, high], [place, place], color="black", linewidth=1.1)
-        text = f" {mean:.4g}" if np.isfinite(mean) else " no run is done"
-        axes.text(float(np.nanmax([mean, high, first])), float(place), text, va="center", fontsize=7.5, clip_on=True)
+        text = (
+            f" {mean:.4g}" if np.isfinite(mean) else " not all runs are done" if mean == np.inf else " no run is done"
+        )
+        end = max([x for x in (mean, high) if np.isfinite(x)], default=first)
+        axes.text(end, float(place), text, va="center", fontsize=7.5, clip_on=True)
     axes.grid(axis="y", visible=False)
     write(figure, title, CAPTION)
     return figure

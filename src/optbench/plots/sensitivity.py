@@ -21,8 +21,8 @@ from optbench.results.statistics import interval, measure
 CROWD = 12
 """More lines have a panel each."""
 CAPTION = (
-    "Line: mean over the runs that are done; band: its bootstrap 95 % interval, from three seeds on. Ring: the best by "
-    "the {}. Cross: of the runs at that value some diverged or failed."
+    "Line: mean over the seeds; band: its bootstrap 95 % interval, from three seeds on. Ring: the best by the {}. "
+    "Cross: of the runs at that value some diverged or failed, which count as 0 % or an infinite loss."
 )
 
 
@@ -94,7 +94,7 @@ def curve(
     ax: Axes, line: pd.DataFrame, by: str, own: Mapping[str, Any], limits: tuple[float, float], times: float
 ) -> None:
     """Draw one line with its band, and crosses where runs are not done, at the edge where these would be."""
-    known = line.dropna(subset="mean")
+    known = line[np.isfinite(line["mean"])]
     ax.plot(known[by], known["mean"] * times, **own)
     band = known.dropna(subset="low")
     ax.fill_between(band[by], band["low"] * times, band["high"] * times, color=str(own["color"]), alpha=0.15, lw=0)

@@ -238,18 +238,20 @@ def interactive(found: Found, command: str, pictures: Mapping[str, Path], out: P
     frame = results.frame
     drawn = [charts.curves(frame, results.evaluations), *charts.sensitivities(frame)]
     drawn.append(charts.times(frame, results.evaluations))
+    shown = readable(found.table, found.columns, found.sort)
     what = content(
         found.title,
         found.answer,
         frame,
-        found.table,
-        readable(found.table, found.columns),
+        found.table.loc[shown.index],
+        shown,
         caption(frame),
         command,
         drawn,
         pictures,
-        results.notes,
+        found.everything.notes,
         certified(frame),
+        found.everything.frame,
     )
     records.write(out / "report.html", page(what))
     return out / "report.html", tensorboard.write(out / "tensorboard", drawn, frame, found.table, pictures)

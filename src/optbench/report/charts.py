@@ -16,7 +16,7 @@ from scipy import stats
 from optbench.plots import style
 from optbench.results import labels, sensitivity, swept, time_to_target
 from optbench.results.profile import CLOCKS
-from optbench.results.settings import written
+from optbench.results.settings import ABSENT, written
 from optbench.results.statistics import measure
 
 Chart = dict[str, Any]
@@ -49,7 +49,7 @@ def names(frame: pd.DataFrame) -> "pd.Series[str]":
     others = [key for key in keys if key != "optimizer"]
     named = frame["optimizer"].astype(str)
     for key in others:
-        named = named + ", " + str(key) + "=" + frame[key].map(written)
+        named = named + (", " + str(key) + "=" + frame[key].map(written)).where(frame[key] != ABSENT, "")
     return named
 
 
@@ -136,7 +136,8 @@ def _sensitivity(frame: pd.DataFrame, by: str) -> Chart:
             line |= {"low": values["low"].tolist(), "high": values["high"].tolist()}
         lost = curve[curve["diverged"] > 0]
         if len(lost):
-            floor = float((scale * table["mean"]).min() if ranked.larger else (scale * table["mean"]).max())
+            ends = scale * table["mean"][np.isfinite(table["mean"])]
+            floor = float(ends.min() if ranked.larger else ends.max())
             told = [f"{n} of {runs} diverged" for n, runs in zip(lost["diverged"], lost["runs"], strict=True)]
             line["marks"] = {"x": lost[by].tolist(), "y": [floor] * len(lost), "text": told}
         found.append(line)

@@ -10,7 +10,9 @@ import pandas as pd
 from optbench.report import charts
 from optbench.report.page import Content, image
 
-NUMBER = re.compile(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?")
+NUMBER = re.compile(r"\[?([-+]?\d+(\.\d+)?(e[-+]?\d+)?)")
+NONE = ("–", "∞", "")
+"""What stands in a cell where there is no number, or none that is finite."""
 
 
 def content(
@@ -25,6 +27,7 @@ def content(
     figures: Mapping[str, Path] | None = None,
     notices: Sequence[str] = (),
     certificates: pd.DataFrame | None = None,
+    everything: pd.DataFrame | None = None,
 ) -> Content:
     """Return the content of a report page.
 
@@ -40,6 +43,7 @@ def content(
         figures: Pictures in PNG by their titles.
         notices: What is wrong with the records: damaged runs, duplicates.
         certificates: Rows of `optbench certify` for the optimizers that take part.
+        everything: All runs that there are, those included that are not compared; `frame` if None.
     """
     order = list(dict.fromkeys(charts.ranked(frame, comparison)))
     pictures = [
@@ -59,7 +63,7 @@ def content(
         },
         "lines": charts.lines(frame, order),
         "charts": [{"command": command, **chart} for chart in drawn if chart["curves"]] + pictures,
-        "runs": run_rows(frame),
+        "runs": run_rows(frame if everything is None else everything),
         "certificates": rows(certificates) if certificates is not None else {"headings": [], "rows": []},
     }
 
@@ -72,7 +76,10 @@ def kind(row: "pd.Series[Any]") -> str:
 
 
 def rows(table: pd.DataFrame) -> dict[str, Any]:
-    """Return a table of texts as `headings` and `rows`; a cell that begins with a number is a pair, to sort by it."""
+    """Return a table of texts as `headings` and `rows`; a cell that begins with a number is a pair, to sort by it.
+
+    So is one without a number, with None, which comes last in any order.
+    """
     return {"headings": list(table.columns), "rows": [[cell(x) for x in row] for row in table.itertuples(index=False)]}
 
 
@@ -80,9 +87,9 @@ def cell(value: Any) -> Any:
     """Return a cell's text, paired with the number that it begins with, if it does."""
     text = "" if value is None or value != value else str(value)
     number = NUMBER.match(text)
-    if number is None:
-        return text
-    return [text, float(number[0])]
+    if number is not None:
+        return [text, float(number[1])]
+    return [text, None] if text in NONE else text
 
 
 def run_rows(frame: pd.DataFrame) -> dict[str, Any]:

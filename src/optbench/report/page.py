@@ -9,6 +9,7 @@ import html
 import json
 import math
 from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -25,15 +26,14 @@ def page(content: Content) -> str:
     """
     folder = files("optbench.report")
     templates, vendor = folder.joinpath("templates"), folder.joinpath("vendor")
-    plotly = files("plotly").joinpath("package_data", "plotly.min.js").read_bytes()
     data = json.dumps(finite(content), separators=(",", ":"), allow_nan=False).encode()
     parts = {
         "TITLE": html.escape(str(content["title"])),
         "TABLE_STYLE": vendor.joinpath("tabulator_simple.min.css").read_text(),
         "STYLE": templates.joinpath("report.css").read_text(),
         "SCRIPT": templates.joinpath("report.js").read_text(),
-        "PLOTLY": packed(plotly),
-        "TABULATOR": packed(vendor.joinpath("tabulator.min.js").read_bytes()),
+        "PLOTLY": library("plotly", "package_data", "plotly.min.js"),
+        "TABULATOR": library("optbench.report", "vendor", "tabulator.min.js"),
         "DATA": packed(data),
     }
     text = templates.joinpath("report.html").read_text()
@@ -43,6 +43,12 @@ def page(content: Content) -> str:
         name, rest = piece.split("}}", 1)
         filled += [parts[name], rest]
     return "".join(filled)
+
+
+@cache
+def library(package: str, *path: str) -> str:
+    """Return a script of a package, packed."""
+    return packed(files(package).joinpath(*path).read_bytes())
 
 
 def packed(data: bytes) -> str:

@@ -24,7 +24,7 @@ def best_table(best: pd.DataFrame, by: str) -> pd.DataFrame:
     for name in [name for name in best.columns if str(name).startswith("final_")]:
         scale, unit = (100, ", %") if name.endswith("accuracy") else (1, "")
         heading = name.removeprefix("final_").replace("_", " ") + unit
-        shown[heading] = ["–" if math.isnan(x) else f"{scale * x:.4g}" for x in best[name]]
+        shown[heading] = ["–" if math.isnan(x) else f"{scale * x:.4g}".replace("inf", "∞") for x in best[name]]
     ends = zip(best["low"], best["high"], strict=True)
     shown["within 5 % of the best"] = ["–" if math.isnan(a) else f"{a:.3g} to {b:.3g}" for a, b in ends]
     return shown

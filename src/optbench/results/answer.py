@@ -4,13 +4,14 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from optbench.results.comparison import blocks, compare
 from optbench.results.frame import labels
 from optbench.results.sensitivity import best_values, swept
 from optbench.results.settings import ABSENT, written
-from optbench.results.statistics import FEWEST, Measure, by_setting, interval, measure, paired, seeds_for
+from optbench.results.statistics import FEWEST, Measure, Values, by_setting, interval, measure, paired, seeds_for
 from optbench.results.text import between
 
 MANY = 6
@@ -33,7 +34,8 @@ def answer(frame: pd.DataFrame, table: pd.DataFrame | None = None) -> list[str]:
     """
     table = compare(frame) if table is None else table
     sizes = blocks(table)
-    rows = table[(sizes == sizes.iloc[0]) & (table["done"] > 0)]
+    block = table[sizes == sizes.iloc[0]]
+    rows = block[block["done"] > 0]
     if rows.empty:
         return [f"No run came to its end: {_failures(table)}."]
     ranked = measure(frame)
@@ -45,7 +47,7 @@ def answer(frame: pd.DataFrame, table: pd.DataFrame | None = None) -> list[str]:
         sentences.append(f"With fewer than {FEWEST} seeds no interval can be given, and no difference is certain.")
     sentences += _ties(rows.iloc[0], tied, frame, ranked)
     sentences += _next(rows.iloc[0], told, frame, ranked)
-    sentences += _default(rows, frame, ranked)
+    sentences += _default(block, frame, ranked)
     sentences += _sensitive(rows.iloc[0], whole)
     if (table["done"] < table["runs"]).any():
         sentences.append(f"Not done, and ranked last: {_failures(table)}.")
@@ -66,19 +68,30 @@ def names(rows: pd.DataFrame, frame: pd.DataFrame) -> str:
 
 
 def amount(value: float, ranked: Measure) -> str:
-    """Return a value or a difference of what ranks in words: accuracies in per cent."""
+    """Return a value of what ranks in words: accuracies in per cent."""
     return f"{100 * value:.2f} %" if ranked.larger else f"{value:.4g}"
 
 
+def points(value: float, ranked: Measure) -> str:
+    """Return a difference of what ranks in words: of accuracies in points, hundredths of all."""
+    return f"{100 * value:.2f} points" if ranked.larger else f"{value:.4g}"
+
+
+def doubt(low: float, high: float, ranked: Measure) -> str:
+    """Return an interval in brackets after its number; nothing where there is none."""
+    if not math.isfinite(low):
+        return ""
+    return f" (95 % interval {between(low, high, 100.0 if ranked.larger else 1.0)})"
+
+
 def _best(row: Row, frame: pd.DataFrame, ranked: Measure) -> str:
-    seeds, low, high = int(row["done"]), row["low"], row["high"]
-    scale, unit = (100.0, " %") if ranked.larger else (1.0, "")
-    doubt = f" (95 % interval {between(low, high, scale)}{unit})" if math.isfinite(low) else ""
+    seeds, lost, low, high = int(row["runs"]), int(row["runs"] - row["done"]), row["low"], row["high"]
     over = f"over {seeds} seeds" if seeds > 1 else "with one seed"
+    over += f", {lost} of which did not come to an end and count as worst" if lost else ""
     seconds = row["train_seconds_mean"]
     cost = f", in {seconds:.3g} s of training a run" if math.isfinite(seconds) else ""
     mean = amount(row[f"{ranked.name}_mean"], ranked)
-    return f"Best: {name(row, frame)}, {mean} {ranked.words}{doubt} {over}{cost}."
+    return f"Best: {name(row, frame)}, {mean} {ranked.words}{doubt(low, high, ranked)} {over}{cost}."
 
 
 def _ties(best: Row, tied: pd.DataFrame, frame: pd.DataFrame, ranked: Measure) -> Iterator[str]:
@@ -92,11 +105,11 @@ def _ties(best: Row, tied: pd.DataFrame, frame: pd.DataFrame, ranked: Measure) -
     if real:
         row, gap = max(real, key=lambda pair: seeds_for(float(pair[1].std(ddof=1)), float(pair[1].mean())))
         seeds = seeds_for(float(gap.std(ddof=1)), float(gap.mean()))
-        seen = f"{amount(abs(float(gap.mean())), ranked)} for {name(row, frame)}"
+        seen = f"{points(abs(float(gap.mean())), ranked)} for {name(row, frame)}"
         yield f"{seeds} seeds would settle it, if the differences that were seen are real: {seen}."
     small = [gap for _, gap in gaps if len(gap) > 1 and abs(gap.mean()) < _smallest(best, ranked)]
     if small:
-        yield f"{len(small)} of them differ from it by less than {amount(_smallest(best, ranked), ranked)}."
+        yield f"{len(small)} of them differ from it by less than {points(_smallest(best, ranked), ranked)}."
 
 
 def _next(best: Row, told: pd.DataFrame, frame: pd.DataFrame, ranked: Measure) -> Iterator[str]:
@@ -104,17 +117,16 @@ def _next(best: Row, told: pd.DataFrame, frame: pd.DataFrame, ranked: Measure) -
         return
     row = told.iloc[0]
     gap = abs(row[f"{ranked.name}_mean"] - best[f"{ranked.name}_mean"])
-    ends = sorted(abs(x) for x in (row["difference_low"], row["difference_high"]))
-    scale, unit = (100.0, " %") if ranked.larger else (1.0, "")
-    doubt = f" (95 % interval {between(ends[0], ends[1], scale)}{unit})" if math.isfinite(ends[0]) else ""
-    yield f"It beats the next, {name(row, frame)}, by {amount(gap, ranked)}{doubt}."
+    ends = (row["difference_low"], row["difference_high"])
+    low, high = (-ends[1], -ends[0]) if ranked.larger else ends
+    yield f"It beats the next, {name(row, frame)}, by {points(gap, ranked)}{doubt(low, high, ranked)}."
 
 
 def _default(rows: pd.DataFrame, frame: pd.DataFrame, ranked: Measure) -> Iterator[str]:
     """Yield by how much the best of a tuned study beats its own defaults, and how many gained from being tuned."""
     if "trials" not in labels(frame) or "defaults" not in set(rows["trials"]):
         return
-    values = by_setting(frame, ranked)
+    values = by_setting(frame, ranked, worst=True)
     gains = {}
     others = [key for key in labels(frame) if key not in ("trials", "setting")]
     for who, own in rows.groupby(others, sort=False):
@@ -125,14 +137,19 @@ def _default(rows: pd.DataFrame, frame: pd.DataFrame, ranked: Measure) -> Iterat
     best = rows.iloc[0]
     for gap, row in gains.values():
         if all(row[key] == best[key] for key in others) and len(gap):
-            low, high = interval(gap)
-            scale, unit = (100.0, " %") if ranked.larger else (1.0, "")
-            doubt = f" (95 % interval {between(low, high, scale)}{unit})" if math.isfinite(low) else ""
-            yield f"Tuning {row['optimizer']} gained {amount(float(gap.mean()), ranked)} over its defaults{doubt}."
-    better = sum(interval(gap)[0] > 0 for gap, _ in gains.values())
-    worse = sum(interval(gap)[1] < 0 for gap, _ in gains.values())
+            gain, sure = points(float(gap.mean()), ranked), doubt(*interval(gap), ranked)
+            yield f"Tuning {row['optimizer']} gained {gain} over its defaults{sure}."
+    better = sum(_surely_positive(gap) for gap, _ in gains.values())
+    worse = sum(_surely_positive(-gap) for gap, _ in gains.values())
     if len(gains) > 1:
         yield f"Of {len(gains)} optimizers {better} gained by tuning and {worse} lost, as far as their intervals tell."
+
+
+def _surely_positive(gap: Values) -> bool:
+    """Return whether differences lie above zero as far as their interval tells, or the other one failed."""
+    if np.isposinf(gap).any():
+        return not np.isneginf(gap).any()
+    return interval(gap)[0] > 0
 
 
 def _sensitive(best: Row, frame: pd.DataFrame) -> Iterator[str]:

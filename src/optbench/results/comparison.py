@@ -4,6 +4,7 @@ import math
 import re
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from optbench.records import STATUSES
@@ -21,8 +22,11 @@ from optbench.results.statistics import (
     probability_of_improvement,
 )
 
-EVIDENCE = ["rank", "low", "high", "tied", "difference_low", "difference_high", "p", "improvement", "score"]
+EVIDENCE = ["rank", "low", "high", "tied", "difference_low", "difference_high", "p", "improvement", "score", "of_done"]
 """What `compare` says of the measure that ranks, see there."""
+
+COSTS = ["epoch", "step", "grad_evals", "train_seconds"]
+"""What a run takes, of which `compare` gives means."""
 
 
 def compare(frame: pd.DataFrame) -> pd.DataFrame:
@@ -35,9 +39,11 @@ def compare(frame: pd.DataFrame) -> pd.DataFrame:
     its mean; `tied`, whether it cannot be told from the best of its block after Holm's correction (itself included;
     false where fewer than three seeds can tell nothing); `difference_low` and `difference_high`, the same interval of
     the paired differences to the best; `p`, corrected; `improvement`, the probability that one of its runs is better
-    than one of the best; `score`, the mean in which runs that are not done count with the worst value. Then `reasons`
-    of those; `*_mean` and `*_std` (the sample standard deviation, none for a single run) over the runs that are done,
-    of every measure and count and of the time; and the command that makes the row again.
+    than one of the best; `score`, its mean; `of_done`, its mean over the runs that are done alone. Then `reasons` of
+    those that are not; `*_mean` and `*_std` (the sample standard deviation, none for a single run) of every measure
+    over all runs, and of the counts and the time over those that are done; and the command that makes the row again.
+
+    A run that is not done counts with the worst value that there is: no accuracy, an infinite loss.
     """
     keys = labels(frame)
     measured = [f"{which}_{m}" for which in ("final", "best") for m in MEASURES if frame[f"final_{m}"].notna().any()]
@@ -49,16 +55,19 @@ def compare(frame: pd.DataFrame) -> pd.DataFrame:
         row: dict[str, Any] = dict(zip(keys, setting, strict=True)) | {"runs": len(runs)}
         row |= {status: int((runs["status"] == status).sum()) for status in statuses}
         row |= dict.fromkeys(EVIDENCE, math.nan) | {"tied": False, "reasons": reasons(runs)}
-        for name in [*measured, *asked, "epoch", "step", "grad_evals", "train_seconds"]:
+        for name in measured:
+            values = counted(runs, name)
+            row |= {f"{name}_mean": mean(values), f"{name}_std": spread(values)}
+        for name in [*asked, *COSTS]:
             row |= {f"{name}_mean": done[name].mean(), f"{name}_std": done[name].std()}
         rows.append(row | {"command": command(runs)})
     table = pd.DataFrame(rows)
     ranked = measure(frame)
-    mean = f"{ranked.name}_mean"
-    if mean not in table:
+    by = f"{ranked.name}_mean"
+    if by not in table:
         return table
     table["share"], table["examples"] = table["done"] / table["runs"], blocks(table)
-    order = {"examples": False, "share": False, mean: not ranked.larger}
+    order = {"examples": False, "share": False, by: not ranked.larger}
     table = table.sort_values([*order], ascending=[*order.values()], kind="stable", ignore_index=True)
     for _, block in table.groupby("examples", sort=False):
         _judge(table, block.index, frame, ranked)
@@ -71,22 +80,39 @@ def _judge(table: pd.DataFrame, block: pd.Index, frame: pd.DataFrame, ranked: Me
     done, whole = by_setting(frame, ranked), by_setting(frame, ranked, worst=True)
     settings = [tuple(row) for row in table.loc[block, keys].itertuples(index=False, name=None)]
     none = pd.Series(dtype=float)
-    values = {i: done.get(setting, none) for i, setting in zip(block, settings, strict=True)}
-    everything = {i: whole[setting] for i, setting in zip(block, settings, strict=True)}
+    finished = {i: done.get(setting, none) for i, setting in zip(block, settings, strict=True)}
+    values = {i: whole[setting] for i, setting in zip(block, settings, strict=True)}
     best = block[0]
     complete = table.loc[block, "share"] == table.loc[best, "share"]
     tests = {i: p_value(values[i], values[best]) for i in block[1:] if complete[i]}
     corrected = holm(pd.Series(tests, dtype=float))
     sign = 1 if ranked.larger else -1
     for place, i in enumerate(block, 1):
-        low, high = interval(values[i].to_numpy())
-        below, above = interval(paired(values[i], values[best]))
-        better = probability_of_improvement(sign * everything[i], sign * everything[best])
-        row = [place, low, high, below, above, corrected.get(i, math.nan), better, everything[i].mean()]
+        measured = values[i] if len(finished[i]) else none
+        low, high = interval(np.asarray(measured, dtype=float))
+        below, above = interval(paired(measured, values[best]))
+        better = probability_of_improvement(sign * values[i], sign * values[best])
+        tested = corrected.get(i, math.nan)
+        row = [place, low, high, below, above, tested, better, mean(values[i]), finished[i].mean()]
         names = [name for name in EVIDENCE if name != "tied"]
         table.loc[i, names] = row
         table.loc[i, "tied"] = bool(corrected.get(i, 0.0) >= ALPHA)  # not where it is no number
-    table.loc[best, "tied"] = len(values[best]) >= FEWEST
+    table.loc[best, "tied"] = len(finished[best]) >= FEWEST
+
+
+def counted(runs: pd.DataFrame, name: str) -> "pd.Series[float]":
+    """Return a measure of each run; the worst value there is of one that is not done."""
+    return runs[name].where(runs["status"] == "done", 0.0 if name.endswith("accuracy") else math.inf)
+
+
+def mean(values: "pd.Series[float]") -> float:
+    """Return a mean, which is infinite where one of the values is."""
+    return math.inf if np.isinf(values).any() else float(values.mean())
+
+
+def spread(values: "pd.Series[float]") -> float:
+    """Return the sample standard deviation, which is not a number where a value is infinite."""
+    return math.nan if np.isinf(values).any() else float(values.std())
 
 
 def _statuses(frame: pd.DataFrame) -> list[str]:

@@ -150,7 +150,8 @@ def _runs(frame: pd.DataFrame) -> Iterator[tuple[int, Run]]:
 
 def _find(roots: Iterable[Path]) -> tuple[list[Run], list[str]]:
     """Return all runs below directories, in the order of their names, and what is wrong with others."""
-    places = sorted({place: None for root in roots for place in _places(root)}, key=records.natural)
+    seen: set[str] = set()
+    places = sorted((place for root in roots for place in _places(root, seen)), key=records.natural)
     found, unread = [], []
     for place in places:
         try:
@@ -162,16 +163,20 @@ def _find(roots: Iterable[Path]) -> tuple[list[Run], list[str]]:
     return found, unread
 
 
-def _places(root: Path) -> Iterator[Path]:
-    """Yield the directories that hold a run, each once, by whatever symbolic links it is reached."""
-    seen = set()
+def _places(root: Path, seen: set[str]) -> Iterator[Path]:
+    """Yield the directories that hold a run, each once, by whatever symbolic links it is reached.
+
+    Args:
+        root: Where to look.
+        seen: Real paths of folders where somebody has looked, which grow.
+    """
     for folder, folders, files in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
         if real in seen:
             folders.clear()
             continue
         seen.add(real)
-        if "status.json" in files:
+        if "status.json" in files or {"config.yaml", "metrics.csv"} <= set(files):
             yield Path(folder)
 
 
@@ -235,7 +240,7 @@ def _complete(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         for cell, seed in product(cells.itertuples(index=False, name=None), seeds):
             if (*cell, seed) not in there:
                 named = dict(zip(keys, cell, strict=True))
-                added.append({**named, "seed": seed, "status": "missing", "reason": "never begun"})
+                added.append({**named, "seed": seed, "status": "missing", "reason": "never begun, or not readable"})
     if not added:
         return frame
     lacking = pd.DataFrame(added).assign(stacked=1, directory="", command="")

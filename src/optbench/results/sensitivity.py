@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from optbench.results.comparison import counted, mean
 from optbench.results.frame import labels
 from optbench.results.statistics import Measure, interval, measure
 
@@ -38,20 +39,21 @@ def sensitivity(frame: pd.DataFrame, by: str = "lr", what: str | None = None) ->
         what: A column of the frame; what ranks it (`measure`) if None.
 
     Returns:
-        One row for each optimizer (with its other labels) and value: `mean` over the runs that are done, `low` and
-        `high` of its interval, and how many `runs` there are, and are `done` and `diverged`.
+        One row for each optimizer (with its other labels) and value: `mean` over all runs, of which those that are
+        not done count with the worst value, `low` and `high` of its interval, `of_done`, the mean over those that are
+        done alone, and how many `runs` there are, and are `done` and `diverged`.
     """
     name = what or measure(frame).name
     keys = [key for key in labels(frame) if key != by]
     numbers = pd.to_numeric(frame[by], errors="coerce")
     rows: list[dict[str, Any]] = []
     for setting, runs in frame.assign(**{by: numbers})[numbers.notna()].groupby([*keys, by], sort=True, dropna=False):
-        done = runs.loc[runs["status"] == "done", name].to_numpy(dtype=float)
-        low, high = interval(done)
-        counts = {"runs": len(runs), "done": len(done), "diverged": int((runs["status"] == "diverged").sum())}
-        mean = float(done.mean()) if len(done) else math.nan
-        rows.append(dict(zip([*keys, by], setting, strict=True)) | {"mean": mean, "low": low, "high": high} | counts)
-    return pd.DataFrame(rows, columns=[*keys, by, "mean", "low", "high", "runs", "done", "diverged"])
+        values, done = counted(runs, name), runs.loc[runs["status"] == "done", name]
+        low, high = interval(np.asarray(values, dtype=float))
+        row = dict(zip([*keys, by], setting, strict=True)) | {"mean": mean(values), "low": low, "high": high}
+        row |= {"of_done": done.mean(), "runs": len(runs), "done": len(done)}
+        rows.append(row | {"diverged": int((runs["status"] == "diverged").sum())})
+    return pd.DataFrame(rows, columns=[*keys, by, "mean", "low", "high", "of_done", "runs", "done", "diverged"])
 
 
 def best_values(frame: pd.DataFrame, by: str = "lr", within: float = WITHIN) -> pd.DataFrame:
@@ -100,11 +102,10 @@ def at_best(frame: pd.DataFrame, by: str = "lr") -> pd.Index:
 
 
 def _best_place(curve: pd.DataFrame, chosen: Measure) -> int | None:
-    """Return the place of the best value of a curve, of those without failures if there are such."""
-    means = curve["mean"].to_numpy(dtype=float)
-    usable = np.isfinite(means)
-    whole = usable & (curve["done"] == curve["runs"]).to_numpy()
-    usable = whole if whole.any() else usable
+    """Return the place of the best value of a curve, of those with the fewest failures."""
+    means = curve["of_done"].to_numpy(dtype=float)
+    share = (curve["done"] / curve["runs"]).where(np.isfinite(means), 0.0)
+    usable = np.isfinite(means) & (share == share.max()).to_numpy()
     if not usable.any():
         return None
     badness = np.where(usable, -means if chosen.larger else means, math.inf)

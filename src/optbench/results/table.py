@@ -60,6 +60,15 @@ SHOWN = list(MEANS)[:9]
 LONG = ["best, %", "best", "train accuracy, %", "validation loss", "test loss", "train loss", "reasons"]
 """Headings for which a terminal has no room; the files and the page have them, and the answer tells the reasons."""
 
+ENDS = {"interval": "low", "difference": "difference_low", "runs": "done"}
+"""What columns of two numbers or of several are sorted by."""
+
+FALLING = ("improvement", "runs")
+"""Columns that are sorted from the largest down, besides accuracies."""
+
+RANKED = ("score", "interval", "difference")
+"""Columns of the measure that ranks."""
+
 NUMBERS = {"p": "p", "improvement": "probability of improvement", "score": "score"}
 
 
@@ -80,11 +89,24 @@ def readable(table: pd.DataFrame, columns: Sequence[str] = (), sort: str | None 
         if name not in shown:
             raise nearest("column", name, shown, ", ".join(shown))
     if sort:
-        key = MEANS[sort][0] + "_mean" if sort in MEANS else sort
-        falling = "accuracy" in sort or sort in ("improvement", "score")
-        table = table.sort_values(key, ascending=not falling, kind="stable") if key in table else table
-    parts = [shown[name](table).set_axis(table.index) for name in columns or _usual(table, list(shown))]
+        table = ordered(table, sort)
+    parts = [shown[name](table).set_axis(table.index) for name in dict.fromkeys(columns or _usual(table, list(shown)))]
     return pd.concat(parts, axis=1)
+
+
+def ordered(table: pd.DataFrame, sort: str) -> pd.DataFrame:
+    """Return the rows of a comparison by a column that can be shown, see `known`; equal ones stay as they were."""
+    key = MEANS[sort][0] + "_mean" if sort in MEANS else ENDS.get(sort, sort)
+    larger = _scale(table) != 1
+    rising = not ("accuracy" in key or sort in FALLING or (larger and sort in RANKED))
+    if table[key].map(lambda value: isinstance(value, str)).any():  # numbers beside words, such as batch sizes and full
+        return table.sort_values(key, key=lambda column: column.map(_words_last), kind="stable")
+    return table.sort_values(key, ascending=rising, kind="stable")
+
+
+def _words_last(value: object) -> tuple[bool, float, str]:
+    words = isinstance(value, str)
+    return words, 0.0 if words else float(value), str(value)  # type: ignore[arg-type]
 
 
 def known(table: pd.DataFrame) -> dict[str, Callable[[pd.DataFrame], "pd.Series[str]"]]:
@@ -145,7 +167,8 @@ def _scale(table: pd.DataFrame) -> float:
 
 def _mean(table: pd.DataFrame, stem: str, heading: str) -> "pd.Series[str]":
     write = percent if stem.endswith("accuracy") else significant
-    pairs = zip(table[f"{stem}_mean"], table[f"{stem}_std"], strict=True)
+    none = table["done"] == 0
+    pairs = zip(table[f"{stem}_mean"].mask(none), table[f"{stem}_std"], strict=True)
     return pd.Series([write(mean, std) for mean, std in pairs], name=heading)
 
 
@@ -161,14 +184,15 @@ def caption(frame: pd.DataFrame) -> str:
     epochs = frame.loc[frame["status"] == "done", "epoch"].unique()
     after = f"after {epochs[0]:.4g} epochs" if len(epochs) == 1 else "at the end"
     spread = f"Mean ± sample standard deviation over {seeds} seeds" if most > 1 else "One seed, so no spread"
-    notes = ["`seconds` of training alone", "unfinished runs are in no mean, and rank last"]
-    done = frame[frame["status"] == "done"].groupby(_keys(frame), dropna=False)["seed"].nunique()
-    if len(done) and done.max() >= FEWEST:
+    notes = ["`seconds` of training alone"]
+    if (frame["status"] != "done").any():
+        notes.append("runs that are not done count as 0 % and as an infinite loss, and rank last")
+    if most >= FEWEST:
         words = measure(frame).words
         notes.append(
             f"intervals of the {words}: bootstrap (BCa), 95 %; `=`: not to be told from the best (paired t, Holm)"
         )
-    if len(done) and done.min() < FEWEST:
+    if fewest < FEWEST:
         notes.append("with fewer than 3 seeds no interval can be given")
     if stacked := int((frame["stacked"] > 1).sum()):
         notes.append(f"{stacked} runs trained in stacks, which their commands make again but for rounding")
@@ -188,7 +212,7 @@ def markdown(
     """Return the comparison of a frame as Markdown, with the commands that make its rows again."""
     table = compare(frame) if table is None else table
     shown = readable(table, columns, sort)
-    commands = [row["command"] for _, row in table.iterrows() if row["command"]]
+    commands = [command for command in table.loc[shown.index, "command"] if command]
     parts = [
         markdown_table(shown, _left(shown)),
         "",

@@ -20,6 +20,7 @@ LATEX = str.maketrans(
         "^": r"\textasciicircum{}",
         "±": r"$\pm$",
         "–": "--",
+        "∞": r"$\infty$",
     }
 )
 
@@ -68,6 +69,8 @@ def significant(mean: float, doubt: float) -> str:
     """Return a number to the digits that its doubt leaves it, two to four of them, or three where there is none."""
     if math.isnan(mean):
         return "–"
+    if math.isinf(mean):
+        return "∞"
     if math.isnan(doubt) or doubt <= 1e-9 * abs(mean):  # a spread of rounding alone says nothing
         return f"{mean:.3g}"
     if not 1e-4 <= abs(mean) < 1e5:

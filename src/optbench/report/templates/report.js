@@ -48,12 +48,13 @@ function commandLine(text) {
 
 // Tables -------------------------------------------------------------------------------------------------------------
 
-// A cell is either a text or [text, number to sort by].
+// A cell is either a text or [text, number to sort by]; without a number (null) it comes last in any order.
 const textOf = cell => Array.isArray(cell) ? cell[0] : cell;
-const orderOf = cell => Array.isArray(cell) ? (cell[1] ?? Infinity) : cell;
+const orderOf = cell => Array.isArray(cell) ? cell[1] : cell;
 
-function compareCells(a, b) {
+function compareCells(a, b, first, second, column, direction) {
   const x = orderOf(a), y = orderOf(b);
+  if (x === null || y === null) return x === y ? 0 : ((x === null) === (direction === "asc") ? 1 : -1);
   if (typeof x === "number" && typeof y === "number") return x === y ? 0 : x - y;
   return String(textOf(a)).localeCompare(String(textOf(b)), "en", {numeric: true});
 }
