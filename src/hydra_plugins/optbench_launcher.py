@@ -67,7 +67,8 @@ class LocalLauncher(Launcher):
             over = [cell for cell in left if cell.directory in tried or records.ended(cell.directory)]
             if config.get("fail_fast") and any(not good(cell.directory) for cell in over):
                 break
-            left = [cell for cell in left if cell not in over]
+            passed = {cell.key for cell in over}
+            left = [cell for cell in left if cell.key not in passed]
             time.sleep(0.3 if left else 0)
         return lost
 

@@ -1,6 +1,7 @@
 """The grid sweeper of `optbench train -m`."""
 
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,9 +132,10 @@ class CheckedSweeper(Sweeper):
         from optbench.training.run import validate
 
         for cell in cells:
-            configs.enter(cell.config)
+            config = cell.config
+            configs.enter(config)
             try:
-                validate(cell.config)
+                validate(config)
             except UserError:
                 raise
             except (Exception, SystemExit):  # it will fail in a process of its own, and say why; the others go on
@@ -204,10 +206,13 @@ def progress(directories: Sequence[Path]) -> Iterator[None]:
         left = list(directories)
         with Progress(*columns) as bar:
             task = bar.add_task("training", total=len(directories))
+            pause = 0.5
             while True:
-                last = ended.wait(0.5)
+                last = ended.wait(pause)
+                begun = time.monotonic()
                 left = [directory for directory in left if not records.ended(directory)]
                 bar.update(task, completed=len(directories) - len(left))
+                pause = max(0.5, 20 * (time.monotonic() - begun))  # thousands of records take time to look at
                 if last:
                     return
 

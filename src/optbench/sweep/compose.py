@@ -1,7 +1,11 @@
-"""The cells of a sweep as configs: Hydra takes a sixth of a second to compose one, so it composes only the choices."""
+"""The cells of a sweep as configs: Hydra takes a sixth of a second to compose one, so it composes only the choices.
 
-import copy
+Configs are copied and kept as bytes: a copy by pickle takes a tenth of a deep one's time, and thousands of cells as
+objects fill the memory and keep the garbage collector busy.
+"""
+
 import functools
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,22 +27,21 @@ class Cell:
     Attributes:
         num: Its place in the sweep.
         overrides: What makes it differ from the others, such as `["optimizer=adam", "seed=1"]`.
-        config: The composed config, `hydra` included.
+        task: The cell's own config, resolved, without what only its job will know: `hydra` and `logger`.
+        packed: The composed config as bytes.
         directory: Where it is recorded.
     """
 
     num: int
     overrides: list[str]
-    config: DictConfig
+    task: DictConfig
+    packed: bytes
     directory: Path
 
-    @functools.cached_property
-    def task(self) -> DictConfig:
-        """The cell's own config, resolved, without what only its job will know."""
-        configs.enter(self.config)
-        own = {k: self.config[k] for k in self.config if k not in ("hydra", "logger")}
-        plain = {k: OmegaConf.to_container(v, resolve=True) if OmegaConf.is_config(v) else v for k, v in own.items()}
-        return OmegaConf.create(plain)
+    @property
+    def config(self) -> DictConfig:
+        """The composed config, `hydra` included; made anew each time."""
+        return pickle.loads(self.packed)  # type: ignore[no-any-return]
 
     @functools.cached_property
     def key(self) -> str:
@@ -52,10 +55,10 @@ class Cell:
 
     def at(self, directory: Path) -> "Cell":
         """Return the cell, to be recorded elsewhere in the sweep."""
-        config = copy.deepcopy(self.config)
+        config = self.config
         with read_write(config.hydra):
             config.hydra.sweep.subdir = str(directory.relative_to(config.hydra.sweep.dir))
-        return replace(self, config=config, directory=directory)
+        return replace(self, packed=pickle.dumps(config), directory=directory)
 
 
 class Composer:
@@ -69,7 +72,8 @@ class Composer:
     def __init__(self, loader: Any, sweep: DictConfig) -> None:
         self.loader, self.sweep = loader, sweep
         self.parser = OverridesParser.create(config_loader=loader)
-        self.composed: dict[tuple[str, ...], DictConfig] = {}
+        self.composed: dict[tuple[str, ...], bytes] = {}
+        self.parsed: dict[str, Override] = {}
         configs.enter(sweep)
         self.root = Path(sweep.hydra.sweep.dir)  # read, it is cached for all cells: there is a time in its name
 
@@ -90,7 +94,8 @@ class Composer:
                 f"hydra.sweep.dir is {config.hydra.sweep.dir} for '{' '.join(overrides)}', and {self.root} for the "
                 "sweep; a sweep has one directory, so let hydra.sweep.subdir depend on the cell"
             )
-        return Cell(num, list(overrides), config, self.root / config.hydra.sweep.subdir)
+        directory = self.root / config.hydra.sweep.subdir
+        return Cell(num, list(overrides), own(config), pickle.dumps(config), directory)
 
     def __call__(self, overrides: Sequence[str], num: int) -> DictConfig:
         """Return the config of a cell, `hydra` included.
@@ -99,12 +104,15 @@ class Composer:
             overrides: Its own.
             num: Its place in the sweep.
         """
-        parsed = self.parser.parse_overrides(list(overrides))
+        for line in overrides:
+            if line not in self.parsed:
+                self.parsed[line] = self.parser.parse_overrides([line])[0]
+        parsed = [self.parsed[line] for line in overrides]
         values = [override for override in parsed if self._is_value(override)]
         choices = tuple(line for line, override in zip(overrides, parsed, strict=True) if override not in values)
         if choices not in self.composed:
-            self.composed[choices] = self.loader.load_sweep_config(self.sweep, list(choices))
-        config = copy.deepcopy(self.composed[choices])
+            self.composed[choices] = pickle.dumps(self.loader.load_sweep_config(self.sweep, list(choices)))
+        config: DictConfig = pickle.loads(self.composed[choices])
         set_values(values, config)
         job = config.hydra.job
         with open_dict(config):
@@ -118,6 +126,13 @@ class Composer:
         key = override.key_or_group
         known = key in self.sweep and key not in self.sweep.hydra.runtime.choices
         return override.package is None and "/" not in key and ("." in key or known)
+
+
+def own(config: DictConfig) -> DictConfig:
+    """Return a cell's own config, resolved; `configs.enter` was told of it."""
+    left = {k: config[k] for k in config if k not in ("hydra", "logger")}
+    plain = {k: OmegaConf.to_container(v, resolve=True) if OmegaConf.is_config(v) else v for k, v in left.items()}
+    return OmegaConf.create(plain)
 
 
 def refuse_twins(cells: Sequence[Cell]) -> None:

@@ -115,10 +115,9 @@ def execute(context: HydraContext, task: TaskFunction, data: Mapping[str, Any], 
 
     busy = 0
     for cell in cells:
-        configs.enter(cell.config)
-        job = run_job(
-            function if len(cells) == 1 else begin, cell.config, "hydra.sweep.dir", "hydra.sweep.subdir", context
-        )
+        config = cell.config
+        configs.enter(config)
+        job = run_job(function if len(cells) == 1 else begin, config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
         try:
             _ = job.return_value
         except (records.Busy, records.Finished):

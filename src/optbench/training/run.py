@@ -1,6 +1,7 @@
 """From a composed config to a finished run: check it, build it, train it, record how it ended."""
 
 import itertools
+import json
 import os
 import shlex
 import sys
@@ -255,7 +256,7 @@ def validate(config: DictConfig, directory: Path | None = None) -> None:
     trainers.check_logger(config.get("logger"))
     if config.trainer.get("enable_progress_bar") and HydraConfig.get().mode == RunMode.MULTIRUN:
         raise UserError("trainer: enable_progress_bar=true: a sweep shows a bar of its own; leave it out")
-    trainer = make_trainer(config.trainer)
+    trainer = trainers.example(json.dumps(OmegaConf.to_container(config.trainer, resolve=True)))
     clipping(config.trainer)
     data = dataset(config.data)
     length = measure(config.trainer, data.batches_per_epoch)

@@ -1,6 +1,8 @@
 """Lightning's Trainer around our loop: each of its keywords is honoured, or refused before anything is written."""
 
+import functools
 import inspect
+import json
 import logging
 import warnings
 from collections.abc import Mapping
@@ -147,6 +149,19 @@ def make_trainer(config: DictConfig, logger: Any = None, bar: bool = False, dire
     # The optimizer steps inside of training_step, and has no use for a precision that is the model's.
     trainer.precision_plugin.train_step_context = nullcontext
     return trainer  # type: ignore[no-any-return]
+
+
+@functools.lru_cache(8)
+def example(config: str) -> "Trainer":
+    """Return a Trainer to look at, which trains nothing; the cells of a sweep share it.
+
+    Args:
+        config: Its keywords in JSON.
+
+    Raises:
+        UserError: As `make_trainer`.
+    """
+    return make_trainer(OmegaConf.create(json.loads(config)))
 
 
 def make_callbacks(config: Any) -> list["Callback"]:
