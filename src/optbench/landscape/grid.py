@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,47 @@ def losses(task: Task, plane: Plane, coordinates: Array, memory: int = MEMORY, c
     return values
 
 
+Named = tuple[str, nn.Module]
+"""A layer with its name in the model."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Layers in a row, by what the points of a plane have in common.
+
+    Attributes:
+        ready: Those before the first weights, which are alike at all points.
+        norm: A normalization, whose stretching the head takes over; None where there is none.
+        head: The first layer with weights; None where it is not affine in them.
+        rest: All others.
+    """
+
+    ready: nn.Sequential
+    norm: Named | None
+    head: Named | None
+    rest: list[Named]
+
+
+def apart(layers: list[Named], flat: bool) -> Parts:
+    """Return the parts of layers in a row.
+
+    Args:
+        layers: Those of a model, in order.
+        flat: Whether an example is a vector.
+    """
+    first = next((i for i, (_, layer) in enumerate(layers) if list(layer.parameters())), None)
+    if first is None:
+        return Parts(nn.Sequential(), None, None, layers)
+    kinds = [type(layer) for _, layer in layers[first : first + 2]]
+    normalized = flat and kinds[0] in NORMS and kinds[1:] == [nn.Linear]
+    head = first + 1 if normalized else first
+    if type(layers[head][1]) not in AFFINE:
+        return Parts(nn.Sequential(), None, None, layers)
+    ready = nn.Sequential(*(layer for _, layer in layers[:first]))
+    norm = layers[first] if normalized else None
+    return Parts(ready, norm, layers[head], layers[head + 1 :])
+
+
 class Surface:
     """A model's loss over a plane: the parts that all points share are worked out once.
 
@@ -99,26 +141,29 @@ class Surface:
         self.task = task
         self.corners = [task.named(v) for v in (plane.origin, *plane.basis)]
         self.dtype = next(task.model.parameters()).dtype
-        layers = list(columns.leaves(task.model))
-        first = next((i for i, (_, layer) in enumerate(layers) if list(layer.parameters())), None)
-        self.ready, self.norm, self.head, self.rest = nn.Sequential(), None, None, layers
-        if first is not None:
-            kinds = [type(layer) for _, layer in layers[first : first + 2]]
-            if kinds[0] in NORMS and kinds[1:] == [nn.Linear] and task.x.dim() == 2:
-                self.norm, kinds, first = layers[first], kinds[1:], first + 1
-            if kinds[0] in AFFINE:
-                self.ready = nn.Sequential(*(layer for _, layer in layers[: first - (self.norm is not None)]))
-                self.head, self.rest = layers[first], layers[first + 1 :]
-        taken = tuple(_prefix(part[0]) for part in (self.norm, self.head) if part is not None)
-        used = [name for name in self.corners[0] if not name.startswith(taken)]
-        self.weights = {name: torch.stack([corner[name] for corner in self.corners]) for name in used}
-        self.fast = all(columns.takes(layer) for _, layer in self.rest)
+        parts = apart(list(columns.leaves(task.model)), task.x.dim() == 2)
+        self.ready = parts.ready
+        self.norm = parts.norm
+        self.head = parts.head
+        self.rest = parts.rest
+        self.weights = self._stacked(parts)
         wide, flat = self._probe()
-        self.fast = self.fast and flat
+        self.fast = flat and all(columns.takes(layer) for _, layer in self.rest)
         self.blocks = self._blocks(wide, memory)
+        self.at_once = self._points_at_once(wide, memory) if self.fast else 1
+
+    def _stacked(self, parts: "Parts") -> dict[str, Tensor]:
+        """Return the weights that a point needs of its own, at the three corners, shape (3, ...) each."""
+        taken = tuple(_prefix(part[0]) for part in (parts.norm, parts.head) if part is not None)
+        used = [name for name in self.corners[0] if not name.startswith(taken)]
+        return {name: torch.stack([corner[name] for corner in self.corners]) for name in used}
+
+    def _points_at_once(self, wide: int, memory: int) -> int:
+        """Return for how many points activations and weights stay in the cache, and in the memory."""
         room = min(CACHED, memory // (16 * self.task.x.element_size()))
-        held = max(1, self.blocks[0].stop * wide, sum(w[0].numel() for w in self.weights.values()))
-        self.at_once = min(64, max(1, room // held)) if self.fast else 1
+        activations: int = self.blocks[0].stop * wide
+        weights = sum(w[0].numel() for w in self.weights.values())
+        return min(64, max(1, room // max(1, activations, weights)))
 
     @torch.no_grad()
     def losses(self, coordinates: Array, store: Store | None = None) -> Array:

@@ -1,7 +1,7 @@
 """Which runs belong on one plane, and the pictures of all of them: no path stands on a surface that is not its own."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +12,7 @@ import numpy as np
 
 from optbench.checks import UserError
 from optbench.configs import CONF, trusted
+from optbench.landscape.arrays import Array
 from optbench.landscape.picture import Landscape, Walk, compute
 from optbench.landscape.plane import Plane
 from optbench.landscape.task import EXAMPLES, Task, task
@@ -238,21 +239,27 @@ def planes(
     """
     kind = request.plane
     fit = partial(Plane.fit, kind=kind, model=smooth.model, x=smooth.x, y=smooth.y, loss=smooth.loss, seed=seed)
-    done = [walk for walk in walks if walk.status == "done"]
-    if kind in ("shared", "three_runs"):
-        if not done:
-            for walk in walks:
-                left.add(f"as it is {walk.status}, and no other run of its kind is done", walk.name)
-            return
-        try:
-            ends = np.stack([walk.weights[-1] for walk in done[:3]]) if kind == "three_runs" else None
-            yield fit([walk.weights for walk in done] if ends is None else ends), list(walks), ""
-        except UserError as error:
-            for walk in walks:
-                left.add(str(error), walk.name)
+    if kind not in ("shared", "three_runs"):
+        for walk in walks:
+            yield fit(walk.weights), [walk], walk.name
         return
-    for walk in walks:
-        yield fit(walk.weights), [walk], walk.name
+    done = [walk for walk in walks if walk.status == "done"]
+    if not done:
+        for walk in walks:
+            left.add(f"as it is {walk.status}, and no other run of its kind is done", walk.name)
+        return
+    try:
+        yield fit(_points(done, kind)), list(walks), ""
+    except UserError as error:
+        for walk in walks:
+            left.add(str(error), walk.name)
+
+
+def _points(done: Sequence[Walk], kind: str) -> list[Array] | Array:
+    """Return the points that a plane of several runs is fitted to: three solutions, or whole paths."""
+    if kind == "three_runs":
+        return np.stack([walk.weights[-1] for walk in done[:3]])
+    return [walk.weights for walk in done]
 
 
 def chosen_seed(contenders: Sequence[Contender]) -> int:
@@ -277,26 +284,40 @@ def surface_of(run: Run) -> str:
 
 def differences(runs: Sequence[Run]) -> list[str]:
     """Return for each run what its network and data differ in from the others'."""
-    flat = [{f"{group}.{k}": v for group in ("model", "data") for k, v in _group(run, group).items()} for run in runs]
-    keys = [k for k in dict.fromkeys(k for one in flat for k in one) if k.partition(".")[2] not in DRAWS]
-    telling = [k for k in keys if len({str(one.get(k)) for one in flat}) > 1]
-    titles = [", ".join(f"{k.partition('.')[2].strip('_')} {_said(one.get(k))}" for k in telling) for one in flat]
-    repeated = {title for title in titles if titles.count(title) > 1}
-    starts = {title: iter(range(1, len(titles) + 1)) for title in repeated}
-    return [
-        ", ".join(part for part in (title, f"start {next(starts[title])}") if part) if title in repeated else title
-        for title in titles
-    ]
+    fields = [_fields(run) for run in runs]
+    keys = dict.fromkeys(key for own in fields for key in own)
+    telling = [key for key in keys if len({str(own.get(key)) for own in fields}) > 1]
+    return _numbered([", ".join(_field(key, own.get(key)) for key in telling) for own in fields])
+
+
+def _fields(run: Run) -> dict[tuple[str, str], Any]:
+    """Return what a record says of network and data, by group and field, but for the draws of mini-batches."""
+    groups = [(group, _group(run, group)) for group in ("model", "data")]
+    return {(group, str(key)): value for group, own in groups for key, value in own.items() if key not in DRAWS}
+
+
+def _field(key: tuple[str, str], value: Any) -> str:
+    """Return a field with its value as a title has it; of a class its name alone."""
+    said = str(value).rpartition(".")[2] if isinstance(value, str) else str(value)
+    return f"{key[1].strip('_')} {said}"
+
+
+def _numbered(titles: Sequence[str]) -> list[str]:
+    """Return titles of which those that occur several times say which of the starts each is."""
+    total = Counter(titles)
+    seen: Counter[str] = Counter()
+    told = []
+    for title in titles:
+        seen[title] += 1
+        start = f"start {seen[title]}" if total[title] > 1 else ""
+        told.append(", ".join(part for part in (title, start) if part))
+    return told
 
 
 def _group(run: Run, name: str) -> dict[Any, Any]:
     """Return a group of a record's config; one that is no mapping is refused when it is to be made."""
     found = run.config.get(name)
     return found if isinstance(found, dict) else {"": found}
-
-
-def _said(value: Any) -> str:
-    return str(value).rpartition(".")[2] if isinstance(value, str) else str(value)
 
 
 def read(contender: Contender, name: str, parameters: int, runs: int) -> Walk:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.func import functional_call
 
+from optbench import records
 from optbench.checks import UserError
 from optbench.landscape.arrays import Array
 from optbench.landscape.grid import MEMORY, losses
@@ -173,13 +174,12 @@ class Landscape:
             **{name: getattr(self, name) for name in WORDS},
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        numbers, text = path.with_name(f"{path.name}.npz"), path.with_name(f"{path.name}.json")
+        numbers = path.with_name(f"{path.name}.npz")
+        text = path.with_name(f"{path.name}.json")
         beside = path.with_name(f".{path.name}.{os.getpid()}.npz")
         np.savez_compressed(beside, **arrays)
         beside.replace(numbers)
-        beside = path.with_name(f".{path.name}.{os.getpid()}.json")
-        beside.write_text(json.dumps(words, indent=1) + "\n")
-        beside.replace(text)
+        records.write(text, json.dumps(words, indent=1) + "\n")
         return [numbers, text]
 
     @classmethod
@@ -240,21 +240,40 @@ def compute(
         cache: Where grids are kept.
     """
     tracks = [_track(task, walk, plane, memory) for walk in walks]
-    lost = sum(len(walk.steps) - len(track.steps) for walk, track in zip(walks, tracks, strict=True))
-    said = [*notes, *plane.notes] + ([f"{lost} recorded points are not finite and left out"] if lost else [])
+    said = [*notes, *plane.notes]
+    lost = sum(len(walk.steps) for walk in walks) - sum(len(track.steps) for track in tracks)
+    if lost:
+        said.append(f"{lost} recorded points are not finite and left out")
+    views = []
+    for name, own in _seen_from(tracks, closer).items():
+        sides = window(np.concatenate([track.coordinates for track in own]))
+        views.append(_view(task, plane, name, sides, points, memory, cache))
+    return Landscape(
+        title=title,
+        plane=plane,
+        views=tuple(views),
+        tracks=tuple(tracks),
+        what=what,
+        split=split,
+        examples=len(task.x),
+        statistics=task.statistics,
+        notes=tuple(dict.fromkeys(said)),
+    )
+
+
+def _seen_from(tracks: Sequence[Track], closer: bool) -> dict[str, Sequence[Track]]:
+    """Return which paths each view is to hold, by its title.
+
+    Args:
+        tracks: All of them; those that came to no end do not widen a view, if there are others.
+        closer: Whether a second view leaves out the few that lead much further than most.
+    """
     settled = [track for track in tracks if track.status == "done" and len(track.steps)] or tracks
-    parts = {"": settled}
     reach = [float(np.linalg.norm(track.coordinates, axis=1).max(initial=0)) for track in settled]
     near = [track for track, far in zip(settled, reach, strict=True) if far <= FAR * np.median(reach)]
     if closer and len(near) < len(settled):
-        parts = {"all paths": settled, "closer": near}
-    views = [
-        _view(task, plane, name, window(np.concatenate([t.coordinates for t in own])), points, memory, cache)
-        for name, own in parts.items()
-    ]
-    return Landscape(
-        title, plane, tuple(views), tuple(tracks), what, split, len(task.x), task.statistics, tuple(dict.fromkeys(said))
-    )
+        return {"all paths": settled, "closer": near}
+    return {"": settled}
 
 
 def window(coordinates: Array) -> Array:

@@ -80,17 +80,10 @@ class Plane:
         paths, notes = _finite([np.asarray(run) for run in ([trajectory] if single else trajectory)])
         if kind not in ("shared", "three_runs") and len(paths) > 1:
             raise UserError(f"a plane of the kind {kind} is of one run, and there are {len(paths)}; take shared")
-        if kind == "three_runs":
-            points = paths[0][:3] if len(paths) == 1 else np.stack([path[-1] for path in paths[:3]])
-            if len(points) < 3:
-                raise UserError(f"a plane through three runs needs three solutions, and there are {len(points)}")
-        else:
-            points = paths[0]
+        points = _solutions(paths) if kind == "three_runs" else paths[0]
         draw = functools.partial(_draw, shapes=_shapes(model, points), seed=seed)
         if kind == "shared":
-            if any(not np.array_equal(path[0], paths[0][0]) for path in paths):
-                raise UserError("a shared plane is of runs from one start, and these have several; take three_runs")
-            plane, _ = nearest(paths, draw(paths[0][0]))
+            plane = _shared(paths, draw(paths[0][0]))
         elif kind == "hessian":
             if model is None or x is None or y is None:
                 raise UserError("a plane along the Hessian's eigenvectors needs model=, x= and y=")
@@ -168,6 +161,22 @@ def along_hessian(task: Task, point: Array, drawn: Array, seed: int = 0) -> Plan
     return Plane(plane.origin, plane.basis, "hessian", (), (*note, *plane.notes))
 
 
+def _solutions(paths: Sequence[Array]) -> Array:
+    """Return the points of a plane through three runs: of a single array its first three, else the last of each."""
+    points = paths[0][:3] if len(paths) == 1 else np.stack([path[-1] for path in paths[:3]])
+    if len(points) < 3:
+        raise UserError(f"a plane through three runs needs three solutions, and there are {len(points)}")
+    return points
+
+
+def _shared(paths: Sequence[Array], drawn: Array) -> Plane:
+    """Return the plane that is nearest to paths, which have to have one start."""
+    if any(not np.array_equal(path[0], paths[0][0]) for path in paths):
+        raise UserError("a shared plane is of runs from one start, and these have several; take three_runs")
+    plane, _ = nearest(paths, drawn)
+    return plane
+
+
 def _pca(points: Array, drawn: Array) -> Plane:
     away = points - points[0]  # exactly 0 where a run stands still, as a mean is not
     middle = points[0] + away.mean(0)
@@ -237,12 +246,13 @@ def _shapes(model: nn.Module | None, points: Array) -> list[tuple[int, ...]]:
 
 def _finite(paths: Sequence[Array]) -> tuple[list[Array], list[str]]:
     """Return paths without the points that are not finite, and a note where there were some."""
-    if not paths or any(path.ndim != 2 for path in paths) or len({path.shape[-1] for path in paths}) > 1:
+    sizes = {path.shape[-1] if path.ndim == 2 else None for path in paths}
+    if len(sizes) != 1 or None in sizes:
         shapes = ", ".join(str(path.shape) for path in paths)
         raise UserError(f"a plane needs points (n, parameters) of one network, and was given {shapes or 'none'}")
-    kept = [path[np.isfinite(path).all(1)] for path in paths]
-    lost = sum(len(path) for path in paths) - sum(len(path) for path in kept)
-    kept = [path for path in kept if len(path)]
+    finite = [path[np.isfinite(path).all(1)] for path in paths]
+    lost = sum(map(len, paths)) - sum(map(len, finite))
+    kept = [path for path in finite if len(path)]
     if not kept:
         raise UserError("no point is finite, so there is no plane")
     return kept, [f"{lost} points that are not finite are left out"] if lost else []
