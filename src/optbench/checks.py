@@ -93,20 +93,31 @@ def check_call(target: Callable[..., Any], given: Mapping[str, Any], later: Iter
     Raises:
         UserError: An argument is unknown, missing, of a wrong type or out of range.
     """
-    owner, kinds = target.__name__, inspect.Parameter
-    parameters = _signature(target).parameters
-    named = {k: p for k, p in parameters.items() if p.kind not in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)}
-    extra = {k: v for k, v in given.items() if k not in named}
-    if extra and not any(p.kind is kinds.VAR_KEYWORD for p in parameters.values()):
+    owner = target.__name__
+    named, open_ended = _named(target)
+    extra = {name: value for name, value in given.items() if name not in named}
+    if extra and not open_ended:
         raise nearest(f"argument of {owner}", next(iter(extra)), named, ", ".join(named))
-    values = {k: given.get(k, p.default) for k, p in named.items() if k in given or k not in later}
-    for name, value in values.items():
-        annotation = named[name].annotation
-        if value is kinds.empty:
-            raise UserError(f"{owner}: {name} is missing; give {name}=<{describe(annotation)}>")
+    values: dict[str, Any] = {}
+    for name, parameter in named.items():
         if name in given:
-            values[name] = check(owner, name, value, Any if annotation is kinds.empty else annotation)
+            values[name] = check(owner, name, given[name], _annotation(parameter))
+        elif name not in later:
+            values[name] = parameter.default
+        if values.get(name) is inspect.Parameter.empty:
+            raise UserError(f"{owner}: {name} is missing; give {name}=<{describe(parameter.annotation)}>")
     return values | extra
+
+
+def _named(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], bool]:
+    """Return the parameters of a target that have names of their own, and whether it takes other keywords too."""
+    parameters = _signature(target).parameters.values()
+    named = {p.name: p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    return named, any(p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def _annotation(parameter: inspect.Parameter) -> Any:
+    return Any if parameter.annotation is parameter.empty else parameter.annotation
 
 
 def checked(function: Callable[P, T]) -> Callable[P, T]:

@@ -44,30 +44,44 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--config-dir", type=Path, help="a folder with configs of your own, as for optbench train")
     parser.add_argument("--out", type=Path, help="where certificates.csv and .md go; results/reference if all are made")
     given = parser.parse_args(arguments)
-    if given.config_dir and not given.config_dir.is_dir():
-        raise UserError(f"--config-dir={given.config_dir} is no directory; give one with folders such as optimizer/")
-    cases = chosen([CONF, *([given.config_dir] if given.config_dir else [])], given.names)
+    cases = chosen(folders(given.config_dir), given.names)
     out = given.out or (None if given.names else Path("results/reference"))
     if out:
         records.prepare(out)
     torch.set_num_threads(1)
     console = Console()
     console.width = max(console.width, 0 if console.is_terminal else 160)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # those of the packages
-        recorders = recorders_of(cases)
-        certificates = merged(
-            case.run(recorders.get(case.optimizer))
-            for case in track(cases, "certifying", console=console, transient=True)
-        )
-        reaches = [recorder.reach() for recorder in recorders.values()]
+    certificates, reaches = made(cases, console)
     console.print(view(certificates))
     console.print(view_reach(reaches))
-    for path in write(certificates, reaches, out) if out else ():
-        print(path)
+    if out:
+        print(*write(certificates, reaches, out), sep="\n")
     wrong = {c.optimizer for c in certificates if c.verdict == "differs"}
     if wrong:
         raise SystemExit(f"optbench: {', '.join(sorted(wrong))}: not what the reference says")
+
+
+def folders(own: Path | None) -> list[Path]:
+    """Return the folders of configs: ours and, if there is one, the user's.
+
+    Raises:
+        UserError: The user's is none.
+    """
+    if own is None:
+        return [CONF]
+    if not own.is_dir():
+        raise UserError(f"--config-dir={own} is no directory; give one with folders such as optimizer/")
+    return [CONF, own]
+
+
+def made(cases: list[Case], console: Console) -> tuple[list[Certificate], list[Reach]]:
+    """Return the certificates of comparisons, and of each rule what they reached."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # those of the packages
+        recorders = recorders_of(cases)
+        shown = track(cases, "certifying", console=console, transient=True)
+        certificates = merged(case.run(recorders.get(case.optimizer)) for case in shown)
+        return certificates, [recorder.reach() for recorder in recorders.values()]
 
 
 def chosen(folders: list[Path], names: list[str]) -> list[Case]:

@@ -1,6 +1,7 @@
 """The command `optbench terrain`: critical points of a surface, the ground along paths, the ground under a network."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -26,6 +27,10 @@ All fields of optbench surface will do.
   optbench terrain surface=himmelblau
   optbench terrain surface=rosenbrock 'optimizers=[{name:adam,lr:0.05}]' steps=500
   optbench terrain run=results/runs/seven/2026-01-31_12-00-00/0_sgd_seed0"""
+
+
+MOST = 40
+"""Critical points in a table."""
 
 
 def main(arguments: list[str]) -> None:
@@ -56,18 +61,30 @@ def main(arguments: list[str]) -> None:
             raise UserError(f"{scene.surface.name} has {scene.surface.size} parameters; terrain takes 1 or 2")
     out = Path(config["out"] if "out" in request.typed else f"results/terrain/{config['name']}")
     for scene in scenes:
-        critical = critical_points(scene.surface)
-        terrains = [along(scene.surface, track.points) for track in scene.tracks]
-        points = table(f"{scene.surface.name}: critical points in the window", "kind", "at", "f", "eigenvalues")
-        for c in critical[:40]:
-            points.add_row(c.name, vector(c.point), f"{c.value:.6g}", vector(c.eigenvalues))
-        console.print(points)
-        if len(critical) > 40:
-            console.print(f"and {len(critical) - 40} more")
-        console.print(ground(scene, terrains))
-        with style.context():
-            files = style.save(surface_terrain.draw(scene, critical, terrains), out / scene.name, kinds)
-        console.print(f"written: {', '.join(map(str, files))}", soft_wrap=True)
+        show(scene, out, kinds, console)
+
+
+def show(scene: Scene, out: Path, kinds: Sequence[str], console: Console) -> None:
+    """Print and draw the terrain of a scene.
+
+    Args:
+        scene: Surface and paths.
+        out: Folder of the figure.
+        kinds: File formats of the figure.
+        console: Where the tables go.
+    """
+    critical = critical_points(scene.surface)
+    terrains = [along(scene.surface, track.points) for track in scene.tracks]
+    points = table(f"{scene.surface.name}: critical points in the window", "kind", "at", "f", "eigenvalues")
+    for c in critical[:MOST]:
+        points.add_row(c.name, vector(c.point), f"{c.value:.6g}", vector(c.eigenvalues))
+    console.print(points)
+    if len(critical) > MOST:
+        console.print(f"and {len(critical) - MOST} more")
+    console.print(ground(scene, terrains))
+    with style.context():
+        files = style.save(surface_terrain.draw(scene, critical, terrains), out / scene.name, kinds)
+    console.print(f"written: {', '.join(map(str, files))}", soft_wrap=True)
 
 
 def network(directory: Path, console: Console) -> None:

@@ -5,8 +5,10 @@ import io
 import os
 import re
 import sys
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from optbench import records
 from optbench.checks import UserError
@@ -91,17 +93,26 @@ def longer(arguments: list[str]) -> list[str]:
     typed = {_key(a) for a in arguments}
     stored = [override for override in run.status["overrides"] if _key(override) not in typed]
     for override in stored:
-        group, _, target = override.lstrip("+").partition("._target_=")
-        named = target and known.get(group, {}).get("_target_") == target
-        if (
-            override.lstrip("+~").startswith(("hydra", "-"))
-            or "${" in override
-            or ("_target_" in override and not named)
-        ):
+        if not _only_sets(override, known):
             raise UserError(
                 f"resume={given}: the record's override {ascii(override)[:80]} would do more than set a value"
             )
     return [*arguments, *stored, f"hydra.run.dir={given}"]
+
+
+def _only_sets(override: str, known: Mapping[str, Any]) -> bool:
+    """Return whether a stranger's override sets a value and no more.
+
+    Args:
+        override: As it was typed.
+        known: The groups of the record's config, whose targets may be named.
+    """
+    if override.lstrip("+~").startswith(("hydra", "-")) or "${" in override:
+        return False
+    if "_target_" not in override:
+        return True
+    group, _, target = override.lstrip("+").partition("._target_=")
+    return bool(target) and known.get(group, {}).get("_target_") == target
 
 
 def _key(override: str) -> str:

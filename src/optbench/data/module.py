@@ -141,26 +141,38 @@ class DataModule(LightningDataModule, ABC):
         Raises:
             UserError: They are none, are not of equal number, not finite, or not of the shapes that are promised.
         """
-        x, y = (np.asarray(part.detach().cpu() if isinstance(part, Tensor) else part) for part in (x, y))
+        x = _array(x)
+        y = _array(y)
+        self._check_inputs(x, y)
+        if self.task == "regression":
+            self._check_numbers(x, y)
+        else:
+            self._check_classes(x, y)
+        for name, part in (("x", x), ("y", y)):
+            if part.dtype.kind == "f" and not np.isfinite(part).all():
+                raise self._error(f"load() gives {name} with values that are not finite; fill them, or leave them out")
+        return x, y
+
+    def _check_inputs(self, x: Array, y: Array) -> None:
         if x.ndim < 2 or not len(x) or len(x) != len(y):
             shapes = f"x of shape {x.shape} and y of shape {y.shape}"
             raise self._error(f"load() gives {shapes}; return as many rows of both, x with {self.features} columns")
         if x.ndim == 2 and x.shape[1] != self.features:
             raise self._error(f"load() gives x of shape {x.shape}, but features={self.features}; let them agree")
-        if self.task == "regression" and y.shape != (len(x), self.outputs):
-            needed = (len(x), self.outputs)
+
+    def _check_numbers(self, x: Array, y: Array) -> None:
+        needed = (len(x), self.outputs)
+        if y.shape != needed:
             raise self._error(
                 f"load() gives y of shape {y.shape}; return shape {needed}, as y.reshape(-1, {needed[1]})"
             )
-        if self.task == "classification" and not (y.ndim == 1 and np.issubdtype(y.dtype, np.integer)):
+
+    def _check_classes(self, x: Array, y: Array) -> None:
+        if not (y.ndim == 1 and np.issubdtype(y.dtype, np.integer)):
             raise self._error(f"load() gives y of shape {y.shape}, {y.dtype}; return shape ({len(x)},), whole numbers")
-        if self.task == "classification" and not 0 <= y.min() <= y.max() < self.outputs:
+        if not 0 <= y.min() <= y.max() < self.outputs:
             span = f"{y.min()} to {y.max()}"
             raise self._error(f"load() gives classes from {span}, outside 0 to {self.outputs - 1}; count them from 0")
-        for name, part in (("x", x), ("y", y)):
-            if part.dtype.kind == "f" and not np.isfinite(part).all():
-                raise self._error(f"load() gives {name} with values that are not finite; fill them, or leave them out")
-        return x, y
 
     def _tensors(self, x: Array, y: Array, rows: Array) -> Split:
         inputs = self.scale(torch.from_numpy(x[rows]).float())
@@ -194,3 +206,8 @@ class DataModule(LightningDataModule, ABC):
 
     def _error(self, message: str) -> UserError:
         return UserError(f"{type(self).__name__}: {message}")
+
+
+def _array(part: Any) -> Array:
+    """Return a tensor, a list or an array as an array."""
+    return np.asarray(part.detach().cpu() if isinstance(part, Tensor) else part)

@@ -86,13 +86,17 @@ def hyperparameters(folder: Path, frame: pd.DataFrame, comparison: pd.DataFrame)
     with events(folder) as add:
         add(Event(summary=hparams_config_pb(hparams=[HParam(key) for key in keys], metrics=metrics)))
     for name, (_, row) in zip(ranked(frame, comparison), comparison.iterrows(), strict=True):
+        well = bool(row["done"] == row["runs"])
         with events(folder / safe(name)) as add:
             add(Event(summary=hparams_pb({key: plain(row[key]) for key in keys}, trial_id=name)))
-            done = [name for name in measures if np.isfinite(row[name])] if row["done"] == row["runs"] else []
-            reached = [Summary.Value(tag=name.removesuffix("_mean"), simple_value=row[name]) for name in done]
-            add(Event(summary=Summary(value=reached)))
-            status = Status.STATUS_SUCCESS if row["done"] == row["runs"] else Status.STATUS_FAILURE
-            add(Event(summary=session_end(status)))
+            add(Event(summary=reached(row, measures if well else [])))
+            add(Event(summary=session_end(Status.STATUS_SUCCESS if well else Status.STATUS_FAILURE)))
+
+
+def reached(row: "pd.Series[Any]", measures: Sequence[str]) -> Summary:
+    """Return the means of a setting, as far as they are finite."""
+    finite = [name for name in measures if np.isfinite(row[name])]
+    return Summary(value=[Summary.Value(tag=name.removesuffix("_mean"), simple_value=row[name]) for name in finite])
 
 
 def session_end(status: int) -> Summary:

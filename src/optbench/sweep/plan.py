@@ -44,29 +44,54 @@ def plan(configs: Sequence[DictConfig], processes: int) -> tuple[list[list[int]]
     stacks: list[list[int]] = []
     alone: dict[int, str] = {}
     for cells in groups.values():
-        config = configs[cells[0]]
-        auto, reason = config.replicas == "auto", obstacle(config)
-        largest = config.replicas
-        if auto and not reason:
-            largest = min(-(-len(configs) // processes), room(config, processes))
-        for stack in [cells] if reason else cut(cells, configs, largest):
-            if reason or len(stack) < (fewest(config) if auto else 2):
-                alone |= dict.fromkeys(stack, reason or FEW)
+        reason = obstacle(configs[cells[0]])
+        if reason:
+            alone |= dict.fromkeys(cells, reason)
+            continue
+        least, largest = sizes(configs[cells[0]], len(configs), processes)
+        for stack in cut(cells, configs, largest):
+            if len(stack) < least:
+                alone |= dict.fromkeys(stack, FEW)
             else:
                 stacks.append(stack)
     stacks.sort(key=len, reverse=True)
+    return stacks + [[i] for i in sorted(alone)], told(configs, stacks, alone)
+
+
+def sizes(config: DictConfig, cells: int, processes: int) -> tuple[float, int]:
+    """Return of how many replicas a stack is at least, and at most.
+
+    Args:
+        config: One of the cells.
+        cells: Of the whole sweep.
+        processes: That train side by side.
+    """
+    if config.replicas != "auto":
+        return 2, config.replicas
+    share = math.ceil(cells / processes)
+    return fewest(config), min(share, room(config, processes))
+
+
+def told(configs: Sequence[DictConfig], stacks: Sequence[Sequence[int]], alone: Mapping[int, str]) -> str:
+    """Return a line that tells the user what trains together, what alone, and what is not compiled, and why.
+
+    Args:
+        configs: The cells.
+        stacks: Which train together.
+        alone: Which do not, and why.
+    """
     names = [str(config.optimizer._target_).rpartition(".")[2] for config in configs]
-    told = [
-        f"{times} x {size} {name}" for (size, name), times in Counter((len(s), names[s[0]]) for s in stacks).items()
-    ]
     expected = (OFF,) if stacks else (OFF, FEW)
+    shapes = Counter((len(stack), names[stack[0]]) for stack in stacks)
     single = Counter((names[i], reason) for i, reason in alone.items() if reason not in expected)
-    others = [f"{times} {name} ({reason})" for (name, reason), times in single.items()]
-    refused = Counter((names[i], why) for i, config in enumerate(configs) if (why := uncompiled(config)))
-    plain = [f"{times} {name} ({reason})" for (name, reason), times in refused.items()]
-    told_of = (("stacked:", told), ("one by one:", others), ("not compiled:", plain))
-    lines = [f"{what} {', '.join(parts)}" for what, parts in told_of if parts]
-    return stacks + [[i] for i in sorted(alone)], "; ".join(lines)
+    refusals = [(name, uncompiled(config)) for name, config in zip(names, configs, strict=True)]
+    refused = Counter((name, reason) for name, reason in refusals if reason)
+    lines = {
+        "stacked:": [f"{times} x {size} {name}" for (size, name), times in shapes.items()],
+        "one by one:": [f"{times} {name} ({reason})" for (name, reason), times in single.items()],
+        "not compiled:": [f"{times} {name} ({reason})" for (name, reason), times in refused.items()],
+    }
+    return "; ".join(f"{what} {', '.join(parts)}" for what, parts in lines.items() if parts)
 
 
 OFF, FEW, FOREIGN = "replicas=off", "too few alike", "a class of others"

@@ -59,21 +59,38 @@ def measure(trainer: Mapping[str, Any], batches: int) -> Length:
         given["limit_train_batches"] = given["max_steps"]
     repeated = given["overfit_batches"] > 0
     each = _part(given, "overfit_batches" if repeated else "limit_train_batches", batches)
+    ended = bool(trainer.get("max_time") or trainer.get("callbacks"))
+    length = Length(each, repeated, _steps(given, each, ended))
+    _check_least("min_epochs", given["min_epochs"], length.epochs)
+    _check_least("min_steps", given["min_steps"], length.steps)
+    return length
+
+
+def _steps(given: Mapping[str, Any], each: int, ended: bool) -> int | None:
+    """Return the mini-batches of a run; None where only time or a callback ends it.
+
+    Args:
+        given: The keywords of the trainer, checked.
+        each: Mini-batches of an epoch.
+        ended: Whether time or a callback may end it.
+    """
     epochs = given["max_epochs"]
-    ended = any(trainer.get(name) for name in ("max_time", "callbacks"))
     if epochs is None:
-        epochs = -1 if given["max_steps"] != -1 or ended else UNTIL_STOPPED
+        limited = ended or given["max_steps"] != -1
+        epochs = -1 if limited else UNTIL_STOPPED
     limits = [limit for limit in (epochs * each, given["max_steps"]) if limit >= 0]
     if not limits and not ended:
         raise UserError("trainer: max_epochs=-1 never ends; give trainer.max_steps, trainer.max_time or a callback")
-    length = Length(each, repeated, min(limits) if limits else None)
-    for name, there in (("min_epochs", length.epochs), ("min_steps", length.steps)):
-        if there is not None and (given[name] or 0) > there:
-            raise UserError(
-                f"trainer: {name}={given[name]} is more than the {there} that trainer.max_epochs, max_steps and "
-                "limit_train_batches leave; raise them, or give a smaller one"
-            )
-    return length
+    return min(limits, default=None)
+
+
+def _check_least(name: str, least: int | None, there: int | None) -> None:
+    """Raise where a run is to have more epochs or steps than its limits leave it."""
+    if least is not None and there is not None and least > there:
+        raise UserError(
+            f"trainer: {name}={least} is more than the {there} that trainer.max_epochs, max_steps and "
+            "limit_train_batches leave; raise them, or give a smaller one"
+        )
 
 
 def _part(given: Mapping[str, Any], name: str, batches: int) -> int:

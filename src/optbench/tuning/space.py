@@ -92,14 +92,18 @@ def axis(owner: str, name: str, given: Any, log: bool | None = None) -> Axis:
         return axis(owner, name, [given["low"], given["high"]], bool(given.get("log", False)))
     if not isinstance(given, Sequence) or isinstance(given, str) or len(given) < 1:
         raise UserError(f"{owner}: search.{name}={given!r} is no range; give [low,high], or a list of choices")
-    numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x in given)
-    if not numbers or len(given) != 2:
+    if len(given) != 2 or not all(map(_is_number, given)):
         return Choice(tuple(given))
     low, high = map(float, given)
     scale = low > 0 if log is None else log
-    if not (math.isfinite(low) and math.isfinite(high) and low < high) or (scale and low <= 0):
+    above = 0.0 if scale else -math.inf
+    if not above < low < high < math.inf:
         raise UserError(f"{owner}: search.{name}=[{low:g}, {high:g}] is no range; give a low end below the high one")
     return Range(low, high, scale)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def space(owner: str, optimizer: Mapping[str, Any], replaced: Mapping[str, Any]) -> Space:
