@@ -39,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/speed", description=main.__doc__)
     parser.add_argument("benchmarks", nargs="*", help=f"some of {', '.join(BENCHMARKS)}; all if none is given")
     parser.add_argument("--rounds", type=int, default=7, help="repeats of each contender; medians are shown")
-    parser.add_argument("--short", action="store_true", help="one round of little: whether all is in order")
+    parser.add_argument("--short", action="store_true", help="one cold round of little: whether all is in order")
     parser.add_argument("--out", type=Path, default=Path("results/reference/speed.csv"))
     given = parser.parse_args()
     unknown = [name for name in given.benchmarks if name not in BENCHMARKS]
@@ -67,12 +67,12 @@ def measured(name: str, rounds: int, short: bool) -> list[Row]:
     Args:
         name: The benchmark.
         rounds: Repeats of each contender.
-        short: Whether one round of little will do.
+        short: Whether one cold round of little will do.
     """
     module, function = BENCHMARKS[name]
     rows_of = getattr(importlib.import_module(module), function)
     options = {"short": True} if short and "short" in inspect.signature(rows_of).parameters else {}
-    return [{"benchmark": name, **row} for row in rows_of(rounds=1 if short else rounds, **options)]
+    return [{"benchmark": name, **row} for row in rows_of(rounds=0 if short else rounds, **options)]
 
 
 def shown(rows: Sequence[Row], machine: str) -> Table:

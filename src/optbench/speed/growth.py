@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -119,6 +119,13 @@ def curves() -> Iterator[Curve]:
         yield Curve("cells", f"replicas={replicas}", partial(sweep, replicas), [1, 4, 16, 64], sweep_limit)
     yield Curve("evaluations", "SGD", run, [1, 4, 16, 64], run_limit)
     yield Curve("examples", "hidden 128", evaluation, [100, 1000, 10_000, 60_000], evaluation_limit)
+
+
+def first_of_each() -> Iterator[Curve]:
+    """Yield the first curve of each panel, at its smallest size."""
+    panels = {curve.panel: curve for curve in reversed(list(curves()))}
+    for curve in panels.values():
+        yield replace(curve, sizes=curve.sizes[:1])
 
 
 def step_limit(rule: str, size: int) -> float:
@@ -303,13 +310,14 @@ def measure(short: bool) -> pd.DataFrame:
     """Return what all curves are, in rounds that take turns: columns panel, line, x, round, y, limit.
 
     Args:
-        short: Whether the smallest size of each curve in one round will do.
+        short: Whether the smallest size of each panel's first curve in one round will do.
     """
+    chosen = list(first_of_each() if short else curves())
     rows = [
         (curve.panel, curve.line, x, turn, curve.measure(x), curve.limit(x))
         for turn in range(1 if short else ROUNDS)
-        for curve in curves()
-        for x in curve.sizes[: 1 if short else None]
+        for curve in chosen
+        for x in curve.sizes
     ]
     return pd.DataFrame(rows, columns=["panel", "line", "x", "round", "y", "limit"])
 
@@ -318,7 +326,7 @@ def main() -> None:
     """Measure all curves, and write growth.csv and growth.png."""
     parser = argparse.ArgumentParser(prog="python -m optbench.speed.growth", description=main.__doc__)
     parser.add_argument("--out", type=Path, default=Path("results/reference"))
-    parser.add_argument("--short", action="store_true", help="the smallest size of each curve, once")
+    parser.add_argument("--short", action="store_true", help="the smallest size of each panel's first curve, once")
     given = parser.parse_args()
     torch.set_num_threads(1)
     quiet()

@@ -38,7 +38,7 @@ def race(contenders: Mapping[str, Callable[[], object]], rounds: int) -> dict[st
 
     Args:
         contenders: What to time, by name; one that returns a float has timed itself, in seconds.
-        rounds: How often; a first, uncounted round warms up.
+        rounds: How often; a first, uncounted round warms up. Of no rounds that first one is all there is.
     """
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for i in range(rounds + 1):
@@ -46,6 +46,6 @@ def race(contenders: Mapping[str, Callable[[], object]], rounds: int) -> dict[st
             start = time.perf_counter()
             own = contender()
             elapsed = own if isinstance(own, float) else time.perf_counter() - start
-            if i:
+            if i or not rounds:
                 seconds[name].append(elapsed)
     return {name: Time(tuple(values)) for name, values in seconds.items()}
