@@ -1,5 +1,6 @@
 """What the captions of the studies say, at the studies' own settings."""
 
+import math
 from functools import partial
 
 import pytest
@@ -10,6 +11,7 @@ from optbench.optimizers import LBFGS, LBFGSB, NAG, SGD, AugmentedLagrangian, Mo
 from optbench.surfaces.descent import descend, with_rates
 from optbench.surfaces.entry import limits
 from optbench.surfaces.measures import step_variance
+from optbench.surfaces.network import SIZE, loss, losses_and_indices
 from optbench.surfaces.problems import Factorization, disk, sparse_dense
 
 
@@ -200,20 +202,54 @@ def test_from_the_ridge_of_a_saddle(scenes):
 
 def test_a_schedule_pays_only_where_the_rate_arrives(scenes):
     study = scenes("lr_schedules")
-    assert [sum(track.rates) for track in study["d2l_bowl"].tracks] == pytest.approx([1.0, 0.105, 0.467], abs=1e-3)
-    constant, fast, slow = (t.points[-1].norm() for t in study["d2l_bowl"].tracks)
-    assert constant < slow < fast
-    constant, fast, slow = (t.points[-100:].square().sum(-1).mean() for t in study["larger_rate"].tracks)
+    assert [sum(t.rates) for t in study["d2l_bowl"].tracks] == pytest.approx([1.0, 0.55, 0.086, 0.453], abs=1e-3)
+    constant, pieces, fast, slow = (t.points[-1].norm() for t in study["d2l_bowl"].tracks)
+    assert constant < pieces < slow < fast
+    constant, pieces, fast, slow = (t.points[-100:].square().sum(-1).mean() for t in study["larger_rate"].tracks)
+    assert pieces < constant / 10
     assert slow < constant / 5 < fast
 
 
+def test_the_textbooks_schedules_count_from_two(scenes):
+    _, _, fast, slow = scenes("lr_schedules")["d2l_bowl"].tracks
+    assert fast.rates[0] == pytest.approx(0.01 * math.exp(-0.1 * 2))
+    assert slow.rates[1] == pytest.approx(0.01 * (1 + 0.1 * 3) ** -0.5)
+
+
 def test_a_population_moves_by_its_mini_batches(scenes):
-    study = tracks(scenes("population")["d2l_bowl"])
-    assert [len(track.points) for track in study.values()] == [301] * 5
-    assert study["SGD"].points[-1].norm() < 0.02
-    assert study["Adagrad"].points[-1].norm() > study["Adam"].points[-1].norm() > 3
+    short, long = (tracks(scenes("population")[name]) for name in ("d2l_bowl", "thirty_epochs"))
+    assert [len(track.points) for track in short.values()] == [101] * 5
+    assert short["SGD"].points[-1].norm() < 0.55
+    assert all(short[name].points[-1].norm() > 5 for name in ("Adagrad", "RMSprop", "Adam"))
+    assert long["SGD"].points[-1].norm() < 0.02
+    assert long["Adagrad"].points[-1].norm() > long["Adam"].points[-1].norm() > 3
     # A step of Adam is at most about lr for the tenth of the points that it moves.
-    assert study["Adam"].points.diff(dim=0).abs().max() < 0.012
+    assert long["Adam"].points.diff(dim=0).abs().max() < 0.012
+
+
+def test_nag_stops_where_momentum_rolls_on(scenes):
+    nag_a, nag_b, momentum_a, momentum_b = scenes("nag_vs_momentum")["wavy_bowl"].tracks
+    local, deepest = torch.tensor([1.2655, -2.572]), torch.tensor([-1.3064, 0.0])
+    assert (nag_a.points[-1] - local).norm() < 0.05
+    assert (momentum_a.points[-1] - deepest).norm() < 0.1
+    assert (nag_b.points[-1] - deepest).norm() < 0.01
+    assert (momentum_b.points[-1] - local).norm() < 0.1
+
+
+def test_newton_and_raphson_seek_a_root_of_f_or_of_its_derivative(scenes):
+    study = scenes("newton_raphson")
+    [root] = study["x2_3x_2"].measured["roots"]
+    assert root[-1].item() == pytest.approx(-1, abs=0.05)
+    assert study["x2_3x_2"].tracks[0].points[1].item() == pytest.approx(-1.5)
+    [halved] = study["parabola"].measured["roots"]
+    assert halved[:4, 0].tolist() == [4, 2, 1, 0.5]
+
+
+def test_critical_points_of_a_network_lie_the_higher_the_more_ways_lead_down():
+    pairs = losses_and_indices(loss, SIZE, count=8)
+    means = [pairs[pairs[:, 1] == k, 0].mean() for k in range(4)]
+    assert means == sorted(means)
+    assert pairs[0, 1] == 0
 
 
 def test_decay_outside_the_moments_pulls_harder(scenes):

@@ -13,14 +13,18 @@ from matplotlib.ticker import FixedLocator, FormatStrFormatter, LogLocator, MaxN
 
 from optbench.checks import UserError, nearest
 from optbench.plots import style
+from optbench.plots.surface_roots import roots, slopes
 from optbench.plots.surface_shape import MINIMUM, ROUND, START, contour, curve, space
 from optbench.plots.surface_steps import distance, iterates, loss, rate, recovery, regret
-from optbench.plots.surface_totals import escape, matrices, sweep, variance
+from optbench.plots.surface_totals import escape, index, matrices, sweep, variance
 from optbench.surfaces.scene import Scene
 
 Panel = Callable[[Any, Scene], None]
 
-FLAT = (contour, curve, loss, distance, iterates, rate, sweep, regret, escape, variance, matrices, recovery)
+FLAT = (
+    *(contour, curve, loss, distance, iterates, rate, sweep, regret, escape, variance, matrices, recovery),
+    *(index, roots, slopes),
+)
 PANELS: dict[str, tuple[Panel, str | None]] = {
     "space": (space, "3d"),
     **{panel.__name__: (panel, None) for panel in FLAT},

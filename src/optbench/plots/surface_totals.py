@@ -1,13 +1,24 @@
 """Panels of a number or a picture for each path: rates that were tried, steps to leave a saddle, matrices."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 
 from optbench.plots import style
+from optbench.plots.surface_shape import MINIMUM
 from optbench.plots.surface_steps import TINY
 from optbench.surfaces.scene import Scene
 
+SADDLE: dict[str, Any] = {
+    "marker": "X",
+    "color": "#8d9dae",
+    "markeredgecolor": "black",
+    "markersize": 8,
+    "linestyle": "",
+    "alpha": 0.8,
+}
 SPAN = 4.0  # of the colours of a matrix's entries, to either side
 
 
@@ -49,6 +60,21 @@ def variance(axes: Axes, scene: Scene) -> None:
         axes.plot(at, measured, look.marker, color=look.colour, markersize=8, markeredgecolor="white")
     axes.set(title="variance of a step, in those of SGD", xlabel="β", yscale="log")
     axes.legend()
+
+
+def index(axes: Axes, scene: Scene) -> None:
+    """Draw the loss of critical points against their index, the number of directions in which the loss falls."""
+    [pairs] = scene.measured["index"]
+    values, falling = pairs.numpy().T
+    for k in range(int(falling.max()) + 1):
+        at = values[falling == k]
+        look = MINIMUM if k == 0 else SADDLE
+        axes.plot(np.full(len(at), k), at, **look)
+        axes.text(k, values.max() + 0.06 * np.ptp(values), f"{len(at)}", ha="center", fontsize=8.5)
+    axes.set(title="loss at a critical point (above: how many differ)")
+    axes.set(xlabel="index: negative eigenvalues of the Hessian", xlim=(-0.6, falling.max() + 0.6))
+    axes.set_xticks(range(int(falling.max()) + 1))
+    axes.margins(y=0.12)
 
 
 def matrices(axes: Axes, scene: Scene) -> None:

@@ -11,7 +11,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from optbench.checks import Count, Rate, UserError, check, nearest
+from optbench.checks import Count, Index, Rate, UserError, check, nearest
 from optbench.configs import build_schedule
 from optbench.optimizers.base import Optimizer
 from optbench.optimizers.build import build_optimizer
@@ -128,12 +128,18 @@ def limits(surface: Surface) -> dict[str, Any]:
 
 
 def schedule(given: Any, steps: int, folders: Sequence[Path]) -> Schedule:
-    """Return a schedule by its name, or by a mapping of its name and its arguments."""
+    """Return a schedule by its name, or by a mapping of its name, its arguments, and `first`, its t at the first step.
+
+    Raises:
+        UserError: There is no such schedule, or an argument will not do.
+    """
     arguments = {"name": given} if isinstance(given, str) else dict(given)
+    first = check("schedule", "first", arguments.pop("first", 0), Index)
     base = config("schedule", arguments.pop("name", "constant"), folders)
     merged = cast(DictConfig, OmegaConf.merge(base, arguments))
     made = cast(partial[float], build_schedule(merged, steps, steps)[0])
-    return partial(made.func, *made.args, **made.keywords)  # Hydra's own partial takes longer than a step
+    bare = partial(made.func, *made.args, **made.keywords)  # Hydra's own partial takes longer than a step
+    return (lambda t, initial: bare(t + first, initial)) if first else bare
 
 
 def config(group: str, name: str, folders: Sequence[Path]) -> DictConfig:

@@ -7,10 +7,12 @@ from torch import Tensor
 
 from optbench.checks import UserError
 from optbench.surfaces.descent import Factory, descend
+from optbench.surfaces.network import losses_and_indices
 from optbench.surfaces.problems import Factorization
 from optbench.surfaces.scene import Track
 from optbench.surfaces.setting import Setting
 from optbench.surfaces.surface import Surface
+from optbench.surfaces.terrain import gradients
 
 Measure = Callable[[Setting, Surface, Sequence[Track]], list[Tensor]]
 
@@ -92,5 +94,52 @@ def factorization(surface: Surface) -> Factorization:
     return problem
 
 
-MEASURES: dict[str, Measure] = {measure.__name__: measure for measure in (regret, escape, variance, matrices, recovery)}
+def index(setting: Setting, surface: Surface, tracks: Sequence[Track]) -> list[Tensor]:
+    """Return loss and index of critical points, (m, 2), whatever the tracks.
+
+    Raises:
+        UserError: The surface has no more than two parameters; `optbench terrain` then finds the points themselves.
+    """
+    if surface.size <= 2:
+        raise UserError(f"panel index is for more than 2 parameters; {surface.name}: optbench terrain names its points")
+    return [losses_and_indices(surface.f, surface.size, seed=setting.seed)]
+
+
+def roots(setting: Setting, surface: Surface, tracks: Sequence[Track]) -> list[Tensor]:
+    """Return, for each track, the path (steps + 1, 1) of Newton and Raphson's method from its start to a root of f.
+
+    Raises:
+        UserError: The surface has more than one parameter.
+    """
+    line_only("roots", surface)
+    found = []
+    for track in tracks:
+        path = [track.points[:1]]
+        for _ in range(setting.steps):
+            x = path[-1]
+            value = surface.f(x)[:, None]
+            path.append(torch.where(value == 0, x, x - value / gradients(surface.f, x)))
+        found.append(torch.cat(path))
+    return found
+
+
+def slopes(setting: Setting, surface: Surface, tracks: Sequence[Track]) -> list[Tensor]:
+    """Return x and f'(x) over the window, (m, 2), and then of each track's points, (steps + 1, 2).
+
+    Raises:
+        UserError: The surface has more than one parameter.
+    """
+    line_only("slopes", surface)
+    points = [surface.grid(300)[0], *(track.points for track in tracks)]
+    return [torch.cat([x, gradients(surface.f, x)], dim=-1) for x in points]
+
+
+def line_only(panel: str, surface: Surface) -> None:
+    """Refuse a panel that shows a function of one parameter for one of several."""
+    if surface.size != 1:
+        raise UserError(f"{surface.name}: panel {panel} is for 1 parameter, not {surface.size}")
+
+
+MEASURED = (regret, escape, variance, matrices, recovery, index, roots, slopes)
+MEASURES: dict[str, Measure] = {measure.__name__: measure for measure in MEASURED}
 """By the name of the panel that shows it."""
