@@ -112,12 +112,28 @@ class CheckedSweeper(Sweeper):
         return self.check(composer, [composer.cell(own, num) for num, own in enumerate(self.grid(arguments))])
 
     def grid(self, arguments: list[str]) -> list[list[str]]:
-        """Return the overrides of each cell of the grid."""
+        """Return the overrides of each cell of the grid, under each of its workloads if it names any.
+
+        Raises:
+            UserError: A workload is none.
+        """
+        from optbench.sweep.compose import Composer
+        from optbench.sweep.workloads import crossed, overridden
         from optbench.training.private import grid
 
         parser = OverridesParser.create(config_loader=self.context.config_loader)
         overrides = parser.parse_overrides([f"{k}={v}" for k, v in self.params.items()] + arguments)
-        return grid(overrides)
+        composer = Composer(self.context.config_loader, self.settings)
+        found: list[list[str]] = []
+        known: dict[tuple[str, ...], Any] = {}
+        for cell in grid(overrides):
+            chosen, others = overridden(cell)
+            key = tuple(chosen)
+            if key not in known:
+                node = composer(chosen, 0).get("workloads") if chosen else self.settings.get("workloads")
+                known[key] = OmegaConf.to_container(node, resolve=True) if node else {}
+            found += crossed(known[key], others) if known[key] else [others]
+        return found
 
     def check(self, composer: "Composer", cells: list["Cell"]) -> list["Cell"]:
         """Return cells after a look at each, where they are to be recorded.

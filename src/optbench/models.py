@@ -101,3 +101,33 @@ def linear(features: Count, outputs: Count, *, init: Init = "default") -> nn.Seq
         UserError: An argument is of a wrong type or out of range.
     """
     return mlp(features, outputs, hidden=(), init=init)
+
+
+class Factors(nn.Module):
+    """A matrix as the product of two: entries of U V', each told by its row and its column, one-hot.
+
+    Args:
+        features: Rows and columns of the matrix, together.
+        outputs: 1.
+        rows: Of the matrix.
+        rank: Columns of either factor.
+
+    Raises:
+        UserError: An argument is of a wrong type or out of range, or no column would be left.
+    """
+
+    @checked
+    def __init__(self, features: Count, outputs: Count = 1, *, rows: Count, rank: Count = 3) -> None:
+        super().__init__()
+        if outputs != 1 or rows >= features:
+            raise UserError(
+                f"Factors: features={features}, {outputs=} and {rows=} are no entries of a matrix; give "
+                "data=matrix_factorization"
+            )
+        self.rows = rows
+        self.u, self.v = nn.Linear(rows, rank, bias=False), nn.Linear(features - rows, rank, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return entries (batch, 1)."""
+        entries: Tensor = self.u(x[..., : self.rows]) * self.v(x[..., self.rows :])
+        return entries.sum(-1, keepdim=True)

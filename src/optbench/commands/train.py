@@ -15,7 +15,7 @@ from optbench.checks import UserError
 from optbench.commands.completion import SCRIPT
 from optbench.configs import CONF, explain, filled, settable, trusted
 
-NODES = re.compile(r"(data|model|optimizer|schedule|trainer|logger|search)\.[^=]+=")
+NODES = re.compile(r"(data|model|optimizer|schedule|trainer|logger|search|workloads?)\.[^=]+=")
 """Overrides of what a config makes: any keyword of its class will do, whether the yaml lists it or not."""
 PLACE = re.compile(r"(hydra\.(?:run|sweep)\.dir|resume)=~/")
 """A folder in the user's home: the shell leaves `~` alone where it is not the first letter."""

@@ -7,15 +7,17 @@ from hydra.errors import OverrideParseException
 from omegaconf.errors import MissingMandatoryValue
 
 from optbench.checks import UserError, nearest
-from optbench.configs.known import LISTED, fields
+from optbench.configs.known import CONF, LISTED, fields, files
 
 
 def explain(error: Exception) -> UserError:
     """Return an error of Hydra or OmegaConf as one line that names the nearest option there is."""
     options = getattr(error, "options", None)
-    missing = getattr(error, "missing_cfg_file", None)
-    if missing and options is not None:
+    several = re.search(r"Could not load '([^']+)'", str(error))  # of a list of choices Hydra gives no options
+    missing = getattr(error, "missing_cfg_file", None) or (several and several[1])
+    if missing:
         group, _, name = missing.rpartition("/")
+        options = options or [path.stem for path in files([CONF], group)]
         listing = f"optbench list {LISTED[group]}" if group in LISTED else ", ".join(options)
         return nearest(group or "config", name, options, listing)
     unknown = re.search(r"Could not override '([^']+)'", str(error))

@@ -32,6 +32,7 @@ FIGURES = (
     "landscape",
     "learning_rate",
     "norms",
+    "profile",
     "ranks",
     "sensitivity",
     "steps",

@@ -19,6 +19,7 @@ constructor or from `setup`.
 """
 
 from optbench.data.chunks import Chunks
+from optbench.data.factorization import MatrixFactorization
 from optbench.data.mnist import IDX, MNIST, FashionMNIST, MNISTSubset
 from optbench.data.module import DataModule
 from optbench.data.regression import LinearRegression
@@ -35,6 +36,7 @@ __all__ = [
     "FromDataset",
     "LinearRegression",
     "MNISTSubset",
+    "MatrixFactorization",
     "Samples",
     "Table",
 ]

@@ -15,18 +15,19 @@ FAR = 3.0
 """How many times the distance between the quartiles a panel shows beyond them, where all would squash the rest."""
 
 
-def grid(count: int, title: str, caption: str) -> tuple[Figure, list[Axes]]:
-    """Return a figure of so many panels with axes in common.
+def grid(count: int, title: str, caption: str, share_y: bool = True) -> tuple[Figure, list[Axes]]:
+    """Return a figure of so many panels, with axes in common.
 
     Args:
         count: How many.
         title: What stands above.
         caption: What stands below.
+        share_y: Whether what is up is common too.
     """
     columns = min(count, COLUMNS)
     rows = math.ceil(count / columns)
     figure = Figure(figsize=(max(SIZE[0] * columns, 7.0), SIZE[1] * rows + 1.2))
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel().tolist()
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=share_y).ravel().tolist()
     for ax in axes[count:]:
         ax.remove()
     entitle(figure, title, caption)

@@ -17,12 +17,13 @@ from optbench.records import Run
 from optbench.report import charts, tensorboard
 from optbench.report.content import content
 from optbench.report.page import page
-from optbench.report.tables import best_tables, winner_table
+from optbench.report.tables import best_tables, winner_table, workload_tables
 from optbench.results import Results, answer, compare, read, readable
 from optbench.results.frame import labels
 from optbench.results.sensitivity import swept
 from optbench.results.table import caption, latex, markdown, plain, terminal
 from optbench.results.text import escaped, markdown_table
+from optbench.results.workloads import workload_scores, workload_sentences, workload_times
 from optbench.tuning import outcome
 
 PALETTE = 256
@@ -36,6 +37,7 @@ FIGURES = {
     "steps": "optbench.plots.curves:losses",
     "landscape": "optbench.report.landscape:landscape",
     "gradients": "optbench.report.landscape:gradients",
+    "profile": "optbench.plots.profile:profile",
     "ranks": "optbench.plots.ranks:ranks",
     "sensitivity": "optbench.plots.sensitivity:sensitivities",
     "budget": "optbench.plots.tuning:budget",
@@ -123,7 +125,7 @@ class Found:
     def answer(self) -> list[str]:
         """The sentences that answer what the runs were made for."""
         tuned = outcome.sentences(self.trials) if self.trials else []
-        return [*answer(self.results.frame, self.table), *tuned]
+        return [*workload_sentences(self.scores), *answer(self.results.frame, self.table), *tuned]
 
     @property
     def notices(self) -> list[str]:
@@ -134,7 +136,17 @@ class Found:
     def further(self) -> dict[str, pd.DataFrame]:
         """The tables below the comparison, as text, by their headings."""
         tuned = {"What the trials came to": winner_table(self.trials)} if self.trials else {}
-        return best_tables(self.results.frame) | tuned
+        return workload_tables(self.times, self.scores) | best_tables(self.results.frame) | tuned
+
+    @cached_property
+    def times(self) -> pd.DataFrame:
+        """When each contender reached the target of each workload; empty where there are none."""
+        return workload_times(self.results)
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """What these times come to over all workloads."""
+        return workload_scores(self.times)
 
 
 def reading(places: Sequence[Path], columns: Sequence[str], sort: str | None) -> Found:
@@ -193,9 +205,10 @@ def print_tables(found: Found) -> None:
 
 
 def wanted(found: Found) -> list[str]:
-    """Return the figures that the runs' configs list, and that of sensitivity where something was swept."""
+    """Return the figures that the runs' configs list, and those that workloads and swept numbers bring with them."""
     names = [name for run in found.everything.runs.values() for name in run.config.get("figures") or []]
-    return names + (["sensitivity"] if swept(found.results.frame) else [])
+    profile = [] if found.times.empty else ["profile"]
+    return names + profile + (["sensitivity"] if swept(found.results.frame) else [])
 
 
 def draw_all(found: Found, names: Sequence[str], out: Path) -> tuple[list[Path], list[str]]:

@@ -7,7 +7,16 @@ import pandas as pd
 from optbench.results import Results
 from optbench.results.sensitivity import best_values, swept
 from optbench.results.settings import written
+from optbench.results.workloads import CLOCK, score_table, time_table
 from optbench.tuning import outcome
+
+
+def workload_tables(times: pd.DataFrame, scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return what holds over all workloads, as text, by the headings; nothing where there are none."""
+    if scores.empty:
+        return {}
+    clock = CLOCK.replace("grad_evals", "gradient evaluations")
+    return {"Over all workloads": score_table(scores), f"To each target, in {clock}": time_table(times)}
 
 
 def best_tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -33,7 +42,11 @@ def best_table(best: pd.DataFrame, by: str) -> pd.DataFrame:
 def winner_table(tried: Results) -> pd.DataFrame:
     """Return what each contender's trials came to, as text for readers."""
     best = outcome.winners(tried)
-    times = 100 if tried.frame["final_val_accuracy"].notna().any() else 1
+    one = best["unit"].nunique() == 1
+    scaled = best["error"] * best["unit"].map({"loss": 1.0, "error, %": 100.0})
+    texts = [
+        f"{error:.4g}" if one else f"{error:.4g} ({unit})" for error, unit in zip(scaled, best["unit"], strict=True)
+    ]
     return pd.DataFrame(
         {
             "contender": best["contender"],
@@ -41,7 +54,7 @@ def winner_table(tried: Results) -> pd.DataFrame:
             "done": best["done"].map(written),
             "diverged": best["diverged"].map(written),
             "chosen": best["setting"],
-            f"validation {'error, %' if times > 1 else 'loss'}": [f"{times * error:.4g}" for error in best["error"]],
+            f"validation {best['unit'].iloc[0]}" if one else "validation error or loss": texts,
             "at the edge": best["edges"].replace("", "–"),
         }
     )

@@ -13,6 +13,7 @@ from optbench.results.profile import (
 from optbench.results.sensitivity import at_best, best_values, sensitivity, swept
 from optbench.results.statistics import holm, interval, p_value, paired, probability_of_improvement, seeds_needed
 from optbench.results.table import caption, latex, markdown, readable, terminal
+from optbench.results.workloads import workload_scores, workload_times
 
 __all__ = [
     "Results",
@@ -43,4 +44,6 @@ __all__ = [
     "swept",
     "terminal",
     "time_to_target",
+    "workload_scores",
+    "workload_times",
 ]

@@ -10,7 +10,7 @@ import pandas as pd
 from optbench.results.comparison import blocks, compare
 from optbench.results.frame import labels
 from optbench.results.sensitivity import best_values, swept
-from optbench.results.settings import ABSENT, written
+from optbench.results.settings import ABSENT, WORKLOAD, labelled
 from optbench.results.statistics import FEWEST, Measure, Values, by_setting, interval, measure, paired, seeds_for
 from optbench.results.text import between
 
@@ -33,6 +33,8 @@ def answer(frame: pd.DataFrame, table: pd.DataFrame | None = None) -> list[str]:
         table: What `compare` returns of them, if that is at hand.
     """
     table = compare(frame) if table is None else table
+    if WORKLOAD in table and table[WORKLOAD].nunique() > 1:
+        return list(_by_workload(frame, table))
     sizes = blocks(table)
     block = table[sizes == sizes.iloc[0]]
     rows = block[block["done"] > 0]
@@ -54,10 +56,28 @@ def answer(frame: pd.DataFrame, table: pd.DataFrame | None = None) -> list[str]:
     return sentences
 
 
+def _by_workload(frame: pd.DataFrame, table: pd.DataFrame) -> Iterator[str]:
+    """Yield the best of each workload, of the first of many, and what is not done."""
+    workloads = list(dict.fromkeys(table[WORKLOAD]))
+    for workload in workloads[:MANY]:
+        rows, runs = table[table[WORKLOAD] == workload], frame[frame[WORKLOAD] == workload]
+        if not rows["done"].any():
+            yield f"On {workload}: no run came to its end."
+            continue
+        best, tied = rows.iloc[0], rows.iloc[1:][rows["tied"].iloc[1:]]
+        yield f"On {workload}: {_best(best, runs, measure(runs)).removeprefix('Best: ')}"
+        if len(tied):
+            yield f"Tied with it: {names(tied, runs)}."
+    if len(workloads) > MANY:
+        yield f"So for {len(workloads) - MANY} more workloads, each with ranks of its own in the table."
+    if (table["done"] < table["runs"]).any():
+        yield f"Not done, and ranked last: {_failures(table)}."
+
+
 def name(row: Row, frame: pd.DataFrame) -> str:
     """Return what a sentence calls a setting, such as `Adam (lr 0.001)`: by the labels that tell its block apart."""
     keys = [key for key in labels(frame) if key == "optimizer" or frame[key].nunique() > 1]
-    more = [_labelled(key, row[key]) for key in keys[1:] if row[key] != ABSENT]
+    more = [labelled(key, row[key]) for key in keys[1:] if row[key] != ABSENT]
     return f"{row[keys[0]]}" + (f" ({', '.join(more)})" if more else "")
 
 
@@ -173,7 +193,7 @@ def _failures(table: pd.DataFrame) -> str:
     keys = list(table.columns[: table.columns.get_loc("runs")])
     rows = table[table["done"] < table["runs"]]
     some = [
-        f"{' '.join([str(row[keys[0]]), *(_labelled(key, row[key]) for key in keys[1:])])} "
+        f"{' '.join([str(row[keys[0]]), *(labelled(key, row[key]) for key in keys[1:])])} "
         f"({row['runs'] - row['done']} of {row['runs']} {row['reasons']})"
         for _, row in rows.iloc[:MANY].iterrows()
     ]
@@ -184,15 +204,6 @@ def _smallest(best: Row, ranked: Measure) -> float:
     """Return the smallest difference that a sentence speaks of."""
     share = SMALLEST[ranked.larger]
     return share if ranked.larger else share * abs(float(best[f"{ranked.name}_mean"]))
-
-
-def _labelled(key: str, value: Any) -> str:
-    """Return a label in words."""
-    if key == "setting":
-        return str(value)
-    if key == "trials":
-        return str(value) if value == "defaults" else f"{value} trials"
-    return f"{key} {written(value)}"
 
 
 def _setting(row: Row, frame: pd.DataFrame) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from optbench.records import STATUSES
 from optbench.results.frame import MEASURES, labels
+from optbench.results.settings import WORKLOAD
 from optbench.results.statistics import (
     ALPHA,
     FEWEST,
@@ -49,6 +50,8 @@ def compare(frame: pd.DataFrame) -> pd.DataFrame:
     measured = [f"{which}_{m}" for which in ("final", "best") for m in MEASURES if frame[f"final_{m}"].notna().any()]
     asked = [str(name) for name in frame.columns if str(name).startswith("sharpness_")]
     statuses = _statuses(frame)
+    workloads = frame.groupby(WORKLOAD) if WORKLOAD in keys else [(None, frame)]
+    of_workload = {name: [m for m in measured if runs[m].notna().any()] for name, runs in workloads}
     rows = []
     for setting, runs in frame.groupby(keys, sort=False, dropna=False):
         done = runs[runs["status"] == "done"]
@@ -56,22 +59,34 @@ def compare(frame: pd.DataFrame) -> pd.DataFrame:
         row |= {status: int((runs["status"] == status).sum()) for status in statuses}
         row |= dict.fromkeys(EVIDENCE, math.nan) | {"tied": False, "reasons": reasons(runs)}
         for name in measured:
-            values = counted(runs, name)
+            values = counted(runs, name) if name in of_workload[row.get(WORKLOAD)] else runs[name]
             row |= {f"{name}_mean": mean(values), f"{name}_std": spread(values)}
         for name in [*asked, *COSTS]:
             row |= {f"{name}_mean": done[name].mean(), f"{name}_std": done[name].std()}
         rows.append(row | {"command": command(runs)})
     table = pd.DataFrame(rows)
+    table["share"] = table["done"] / table["runs"]
+    of_table, of_frame = blocks(table), blocks(frame)
+    parts = [
+        _judged(table[of_table == block], frame[of_frame == block]) for block in sorted(set(of_table), reverse=True)
+    ]
+    return pd.concat(parts, ignore_index=True).drop(columns="share")
+
+
+def _judged(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a block, the best first, with what `EVIDENCE` names.
+
+    Args:
+        table: The rows.
+        frame: Their runs.
+    """
     ranked = measure(frame)
     by = f"{ranked.name}_mean"
     if by not in table:
         return table
-    table["share"], table["examples"] = table["done"] / table["runs"], blocks(table)
-    order = {"examples": False, "share": False, by: not ranked.larger}
-    table = table.sort_values([*order], ascending=[*order.values()], kind="stable", ignore_index=True)
-    for _, block in table.groupby("examples", sort=False):
-        _judge(table, block.index, frame, ranked)
-    return table.drop(columns=["share", "examples"])
+    table = table.sort_values(["share", by], ascending=[False, not ranked.larger], kind="stable", ignore_index=True)
+    _judge(table, table.index, frame, ranked)
+    return table
 
 
 def _judge(table: pd.DataFrame, block: pd.Index, frame: pd.DataFrame, ranked: Measure) -> None:
@@ -130,10 +145,23 @@ def reasons(runs: pd.DataFrame) -> str:
 
 
 def blocks(table: pd.DataFrame) -> "pd.Series[float]":
-    """Return the number of training examples of each row, where it differs between rows; infinite where it is all."""
+    """Return a number for each row, equal in those that are compared with each other, and larger in what comes first.
+
+    These are the rows of one workload, and of them those with as many training examples, where that differs.
+    """
     name = next((str(name) for name in table.columns if str(name).endswith("train_size")), None)
     sizes = pd.Series(math.inf, table.index) if name is None else pd.to_numeric(table[name], errors="coerce")
-    return sizes.fillna(math.inf)
+    sizes = sizes.fillna(math.inf)
+    if WORKLOAD not in table:
+        return sizes
+    order = {workload: i for i, workload in enumerate(sorted(set(table[WORKLOAD]), key=in_order))}
+    places = sizes.rank(method="dense")
+    return places - (places.max() + 1) * table[WORKLOAD].map(order)
+
+
+def in_order(name: str) -> list[tuple[int, str]]:
+    """Sort `digits_n500` before `digits_n1000`."""
+    return [(int(part) if part.isdigit() else -1, part) for part in re.split(r"(\d+)", name)]
 
 
 def is_classification(frame: pd.DataFrame) -> bool:

@@ -12,6 +12,9 @@ GROUPS = ("data", "model", "optimizer", "schedule", "trainer")
 PLAIN = ("divergence", "threads")
 """Values at the top of a config that matter to training."""
 
+WORKLOAD = "workload"
+"""The label of a run's data set, size, width and batch, where a sweep crosses such."""
+
 INDIFFERENT = {
     "data": {"seed", "chunk_size", "download"},
     "optimizer": {"search", "core"},
@@ -49,6 +52,10 @@ def settings(runs: Sequence[Run]) -> list[dict[str, Any]]:
     values = [_values(run) for run in runs]
     several = [group for group in GROUPS if group != "optimizer" and len({kind[group] for kind in kinds}) > 1]
     keys = _varying(kinds, values)
+    workloads = [str(flat.get(WORKLOAD, ABSENT)) for flat in values]
+    if len(set(workloads)) > 1:  # its name stands for all that goes with it
+        several = [group for group in several if not _follows(workloads, [kind[group] for kind in kinds])]
+        keys = [key for key in keys if not _of_workload(key, workloads, values)]
     if _orders(runs):
         keys.append("data.seed")
         values = [flat | {"data.seed": run.config["data"]["seed"]} for flat, run in zip(values, runs, strict=True)]
@@ -65,6 +72,15 @@ def settings(runs: Sequence[Run]) -> list[dict[str, Any]]:
 def written(value: Any) -> str:
     """Return a label's value for readers, such as `0.001`, `1e+09` or `full`."""
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def labelled(key: str, value: Any) -> str:
+    """Return a label in words, such as `lr 0.001`."""
+    if key == "setting":
+        return str(value)
+    if key == "trials":
+        return str(value) if value == "defaults" else f"{value} trials"
+    return f"{key} {written(value)}"
 
 
 def _kind(run: Run, group: str) -> str:
@@ -111,6 +127,9 @@ def _values(run: Run) -> dict[str, Any]:
         left_out = {*INDIFFERENT.get(group, ()), "_target_", "_partial_"}
         flat |= _flat({k: v for k, v in _group(run, group).items() if k not in left_out}, f"{group}.")
     flat |= {name: run.config[name] for name in PLAIN if name in run.config}
+    workload = run.config.get("workload")
+    if isinstance(workload, Mapping) and workload.get("name") is not None:
+        flat[WORKLOAD] = str(workload["name"])
     flat = _overridden(run) | flat
     return _as_tuned(run, flat)
 
@@ -182,6 +201,18 @@ def _varying(kinds: Sequence[Mapping[str, str]], values: Sequence[Mapping[str, A
             if flat.get(key, ABSENT) != first:
                 varying[key] = None
     return [key for key in known if key in varying]
+
+
+def _of_workload(key: str, workloads: Sequence[str], values: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether a key of what is trained says nothing that the workload does not say."""
+    own = key.partition(".")[0] in ("data", "model", "trainer")
+    return own and _follows(workloads, [flat.get(key, ABSENT) for flat in values])
+
+
+def _follows(workloads: Sequence[str], values: Sequence[Any]) -> bool:
+    """Return whether each workload has one value."""
+    first: dict[str, Any] = {}
+    return all(first.setdefault(name, value) == value for name, value in zip(workloads, values, strict=True))
 
 
 def _orders(runs: Sequence[Run]) -> bool:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from optbench.checks import nearest
 from optbench.results.comparison import blocks, command, compare, is_classification
-from optbench.results.settings import written
+from optbench.results.settings import WORKLOAD, written
 from optbench.results.statistics import FEWEST, measure
 from optbench.results.text import between, latex_table, markdown_table, percent, significant
 
@@ -97,7 +97,7 @@ def readable(table: pd.DataFrame, columns: Sequence[str] = (), sort: str | None 
 def ordered(table: pd.DataFrame, sort: str) -> pd.DataFrame:
     """Return the rows of a comparison by a column that can be shown, see `known`; equal ones stay as they were."""
     key = MEANS[sort][0] + "_mean" if sort in MEANS else ENDS.get(sort, sort)
-    larger = _scale(table) != 1
+    larger = bool((_scale(table) != 1).any())
     rising = not ("accuracy" in key or sort in FALLING or (larger and sort in RANKED))
     if table[key].map(lambda value: isinstance(value, str)).any():  # numbers beside words, such as batch sizes and full
         return table.sort_values(key, key=lambda column: column.map(_words_last), kind="stable")
@@ -150,19 +150,20 @@ def _runs(table: pd.DataFrame) -> "pd.Series[str]":
 
 
 def _interval(table: pd.DataFrame) -> "pd.Series[str]":
-    texts = [between(a, b, _scale(table)) for a, b in zip(table["low"], table["high"], strict=True)]
-    return pd.Series(texts, name="95 % interval")
+    ends = zip(table["low"], table["high"], _scale(table), strict=True)
+    return pd.Series([between(low, high, scale) for low, high, scale in ends], name="95 % interval")
 
 
 def _difference(table: pd.DataFrame) -> "pd.Series[str]":
-    pairs = zip(table["rank"], table["difference_low"], table["difference_high"], strict=True)
-    texts = ["–" if rank == 1 else between(a, b, _scale(table)) for rank, a, b in pairs]
+    rows = zip(table["rank"], table["difference_low"], table["difference_high"], _scale(table), strict=True)
+    texts = ["–" if rank == 1 else between(low, high, scale) for rank, low, high, scale in rows]
     return pd.Series(texts, name="difference to the best")
 
 
-def _scale(table: pd.DataFrame) -> float:
-    """Return what the measure that ranks is multiplied with: accuracies are shown in per cent."""
-    return 100.0 if "final_test_accuracy_mean" in table or "final_val_accuracy_mean" in table else 1.0
+def _scale(table: pd.DataFrame) -> "pd.Series[float]":
+    """Return what each row's measure that ranks is multiplied with: accuracies are shown in per cent."""
+    names = [name for name in ("final_test_accuracy_mean", "final_val_accuracy_mean") if name in table]
+    return table[names].notna().any(axis=1).map({True: 100.0, False: 1.0})
 
 
 def _mean(table: pd.DataFrame, stem: str, heading: str) -> "pd.Series[str]":
@@ -196,7 +197,9 @@ def caption(frame: pd.DataFrame) -> str:
         notes.append("with fewer than 3 seeds no interval can be given")
     if stacked := int((frame["stacked"] > 1).sum()):
         notes.append(f"{stacked} runs trained in stacks, which their commands make again but for rounding")
-    if blocks(frame).nunique() > 1:
+    if WORKLOAD in frame and frame[WORKLOAD].nunique() > 1:
+        notes.append("each workload has ranks of its own")
+    elif blocks(frame).nunique() > 1:
         notes.append("rows on fewer examples stand apart, as these bound what can be reached")
     return f"{spread}; values {after}, `best` at any epoch; {'; '.join(notes)}."
 

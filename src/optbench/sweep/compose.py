@@ -124,7 +124,8 @@ class Composer:
     def _is_value(self, override: Override) -> bool:
         """Return whether an override surely sets a value: all others are left to Hydra."""
         key = override.key_or_group
-        known = key in self.sweep and key not in self.sweep.hydra.runtime.choices
+        chosen = key in self.sweep.hydra.runtime.choices or key in configs.groups()  # Hydra lists no choice of several
+        known = key in self.sweep and not chosen
         return override.package is None and "/" not in key and ("." in key or known)
 
 

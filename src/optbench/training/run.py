@@ -248,7 +248,7 @@ def validate(config: DictConfig, directory: Path | None = None) -> None:
         if config.get(name) and "tuning" not in config:
             raise UserError(f"{name} is of a tuned study, which this is not; give study=tuned, or leave {name} out")
     if config.get("workloads") and HydraConfig.get().mode == RunMode.RUN:
-        raise UserError(f"workloads={config.workloads} is many runs, and this is one; give optbench train -m")
+        raise UserError(f"workloads: {', '.join(config.workloads)}: many runs, and this is one; give optbench train -m")
     for name in config.figures or ():
         if name not in FIGURES:
             raise nearest("figure", str(name), FIGURES, ", ".join(FIGURES))

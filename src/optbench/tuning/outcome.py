@@ -9,7 +9,8 @@ import pandas as pd
 
 from optbench.records import Run
 from optbench.results import Results
-from optbench.results.settings import written
+from optbench.results.comparison import in_order
+from optbench.results.settings import WORKLOAD, written
 from optbench.results.statistics import LEVEL
 from optbench.tuning.contender import edge
 from optbench.tuning.space import Space, axis
@@ -33,8 +34,8 @@ def trials(results: Results) -> pd.DataFrame:
 
     Returns:
         `contender`, the optimizer with whatever else the study varies; `optimizer`; each hyperparameter that was
-        searched; `error` and `loss` on the validation split, not a number for a trial that is not done; `status`,
-        `test`, and `run`, the row of the results.
+        searched; `error` and `loss` on the validation split, not a number for a trial that is not done; `unit`, what
+        the error is shown in; `workload`, if there are several; `status`, and `run`, the row of the results.
     """
     frame = results.frame
     rows = []
@@ -49,6 +50,8 @@ def trials(results: Results) -> pd.DataFrame:
                 "optimizer": frame["optimizer"][i],
                 **point,
                 "error": error if done else math.nan,
+                "unit": "loss" if math.isnan(accuracy) else "error, %",
+                "workload": str(frame[WORKLOAD][i]) if WORKLOAD in frame else "",
                 "loss": loss if done else math.nan,
                 "status": frame["status"][i],
                 "run": i,
@@ -57,22 +60,25 @@ def trials(results: Results) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     if len(table) and table.groupby("optimizer")["contender"].nunique().max() == 1:
         table["contender"] = table["optimizer"].astype(str)  # what else differs goes with the optimizer
+    if len(table):
+        table["unit"] = table.groupby("contender")["unit"].transform("min")  # a trial that failed measured nothing
     return table
 
 
 def winners(results: Results) -> pd.DataFrame:
-    """Return what each contender's trials came to, the best contender first.
+    """Return what each contender's trials came to, the best contender first, in each workload if there are several.
 
     Returns:
         One row for each: `contender`, `optimizer`, how many `trials`, `done` and `diverged`; the winner's `setting`,
-        `error` and `loss` on the validation split and its `run`; and `edges`, which of its values lie at the edge of
-        their range.
+        `error` and `loss` on the validation split, the error's `unit`, its `workload` and its `run`; and `edges`, which
+        of its values lie at the edge of their range.
     """
     rows = []
     for contender, tried in trials(results).groupby("contender", sort=False):
         row: dict[str, Any] = {"contender": contender, "optimizer": tried["optimizer"].iloc[0], "trials": len(tried)}
         row |= {status: int((tried["status"] == status).sum()) for status in ("done", "diverged")}
         done = tried.dropna(subset="error").sort_values(["error", "loss"], kind="stable")
+        row |= {name: tried[name].iloc[0] for name in ("unit", "workload")}
         row |= {"setting": "–", "error": math.nan, "loss": math.nan, "run": -1, "edges": ""}
         if len(done):
             best = done.iloc[0]
@@ -83,7 +89,8 @@ def winners(results: Results) -> pd.DataFrame:
             row |= {"edges": ", ".join(f"{name} ({'low' if low else 'high'})" for name, low in edges.items())}
             row |= {name: best[name] for name in ("error", "loss", "run")}
         rows.append(row)
-    return pd.DataFrame(rows).sort_values("error", kind="stable", ignore_index=True)
+    table = pd.DataFrame(rows).sort_values("error", kind="stable")
+    return table.sort_values("workload", key=lambda names: names.map(in_order), kind="stable", ignore_index=True)
 
 
 def budget_curves(results: Results) -> pd.DataFrame:

@@ -1,0 +1,76 @@
+"""Workloads: each data set of a sweep, crossed with its sizes, widths and batches."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+from optbench.checks import UserError, nearest
+
+AXES = {"sizes": "n", "widths": "w", "batches": "b"}
+"""What is crossed in each data set, with the letter that stands before it in a workload's name."""
+
+
+def overridden(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the overrides of a cell that choose its workloads, and all others."""
+    chosen = [line for line in overrides if _key(line).partition(".")[0] == "workloads"]
+    return chosen, [line for line in overrides if line not in chosen]
+
+
+def crossed(workloads: Mapping[str, Any], overrides: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the overrides of a cell under each workload.
+
+    Args:
+        workloads: Presets by name, as in `conf/workloads`, and what the user gives for all of them: `sizes`, `widths`,
+            `batches`.
+        overrides: The cell's own; of what a workload sets they may replace all but its data, its model and its axes.
+
+    Raises:
+        UserError: An axis is none, or what the workload is made of is set elsewhere too.
+    """
+    given = {name: values for name, values in workloads.items() if name in AXES}
+    presets = {name: preset for name, preset in workloads.items() if name not in AXES}
+    for name, preset in presets.items():
+        if not isinstance(preset, Mapping) or "set" not in preset:
+            raise nearest("axis of workloads", str(name), AXES, ", ".join(AXES))
+    if not presets:
+        raise UserError(f"workloads.{next(iter(given))} is of workloads, of which there are none; give workloads=[...]")
+    for axis in given:
+        if not any(axis in preset for preset in presets.values()):
+            raise UserError(f"workloads.{axis}: {', '.join(presets)} have none; leave it out")
+    typed = {_key(line) for line in overrides}
+    for name, preset in presets.items():
+        own = {axis: preset[axis] for axis in AXES if axis in preset}
+        _untouched(name, {"data", "model"}, typed, "leave it out")
+        for axis, part in own.items():
+            _untouched(name, {_key(part["write"])}, typed, f"give workloads.{axis}=[...]")
+        fixed = [f"{_written(key)}={_null(value)}" for key, value in preset["set"].items() if key not in typed]
+        values = [_values(axis, given.get(axis, part["values"])) for axis, part in own.items()]
+        for point in product(*values):
+            title = "_".join([name, *(f"{AXES[axis]}{value}" for axis, value in zip(own, point, strict=True))])
+            lines = [_written(part["write"].format(x)) for part, x in zip(own.values(), point, strict=True)]
+            told = [f"++workload.name={title}", f"++workload.target={_null(preset.get('target'))}"]
+            yield [*fixed, *lines, *told, *overrides]
+
+
+def _untouched(name: str, keys: set[str], typed: set[str], remedy: str) -> None:
+    for key in sorted(keys & typed):
+        raise UserError(f"{key} is what workloads={name} sets; {remedy}")
+
+
+def _values(axis: str, given: Any) -> list[Any]:
+    if not isinstance(given, Sequence) or isinstance(given, str) or not given:
+        raise UserError(f"workloads.{axis}={given} is no list of values; give [{given}]")
+    return list(dict.fromkeys(given))
+
+
+def _key(line: str) -> str:
+    return line.lstrip("+~").partition("=")[0]
+
+
+def _written(line: str) -> str:
+    """Return an override of a keyword that a config need not list."""
+    return f"++{line}" if "." in line.partition("=")[0] else line
+
+
+def _null(value: Any) -> Any:
+    return "null" if value is None else value
