@@ -7,11 +7,11 @@ import pickle
 import pytest
 import torch
 from tasks import Task, run
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from optbench.checks import UserError
-from optbench.optimizers import CLASSES
-from optbench.optimizers.compiling import Program, split
+from optbench.optimizers import CLASSES, Optimizer, compiling
+from optbench.optimizers.compiling import Program
+from optbench.optimizers.halves import halve
 
 KERNELS = ["SGD", "NAdam", "AggMo"]  # no state, a number in it, and one whose first step decides what it holds
 WHOLE = ["LAMB", "Muon"]
@@ -28,7 +28,7 @@ def numbers(name):
 @pytest.mark.parametrize("name", [name for name in TRACED if name not in UNTRACED])
 def test_a_step_is_what_numbers_say_and_one_graph_over_elements(name, monkeypatch):
     """Both halves as Python runs them; that the compiler keeps to a graph is shown on a few below."""
-    monkeypatch.setattr(torch, "compile", lambda kernel, **_: kernel)
+    monkeypatch.setattr(compiling, "compiled", lambda step, *example: step)
     ends = []
     for compile in False, "update":
         task = Task()
@@ -44,19 +44,25 @@ def test_a_step_is_what_numbers_say_and_one_graph_over_elements(name, monkeypatc
 
 
 def test_what_depends_on_numbers_alone_is_no_part_of_the_kernel():
-    def step(scalars, tensors):
-        rate, t = scalars
-        tensors[0].sub_(rate * 0.9**t / (1 - 0.5**t))
-        return [rate * t]
+    class Rule(Optimizer):
+        """A rule with a number in its state."""
 
-    inputs = [torch.tensor(0.1, dtype=torch.float64), torch.tensor(2.0, dtype=torch.float64)]
-    traced = make_fx(step, tracing_mode="fake")(inputs, [torch.ones(3)])
-    alone, kernel = split(traced, 2)
-    known, renewed = alone(0.1, 2.0)
-    assert len(known) == 1 and known[0] == pytest.approx(0.1 * 0.81 / 0.75) and renewed == [0.2]
-    x = torch.ones(3)
-    kernel(torch.tensor(known), x)
-    torch.testing.assert_close(x, torch.full((3,), 1 - known[0]))
+        hyper = dict(lr=0.1)
+
+        @staticmethod
+        def init(p):
+            return {"product": 1.0}
+
+        @staticmethod
+        def update(g, p, s, t, h):
+            return 0.9**t / (1 - 0.5**t) * g, {"product": s["product"] * h["lr"]}
+
+    p = torch.ones(3)
+    halves = halve(Rule, [Rule.hyper], p, Rule.init(p))
+    known, renewed = halves.numbers(2, 0.1, 3.0)
+    assert len(known) == halves.needs == 2 and renewed == pytest.approx([0.3])
+    torch.testing.assert_close(halves.tensors(p, p, *map(torch.tensor, known)), (0.1 * 0.81 / 0.75 * p,))
+    assert "pow" not in halves.tensors.code
 
 
 @pytest.mark.slow

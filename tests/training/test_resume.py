@@ -49,11 +49,19 @@ def assert_same(left, right):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("optimizer", "epoch", "index"),
-    [("adam", 0, 1), ("adam", 1, 5), ("schedule_free_adamw", 1, 2), ("lbfgs", 1, 2), ("lookahead", 1, 2)],
+    ("optimizer", "epoch", "index", "path"),
+    [
+        ("adam", 0, 1, "off"),
+        ("adam", 1, 5, "off"),
+        ("schedule_free_adamw", 1, 2, "off"),
+        ("lbfgs", 1, 2, "off"),
+        ("lookahead", 1, 2, "off"),
+        ("nadam", 1, 2, "step"),
+        ("lamb", 1, 2, "step"),
+    ],
 )
-def test_a_run_that_was_cut_off_goes_on_bit_by_bit(optbench, tmp_path, cut, monkeypatch, optimizer, epoch, index):
-    run = [*RUN, f"optimizer={optimizer}", "schedule=cosine", "schedule.unit=step"]
+def test_a_run_that_was_cut_off_goes_on_bit_by_bit(optbench, tmp_path, cut, monkeypatch, optimizer, epoch, index, path):
+    run = [*RUN, f"optimizer={optimizer}", f"compile={path}", "schedule=cosine", "schedule.unit=step"]
     optbench("train", *run, "hydra.run.dir=whole")
     undo = cut(epoch, index)
     with pytest.raises(SystemExit) as ended:
@@ -66,6 +74,7 @@ def test_a_run_that_was_cut_off_goes_on_bit_by_bit(optbench, tmp_path, cut, monk
     optbench("train", *run, "hydra.run.dir=cut")
     again = records.read(tmp_path / "cut")
     assert len(again.status["continued"]) == 1
+    assert again.status["path"] == {"off": "plain step", "step": "compiled step"}[path]
     assert_same(again, records.read(tmp_path / "whole"))
 
 

@@ -1,29 +1,70 @@
 """A rule in two halves: what it computes from numbers alone, and what it does to tensors.
 
 Inside a compiled kernel a bias correction would be computed for each element, and a learning rate that changes would
-compile anew. So a rule is exported once, and its graph cut: the numbers run outside, in float64, for many steps at
-once, and the tensors are given what they need of them.
+compile anew. So a rule is traced once, and its graph cut: the numbers stay outside, in Python or, for many steps and
+runs at once, in NumPy, and the tensors are given what they need of them.
 """
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol, Self
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.fx import Graph, GraphModule, Node
+from torch.fx.experimental.proxy_tensor import make_fx
 
-from optbench.optimizers.arithmetic import scaled, to_tensor
-from optbench.optimizers.base import Optimizer, State
+from optbench.optimizers.arithmetic import scaled, to_tensor, working
+
+State = dict[str, Any]
+Hyper = Mapping[str, Any]
+Numbers = Sequence[Any]
+"""Numbers, or arrays of them."""
+
+ON_NUMBERS: dict[str, Callable[..., Any]] = {
+    **{
+        name: getattr(operator, name)
+        for name in ("add", "sub", "mul", "pow", "neg", "gt", "ge", "lt", "le", "eq", "ne")
+    },
+    **{name: getattr(np, name) for name in ("sqrt", "exp", "log", "square", "minimum", "maximum")},
+    **dict.fromkeys(("clone", "detach", "alias", "lift_fresh_copy", "_to_copy"), operator.pos),
+    "div": operator.truediv,
+    "rsub": lambda x, y: y - x,
+    "reciprocal": lambda x: 1 / x,
+}
+"""What computes with numbers as torch's operation of that name does with tensors of one element."""
 
 
 class Unsplit(Exception):
     """A rule cannot be cut in two."""
 
 
+class Rule(Protocol):
+    """An optimizer's class, as far as it is compiled."""
+
+    hyper: dict[str, Any]
+    parts: tuple[str, ...]
+    whole_tensor: bool
+
+    @staticmethod
+    def init(p: Tensor) -> State:
+        """Return the state before the first step."""
+
+    @staticmethod
+    def update(g: Tensor, p: Tensor, s: State, t: Any, h: Hyper) -> tuple[Any, State]:
+        """Return the direction and the next state."""
+
+    @classmethod
+    def rate(cls, h: Hyper) -> Any:
+        """Return what a direction is to be scaled by."""
+
+
 @dataclass(frozen=True)
 class Form:
-    """What a rule is exported for.
+    """What a rule is traced for.
 
     Attributes:
         rule: The optimizer's class.
@@ -33,16 +74,14 @@ class Form:
         numbers: Names of the state's numbers.
     """
 
-    rule: type[Optimizer]
+    rule: Rule
     constants: tuple[tuple[str, Any], ...]
     changing: tuple[str, ...]
     vectors: tuple[str, ...]
     numbers: tuple[str, ...]
 
     @classmethod
-    def of(
-        cls, rule: type[Optimizer], groups: Sequence[Mapping[str, Any]], state: State, kinds: tuple[type, ...]
-    ) -> "Form":
+    def of(cls, rule: Rule, groups: Sequence[Hyper], state: State, kinds: tuple[type, ...]) -> Self:
         """Return the form of a rule for the hyperparameters of several runs.
 
         Args:
@@ -64,37 +103,34 @@ class Form:
         numbers = tuple(sorted(name for name in state if name not in vectors and name != "step"))
         return cls(rule, tuple(constants.items()), tuple(changing), vectors, numbers)
 
+    def step(self, numbers: list[Tensor], tensors: list[Tensor]) -> list[Any]:
+        """Return the step, to be subtracted from the parameter, and then the next tensors and numbers of the state.
+
+        Args:
+            numbers: The step's number, the changing hyperparameters, and the state's numbers, as tensors.
+            tensors: Gradient, parameter, and the state's tensors.
+
+        Raises:
+            Unsplit: The state has other names after the step.
+        """
+        t, *values = numbers
+        g, p, *old = tensors
+        count = len(self.changing)
+        h = dict(self.constants) | dict(zip(self.changing, values[:count], strict=True))
+        state = dict(zip(self.vectors, old, strict=True)) | dict(zip(self.numbers, values[count:], strict=True))
+        change, new = self.rule.update(g, p, state, t, h)
+        if new.keys() != state.keys():
+            raise Unsplit("its state changes its form")
+        return [to_tensor(scaled(self.rule.rate(h), change)), *(new[name] for name in (*self.vectors, *self.numbers))]
+
+    def fits(self, group: Hyper) -> bool:
+        """Return whether a group still has the hyperparameters that are part of the rule."""
+        return all(group[name] == value for name, value in self.constants)
+
 
 def varies(value: Any, kinds: tuple[type, ...]) -> bool:
     """Return whether a hyperparameter is a number that does not switch something off."""
     return isinstance(value, kinds) and not isinstance(value, bool) and bool(value)
-
-
-class Rule(nn.Module):
-    """A form as a function of tensors alone, to be exported."""
-
-    def __init__(self, form: Form) -> None:
-        super().__init__()
-        self.form = form
-
-    def forward(self, numbers: list[Tensor], tensors: list[Tensor]) -> tuple[Tensor, list[Tensor], list[Any]]:
-        """Return the step, to be subtracted from the parameter, and the next tensors and numbers of the state.
-
-        Args:
-            numbers: The step's number, the changing hyperparameters, and the state's numbers.
-            tensors: Gradient, parameter, and the state's tensors.
-        """
-        form = self.form
-        t, *values = numbers
-        g, p, *old = tensors
-        count = len(form.changing)
-        h = dict(form.constants) | dict(zip(form.changing, values[:count], strict=True))
-        state = dict(zip(form.vectors, old, strict=True)) | dict(zip(form.numbers, values[count:], strict=True))
-        change, new = form.rule.update(g, p, state, t, h)
-        if new.keys() != state.keys():
-            raise Unsplit("its state changes its form")
-        step = to_tensor(scaled(form.rule.rate(h), change))
-        return step, [new[name] for name in form.vectors], [new[name] for name in form.numbers]
 
 
 @dataclass(frozen=True)
@@ -102,152 +138,127 @@ class Halves:
     """Both halves of a rule.
 
     Attributes:
-        form: What it was exported for.
-        numbers: Function of the step's number, the changing hyperparameters and the state's numbers; it returns a
-            tuple of what `tensors` needs, and then the state's next numbers.
-        tensors: Function of gradient, parameter, the state's tensors and what it needs of the numbers; it returns a
-            tuple of the step and the state's next tensors.
+        form: What it was traced for.
+        numbers: Function of the step's number, the changing hyperparameters and the state's numbers; it returns what
+            `tensors` needs, and the state's next numbers.
+        tensors: Function of gradient, parameter, the state's tensors and what it needs of the numbers; it returns the
+            step and the state's next tensors.
         needs: How many numbers `tensors` needs.
+        source: What tells the halves of numbers apart.
     """
 
     form: Form
-    numbers: GraphModule
+    numbers: Callable[..., tuple[list[Any], list[Any]]]
     tensors: GraphModule
     needs: int
+    source: str
 
-    @property
-    def source(self) -> str:
-        """What tells the halves of numbers apart."""
-        return self.numbers.code
-
-    def unroll(
-        self, done: int, steps: int, h: Mapping[str, Tensor], state: Sequence[Tensor]
-    ) -> tuple[Tensor, Sequence[Tensor]]:
+    def unroll(self, done: int, steps: int, h: Mapping[str, np.ndarray], state: Numbers) -> tuple[np.ndarray, Numbers]:
         """Return what `tensors` needs in the next steps, (steps, needs, runs), and the state's numbers after them.
 
         Args:
             done: Steps taken.
             steps: Steps to take.
-            h: The changing hyperparameters, shape (steps, runs), in float64.
-            state: The state's numbers, shape (runs,), in float64.
+            h: The changing hyperparameters, shape (steps, runs).
+            state: The state's numbers, shape (runs,).
         """
         changing = [h[name] for name in self.form.changing]
-        t = torch.arange(done + 1, done + 1 + steps, dtype=torch.float64).unsqueeze(1)
-        shape = changing[0].shape
-        if not state:
-            found = [torch.as_tensor(number).expand(shape) for number in self.numbers(t, *changing)]
-            return torch.stack(found, 1) if found else torch.empty(steps, 0, shape[1], dtype=torch.float64), state
-        rows = []
-        for i in range(steps):
-            found = [torch.as_tensor(x) for x in self.numbers(t[i], *(value[i] for value in changing), *state)]
-            rows += [number.expand(shape[1:]) for number in found[: self.needs]]
-            state = [number.to(torch.float64).expand(shape[1:]) for number in found[self.needs :]]
-        return torch.stack(rows).view(steps, self.needs, shape[1]) if rows else torch.empty(steps, 0, shape[1]), state
+        t = np.arange(done + 1.0, done + 1.0 + steps)[:, None]
+        needed = np.empty((steps, self.needs, changing[0].shape[1]))
+        rows = range(steps) if state else [slice(None)]  # numbers that remember nothing are found for all steps at once
+        with np.errstate(all="ignore"):
+            for row in rows:
+                found, state = self.numbers(t[row], *(value[row] for value in changing), *state)
+                for i, number in enumerate(found):
+                    needed[row, i] = number
+        return needed, [np.broadcast_to(x, needed.shape[2:]) for x in state]
 
 
-HALVED: dict[str, Halves] = {}
-"""The rules that this process has cut, by form and shapes: to export one takes a tenth of a second."""
+HALVED: dict[tuple[Rule, str], Halves] = {}
+"""The rules that this process has cut, by form and shapes."""
 
 
-def halve(form: Form, p: Tensor, state: State) -> Halves:
-    """Return the halves of a rule for parameters of a shape.
-
-    Args:
-        form: The rule and what changes.
-        p: A parameter.
-        state: Its state.
-
-    Raises:
-        Unsplit: The rule looks at numbers to decide, or its state is not what it seems.
-    """
-    tensors = [torch.ones_like(p), p.clone(), *[state[name].clone() for name in form.vectors]]
-    key = repr((form, [(x.shape, x.dtype, x.device) for x in tensors]))
-    if key not in HALVED:
-        HALVED[key] = export(form, tensors)
-    return HALVED[key]
-
-
-def export(form: Form, tensors: list[Tensor]) -> Halves:
-    """Export a rule and cut it.
-
-    Args:
-        form: The rule and what changes.
-        tensors: Gradient, parameter, and the state's tensors.
-
-    Raises:
-        Unsplit: As for `halve`.
-    """
-    number = torch.ones((), dtype=tensors[0].dtype)
-    numbers = [number.clone() for _ in range(1 + len(form.changing) + len(form.numbers))]
-    try:
-        program = torch.export.export(Rule(form), (numbers, tensors), strict=False)
-    except Exception as error:  # of whatever kind the exporter finds fit
-        raise Unsplit(f"{form.rule.__name__} cannot be exported: {' '.join(str(error).split())[:120]}") from error
-    if any(spec.kind.name != "USER_INPUT" for spec in program.graph_signature.input_specs):
-        raise Unsplit(f"{form.rule.__name__} holds tensors of its own")
-    return cut(form, program.graph_module.graph, len(numbers))
-
-
-def cut(form: Form, graph: Graph, count: int) -> Halves:
-    """Cut an exported rule.
-
-    Args:
-        form: What it was exported for.
-        graph: Its graph: placeholders of numbers, then of tensors; the step, the state's tensors and its numbers.
-        count: How many of the placeholders are numbers.
-    """
-    *nodes, output = graph.nodes
-    places = [node for node in nodes if node.op == "placeholder"]
-    alone = set(places[:count])
-    for node in nodes:
-        if node.op == "call_function" and node.meta["val"].dim() == 0 and alone.issuperset(node.all_input_nodes):
-            alone.add(node)
-    rest = [node for node in nodes if node not in alone]
-    results = list(output.args[0])
-    kept = 1 + len(form.vectors)
-    needed = [node for user in rest for node in user.all_input_nodes]
-    needed += [node for node in results[:kept] if isinstance(node, Node)]
-    crossing = list(dict.fromkeys(node for node in needed if node in alone))
-    if any(isinstance(node, Node) and node not in alone for node in results[kept:]):
-        raise Unsplit(f"{form.rule.__name__} has numbers that depend on tensors")
-    first, second = Graph(), Graph()
-    copies: dict[Node, Node] = {}
-    for node in nodes:
-        if node in alone:
-            copies[node] = first.node_copy(node, copies.__getitem__)
-    first.output(tuple(copies.get(node, node) for node in [*crossing, *results[kept:]]))
-    copies = {}
-    for node in rest:
-        if node.op == "placeholder":
-            copies[node] = second.node_copy(node)
-    for node in crossing:
-        copies[node] = second.placeholder(node.name)
-    for node in rest:
-        if node not in copies:
-            copies[node] = second.node_copy(node, copies.__getitem__)
-    second.output(tuple(copies.get(node, node) for node in results[:kept]))
-    return Halves(form, GraphModule({}, first), GraphModule({}, second), len(crossing))
-
-
-def split(rule: type[Optimizer], groups: Sequence[Mapping[str, Any]], p: Tensor, state: State) -> Halves:
-    """Return the halves of a rule for several runs; its counts are part of the rule only where that has to be.
+def halve(rule: Rule, groups: Sequence[Hyper], p: Tensor, state: State) -> Halves:
+    """Return the halves of a rule for parameters of a shape; its counts are part of it only where that has to be.
 
     Args:
         rule: The optimizer's class.
         groups: Hyperparameters of each run.
         p: A parameter.
-        state: Its state.
+        state: Its state, with all the names that it has after a step.
 
     Raises:
-        Unsplit: That cannot be.
+        Unsplit: The rule looks at numbers to decide, or its state is not what it seems.
     """
     try:
-        return halve(Form.of(rule, groups, state, (float, int)), p, state)
+        return traced(Form.of(rule, groups, state, (float, int, Tensor)), p, state)
     except Unsplit:
-        return halve(Form.of(rule, groups, state, (float,)), p, state)
+        return traced(Form.of(rule, groups, state, (float, Tensor)), p, state)
 
 
-def initial(rule: type[Optimizer], p: Tensor, h: Mapping[str, Any]) -> State:
+def traced(form: Form, p: Tensor, state: State) -> Halves:
+    """Return the halves of a rule in a form.
+
+    Raises:
+        Unsplit: As for `halve`.
+    """
+    tensors = [working(p), working(p), *(state[name] for name in form.vectors)]
+    key = form.rule, repr((form, [(x.shape, x.stride(), x.dtype, x.device) for x in tensors]))
+    if key not in HALVED:
+        count = 1 + len(form.changing) + len(form.numbers)
+        numbers = [torch.ones((), dtype=torch.float64, device=p.device) for _ in range(count)]
+        step = torch.func.functionalize(partial(form.step))
+        try:
+            graph = make_fx(step, tracing_mode="fake")(numbers, [x.detach() for x in tensors])
+        except Exception as error:  # of whatever kind the tracer finds fit
+            raise Unsplit(f"it cannot be traced: {' '.join(str(error).split())[:120]}") from error
+        HALVED[key] = cut(form, graph, count)
+    return HALVED[key]
+
+
+def cut(form: Form, graph: GraphModule, count: int) -> Halves:
+    """Cut a traced rule.
+
+    Args:
+        form: What it was traced for.
+        graph: `Form.step` as a graph.
+        count: How many of its inputs are numbers.
+
+    Raises:
+        Unsplit: A number of the state comes out of tensors.
+    """
+    *nodes, output = graph.graph.nodes
+    first, second = Graph(), Graph()
+    left: dict[Node, Node] = {}
+    for i, node in enumerate(nodes):
+        name = getattr(getattr(node.target, "overloadpacket", None), "__name__", "")
+        alone = bool(node.all_input_nodes) and all(x in left for x in node.all_input_nodes)
+        if i < count:
+            left[node] = first.node_copy(node)
+        elif alone and name in ON_NUMBERS and (not node.kwargs or name == "_to_copy"):
+            left[node] = first.call_function(ON_NUMBERS[name], torch.fx.node.map_arg(node.args, left.__getitem__))
+    others = [node for node in nodes if node not in left]
+    results = list(output.args[0])
+    kept, renewed = results[: 1 + len(form.vectors)], results[1 + len(form.vectors) :]
+    if any(isinstance(x, Node) and x not in left for x in renewed):
+        raise Unsplit("its numbers depend on tensors")
+    needed = [x for node in others for x in node.all_input_nodes] + [x for x in kept if isinstance(x, Node)]
+    crossing = list(dict.fromkeys(x for x in needed if x in left))
+    first.output(([left[x] for x in crossing], [left.get(x, x) for x in renewed]))
+    right = {node: second.node_copy(node) for node in others if node.op == "placeholder"}
+    right |= {node: second.placeholder(node.name) for node in crossing}
+    for node in crossing:
+        if node.meta["val"].dtype is torch.bool:
+            right[node] = second.call_function(operator.ne, (right[node], 0))
+    for node in others:
+        if node not in right:
+            right[node] = second.node_copy(node, right.__getitem__)
+    second.output(tuple(right.get(x, x) for x in kept))
+    numbers = GraphModule({}, first)
+    return Halves(form, numbers.forward, GraphModule(graph, second), len(crossing), numbers.code)
+
+
+def initial(rule: Rule, p: Tensor, h: Hyper) -> State:
     """Return the state of a parameter before its first step, with all the names that it will have.
 
     Args:
@@ -263,5 +274,5 @@ def initial(rule: type[Optimizer], p: Tensor, h: Mapping[str, Any]) -> State:
     after = rule.update(zero, zero.clone(), rule.init(zero), 1, h)[1]
     added = [after[name] for name in after.keys() - state.keys()]
     if state.keys() - after.keys() or not all(isinstance(x, Tensor) and not x.any() for x in added):
-        raise Unsplit(f"{rule.__name__}: its state changes its form")
+        raise Unsplit("its state changes its form")
     return {**after, **state}

@@ -10,13 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import grad_and_value, vmap
 from torch.utils._pytree import tree_map
 
 from optbench.optimizers.base import Optimizer, State
-from optbench.optimizers.halves import Halves, initial, split
+from optbench.optimizers.compiling import OPTIONS
+from optbench.optimizers.halves import Halves, Numbers, halve, initial
 from optbench.training.clip import Clip
 from optbench.training.network import Network, forward
 
@@ -79,12 +81,12 @@ class Plan:
         return losses.sum(), losses
 
 
+SMALL_KERNELS = {"max_fusion_size": 8}
+"""What keeps the compiler from fusing so much around the norms of a tensor that it loses a buffer, as in LAMB."""
+
+
 COMPILED: dict[str, Step] = {}
 """The steps that this process has compiled, by what they are compiled for: runs that follow one another share them."""
-
-
-OPTIONS: dict[str, Any] = {"size_asserts": False, "guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
-"""A step is a function of its tensors alone, whose shapes are part of its key: to check each would cost a tenth."""
 
 
 def compiled(plan: Plan, key: str) -> Step:
@@ -99,7 +101,9 @@ def compiled(plan: Plan, key: str) -> Step:
         # Torch counts by code object how often it has compiled, and gives up at the eighth time.
         own = types.FunctionType(plain.__code__.replace(), plain.__globals__, plain.__name__)
         whole = types.MethodType(own, plan)
-        COMPILED[key] = torch.compile(whole, fullgraph=True, dynamic=False, options=OPTIONS)
+        apart = any(halves.form.rule.whole_tensor for halves in plan.halves.values())
+        options = OPTIONS | SMALL_KERNELS if apart else OPTIONS
+        COMPILED[key] = torch.compile(whole, fullgraph=True, dynamic=False, options=options)
     return COMPILED[key]
 
 
@@ -136,14 +140,14 @@ class Part:
         self.buffers = {name: b[rows] for name, b in network.tensors.items() if name not in self.params}
         self.gradients: Tensors = {}
         self.tensors: dict[str, Tensors] = {}
-        self.numbers: dict[str, Sequence[Tensor]] = {}
+        self.numbers: dict[str, Numbers] = {}
         halves: dict[str, Halves] = {}
         for i, (name, p) in enumerate(self.params.items()):
             states = [begun(optimizer, i) for optimizer in optimizers]
-            halves[name] = split(type(optimizers[0]), self.hyper, p[0], states[0])
+            halves[name] = halve(type(optimizers[0]), self.hyper, p[0], states[0])
             form = halves[name].form
             self.tensors[name] = {key: torch.stack([state[key] for state in states]) for key in form.vectors}
-            own = [torch.tensor([float(state[key]) for state in states], dtype=torch.float64) for key in form.numbers]
+            own = [np.array([float(state[key]) for state in states]) for key in form.numbers]
             self.numbers.setdefault(halves[name].source, own)
         self.sources = {each.source: each for each in halves.values()}
         places, end = {}, 0
@@ -155,7 +159,7 @@ class Part:
         self.plan = Plan(layers, halves, {name: places[each.source] for name, each in halves.items()}, loss, clip)
         shapes = [(name, tuple(p.shape), p.dtype, p.device) for name, p in self.params.items()]
         batch = [(tuple(tensor.shape), tensor.dtype) for tensor in example]
-        text = [each.tensors.code for each in halves.values()]
+        text = [(each.tensors.code, each.needs) for each in halves.values()]
         self.compiled = compiled(self.plan, repr((layers, shapes, batch, text, loss, clip)))
         self.size = example[0].shape
 
@@ -185,17 +189,13 @@ class Part:
         """
         found = []
         for source, halves in self.sources.items():
-            names = halves.form.changing
-            h = {
-                name: torch.tensor([[float(own[name])] for own in self.hyper], dtype=torch.float64).mT.expand(steps, -1)
-                for name in names
-            }
+            h = {name: np.tile([float(own[name]) for own in self.hyper], (steps, 1)) for name in halves.form.changing}
             if "lr" in h:
-                h["lr"] = torch.tensor(lrs, dtype=torch.float64).mT
-            values, self.numbers[source] = halves.unroll(done, steps, h, self.numbers[source])
-            found.append(values)
+                h["lr"] = np.array(lrs).T
+            needed, self.numbers[source] = halves.unroll(done, steps, h, self.numbers[source])
+            found.append(needed)
         p = next(iter(self.params.values()))
-        return torch.cat(found, 1).to(p.device, p.dtype)
+        return torch.from_numpy(np.concatenate(found, 1)).to(p.device, p.dtype)
 
     def state_of(self, i: int) -> dict[str, State]:
         """Return the state of one of its replicas by parameter; its tensors stay live."""

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
@@ -101,17 +102,17 @@ class Compiled:
     def state_dict(self) -> dict[str, Any]:
         """Return the state of all optimizers as the parts hold it; the weights are the models' own."""
         parts = [part for parts in self.parts for part in parts]
-        return {
-            "steps": self.steps,
-            "parts": [{"tensors": p.tensors, "numbers": list(p.numbers.values())} for p in parts],
-        }
+        numbers = [[[x.tolist() for x in own] for own in part.numbers.values()] for part in parts]
+        saved = [{"tensors": part.tensors, "numbers": own} for part, own in zip(parts, numbers, strict=True)]
+        return {"steps": self.steps, "parts": saved}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up what `state_dict` returned, of a stack of the same models and optimizers."""
         self.steps = state["steps"]
         parts = [part for parts in self.parts for part in parts]
         for part, saved in zip(parts, state["parts"], strict=True):
-            part.numbers = dict(zip(part.numbers, saved["numbers"], strict=True))
+            numbers = [[np.array(x) for x in own] for own in saved["numbers"]]
+            part.numbers = dict(zip(part.numbers, numbers, strict=True))
             for name, own in part.tensors.items():
                 for key, tensor in own.items():
                     tensor.copy_(saved["tensors"][name][key])
