@@ -212,12 +212,15 @@ def test_takes_a_rate_that_is_a_tensor_and_numbers_of_numpy(name):
 
 
 @every
-@pytest.mark.parametrize("what", [torch.complex64, torch.int64, torch.bool])
-def test_a_parameter_that_is_refused_does_not_stay(name, what):
+@pytest.mark.parametrize(
+    ("wrong", "remedy"),
+    [(torch.zeros(2, dtype=dtype), "give dense real ones") for dtype in (torch.complex64, torch.int64, torch.bool)]
+    + [(torch.zeros(1).expand(2), "share their memory.*give a clone")],
+)
+def test_a_parameter_that_is_refused_does_not_stay(name, wrong, remedy):
     task = Task()
     optimizer = task.make(name)
-    wrong = torch.zeros(2, dtype=what)
-    with pytest.raises(UserError, match="give dense real ones of floating type"):
+    with pytest.raises(UserError, match=remedy):
         optimizer.add_param_group({"params": [wrong]})
     with pytest.raises(UserError):
         optimizer.add_param_group({"params": [torch.nn.Parameter(torch.zeros(2))], "lr": -1.0})

@@ -387,6 +387,10 @@ class Optimizer(torch.optim.Optimizer):
         if not p.is_floating_point() or p.layout is not torch.strided:
             what = p.dtype if p.layout is torch.strided else p.layout
             raise UserError(f"{name}: a parameter is {what}; give dense real ones of floating type")
+        if any(size > 1 and not stride for size, stride in zip(p.shape, p.stride(), strict=True)):
+            raise UserError(
+                f"{name}: elements of a parameter share their memory, as expand() leaves them; give a clone"
+            )
         if not self.shards and hasattr(p, "full_tensor"):
             raise UserError(f"{name}: a parameter is a DTensor, of which it would see a part; give whole ones")
 

@@ -38,7 +38,7 @@ class MoMo(Optimizer):
 
     def step(self, closure: Closure | None = None) -> Any:
         if closure is None:
-            return self._without_closure("sets the gradients and returns the loss")
+            return self._without_closure("give one that sets the gradients and returns the loss")
 
         def observed() -> Any:
             loss = closure()
