@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from optbench import optimizers
-from optbench.certificates.case import Case, Rate, changing, constant
+from optbench.certificates.case import Case, Factors, changing, constant
 from optbench.certificates.problems import Problem
 
 RATES = {"constant": constant, "changing": changing}
@@ -22,7 +22,7 @@ def cases() -> list[Case]:
 def case(run: dict[str, Any]) -> Case:
     """Return the comparison with one run: its hyperparameters, and its path on each problem."""
 
-    def path(problem: Problem, steps: int, rate: Rate) -> Tensor:
+    def path(problem: Problem, steps: int, rate: Factors) -> Tensor:
         return torch.tensor(run["paths"][problem.name], dtype=torch.float64)
 
     cls, paths = optimizers.CLASSES[run["optimizer"]], run["paths"]

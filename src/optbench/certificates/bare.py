@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector as vector
 
-from optbench.certificates.case import Case, Hyper, Path, Rate
+from optbench.certificates.case import Case, Factors, Hyper, Trajectory
 from optbench.certificates.problems import ANY, Problem
 from optbench.optimizers import Optimizer
 from optbench.optimizers.arithmetic import to_tensor
@@ -19,16 +19,16 @@ def case(cls: type[Optimizer], config: Hyper) -> Case:
 
     On no problem if the class moves all parameters at once, since there is no update of one tensor then.
     """
-    known: Hyper = {"total_steps": STEPS} if "total_steps" in cls.hyper else {}
+    known: Hyper = {"total_steps": STEPS} if "total_steps" in cls.needs else {}
     hyper = known | config
     problems, reference = (ANY, "its own update alone") if cls.by_update() else ((), "none")
     return Case(cls, hyper, reference, path(cls, cls.hyper | hyper), problems, STEPS, independent=False)
 
 
-def path(cls: type[Optimizer], hyper: Hyper) -> Path:
+def path(cls: type[Optimizer], hyper: Hyper) -> Trajectory:
     """Return the path of a rule by itself."""
 
-    def walk(problem: Problem, steps: int, rate: Rate) -> Tensor:
+    def walk(problem: Problem, steps: int, rate: Factors) -> Tensor:
         points = [p.detach().clone() for p in problem.params]
         states, walked = [cls.init(p) for p in points], [vector(points)]
         for t in range(steps):

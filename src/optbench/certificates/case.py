@@ -18,8 +18,8 @@ TOLERANCE = 1e-9
 """Largest difference, relative above 1, that rounding may explain after a few dozen steps."""
 
 Hyper = dict[str, Any]
-Rate = Callable[[int], float]
-Path = Callable[[Problem, int, Rate], Tensor]
+Factors = Callable[[int], float]
+Trajectory = Callable[[Problem, int, Factors], Tensor]
 """From a problem, a number of steps and factors of the learning rate to all parameters after each step."""
 
 
@@ -33,7 +33,7 @@ def changing(t: int) -> float:
     return (1 + t % 7) / 4
 
 
-def walk(problem: Problem, optimizer: Any, steps: int, rate: Rate) -> Tensor:
+def walk(problem: Problem, optimizer: Any, steps: int, rate: Factors) -> Tensor:
     """Return the path of any optimizer of torch's kind, shape (steps + 1, parameters), the start included."""
     t, path = 0, [problem.flat()]
     objective = Objective(lambda: problem.loss(t), problem.params)
@@ -49,10 +49,10 @@ def walk(problem: Problem, optimizer: Any, steps: int, rate: Rate) -> Tensor:
     return torch.stack(path)
 
 
-def stepped(factory: Callable[[Any], Any]) -> Path:
+def stepped(factory: Callable[[Any], Any]) -> Trajectory:
     """Return the path of the reference optimizer that a factory makes from the parameters."""
 
-    def path(problem: Problem, steps: int, rate: Rate) -> Tensor:
+    def path(problem: Problem, steps: int, rate: Factors) -> Tensor:
         default = torch.get_default_dtype()
         torch.set_default_dtype(torch.float64)  # in which some, such as torch's NAdam, keep their own numbers
         try:
@@ -109,10 +109,10 @@ class Case:
     optimizer: type[Optimizer]
     hyper: Hyper
     reference: str
-    path: Path
+    path: Trajectory
     problems: tuple[str, ...] = ANY
     steps: int = 40
-    rate: Rate = changing
+    rate: Factors = changing
     independent: bool = True
     theirs: bool = True
     tolerance: float = TOLERANCE

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from optbench import optimizers as ours
-from optbench.certificates.case import Case, Hyper, Path, Rate, version
+from optbench.certificates.case import Case, Factors, Hyper, Trajectory, version
 from optbench.certificates.problems import Problem
 
 SCALED: Hyper = dict(lr=0.05, eps=0.03, weight_decay=0.1, beta1=0.8, beta2=0.7)
@@ -110,10 +110,10 @@ def case(
     return Case(cls, hyper, f"{version('optax')} {cls.__name__}", walk(hyper["lr"], make, iterate), problems)
 
 
-def walk(lr: float, make: Make, iterate: Iterate) -> Path:
+def walk(lr: float, make: Make, iterate: Iterate) -> Trajectory:
     """Return the path of a transformation."""
 
-    def path(problem: Problem, steps: int, rate: Rate) -> Tensor:
+    def path(problem: Problem, steps: int, rate: Factors) -> Tensor:
         jax, optax = import_module("jax"), import_module("optax")
         before = jax.config.jax_enable_x64
         jax.config.update("jax_enable_x64", True)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from optbench import optimizers as ours
-from optbench.certificates.case import Case, Hyper, Rate, changing, constant, stepped, version
+from optbench.certificates.case import Case, Factors, Hyper, changing, constant, stepped, version
 from optbench.certificates.problems import ANY, Problem
 
 MODULES = {
@@ -156,7 +156,7 @@ def sophia(estimator: str) -> Case:
         products = torch.autograd.grad(slopes, problem.params, signs, materialize_grads=True)
         return [v * x for v, x in zip(signs, products, strict=True)]
 
-    def path(problem: Problem, steps: int, rate: Rate) -> Tensor:
+    def path(problem: Problem, steps: int, rate: Factors) -> Tensor:
         made, points = import_module("pytorch_optimizer").SophiaH, [problem.flat()]
         rule = made(problem.params, lr / gamma, (0.8, 0.6), decay * gamma, p=gamma, update_period=1000, eps=eps / gamma)
         for t in range(steps):
@@ -369,7 +369,7 @@ def compare(
     only_mine: Hyper | None = None,
     only_theirs: Hyper | None = None,
     problems: tuple[str, ...] = ANY,
-    rate: Rate = changing,
+    rate: Factors = changing,
 ) -> Case:
     """Return the comparison of two classes by what both are given and what only one is.
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from optbench import optimizers as ours
-from optbench.certificates.case import Case, Hyper, Path, Rate
+from optbench.certificates.case import Case, Factors, Hyper, Trajectory
 from optbench.certificates.problems import ANY, SMOOTH, Problem
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -413,10 +413,10 @@ def cautious(w: Array, h: Any) -> Walk:
         w = w - step - h.lr * h.weight_decay * (step * w >= 0) * w
 
 
-def literal(rule: Rule, hyper: Hyper, whole: bool) -> Path:
+def literal(rule: Rule, hyper: Hyper, whole: bool) -> Trajectory:
     """Return the path of a rule, run on each tensor or on the vector of all."""
 
-    def path(problem: Problem, steps: int, rate: Rate) -> Tensor:
+    def path(problem: Problem, steps: int, rate: Factors) -> Tensor:
         h, shapes = SimpleNamespace(**hyper), [tuple(p.shape) for p in problem.params]
         start = problem.flat()
         shapes = [tuple(start.shape)] if whole else shapes

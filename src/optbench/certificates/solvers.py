@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from optbench import optimizers as ours
-from optbench.certificates.case import Case, Hyper, Path, Rate, constant, version
+from optbench.certificates.case import Case, Factors, Hyper, Trajectory, constant, version
 from optbench.certificates.problems import Problem, coupled, elongated_bowl
 from optbench.optimizers.augmented_lagrangian import Ball
 
@@ -46,7 +46,7 @@ def ends() -> list[Case]:
     ]
 
 
-def end(cls: type[ours.Optimizer], hyper: Hyper, name: str, path: Path, steps: int = 20) -> Case:
+def end(cls: type[ours.Optimizer], hyper: Hyper, name: str, path: Trajectory, steps: int = 20) -> Case:
     """Return the comparison of where a method ends.
 
     Its tolerance is 1e-6: where a gradient is 1e-8, as solvers promise, x may be off by that over the least curvature.
@@ -71,7 +71,7 @@ def newton() -> list[Case]:
     ]
 
 
-def minimized(problem: Problem, steps: int, rate: Rate, damping: float = 0.0) -> Tensor:
+def minimized(problem: Problem, steps: int, rate: Factors, damping: float = 0.0) -> Tensor:
     """Return the path of Newton's method with a fixed damping and no line search."""
     f = {"elongated_bowl": elongated_bowl, "coupled": coupled}[problem.name]
     options = dict(lr=0.5, line_search="none", tikhonov=damping, max_iter=steps, xtol=0.0, return_all=True)
@@ -79,7 +79,7 @@ def minimized(problem: Problem, steps: int, rate: Rate, damping: float = 0.0) ->
     return torch.stack(found.allvecs)
 
 
-def lowest(problem: Problem, steps: int, rate: Rate, method: str) -> Tensor:
+def lowest(problem: Problem, steps: int, rate: Factors, method: str) -> Tensor:
     """Return the minimum."""
     optimize = import_module("scipy.optimize")
     found = optimize.minimize(numpy(problem), problem.flat().numpy(), jac=True, method=method, options=dict(gtol=1e-10))
@@ -91,7 +91,7 @@ def level(*params: Tensor) -> Tensor:
     return torch.stack([p.sum() for p in params]).sum()[None] - 0.3
 
 
-def linear(problem: Problem, steps: int, rate: Rate) -> Tensor:
+def linear(problem: Problem, steps: int, rate: Factors) -> Tensor:
     """Return the path of linear conjugate gradients, which the nonlinear ones all are on a quadratic."""
     start = problem.flat()
     path, g = [start], problem.gradient(start, 0)[1]
@@ -103,7 +103,7 @@ def linear(problem: Problem, steps: int, rate: Rate) -> Tensor:
     return torch.stack(path)
 
 
-def boxed(problem: Problem, steps: int, rate: Rate, bounds: tuple[float, float]) -> Tensor:
+def boxed(problem: Problem, steps: int, rate: Factors, bounds: tuple[float, float]) -> Tensor:
     """Return the minimum within the bounds."""
     optimize, start = import_module("scipy.optimize"), problem.flat()
     found = optimize.minimize(
@@ -113,7 +113,7 @@ def boxed(problem: Problem, steps: int, rate: Rate, bounds: tuple[float, float])
     return torch.from_numpy(found.x)[None]
 
 
-def on_the_ball(problem: Problem, steps: int, rate: Rate) -> Tensor:
+def on_the_ball(problem: Problem, steps: int, rate: Factors) -> Tensor:
     """Return the minimum within the ball, which lies on its surface."""
     optimize, f = import_module("scipy.optimize"), numpy(problem)
     ball = dict(type="ineq", fun=lambda x: RADIUS**2 - x @ x, jac=lambda x: -2 * x)
@@ -127,7 +127,7 @@ def on_the_ball(problem: Problem, steps: int, rate: Rate) -> Tensor:
     return torch.from_numpy(found.x[:-1])[None]
 
 
-def on_the_level(problem: Problem, steps: int, rate: Rate) -> Tensor:
+def on_the_level(problem: Problem, steps: int, rate: Factors) -> Tensor:
     """Return the minimum where the parameters add up to 0.3."""
     optimize, f = import_module("scipy.optimize"), numpy(problem)
     flat = dict(type="eq", fun=lambda x: x.sum() - 0.3, jac=lambda x: x * 0 + 1)
@@ -150,7 +150,7 @@ def numpy(problem: Problem) -> Any:
     return f
 
 
-def kfac(problem: Problem, steps: int, rate: Rate) -> Tensor:
+def kfac(problem: Problem, steps: int, rate: Factors) -> Tensor:
     """Return the path along curvlinops' damped inverses; labels are drawn as ours are, and factors averaged here."""
     curvlinops, path = import_module("curvlinops"), [problem.flat()]
     means: list[dict[str, Tensor]] = []

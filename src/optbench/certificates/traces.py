@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from optbench import optimizers
-from optbench.certificates.case import Case, Rate, constant
+from optbench.certificates.case import Case, Factors, constant
 from optbench.certificates.problems import Problem
 
 SURFACES = {"elongated_bowl": "S1", "sigmoid_pair": "S2"}
@@ -27,7 +27,7 @@ def case(trace: dict[str, Any]) -> Case:
     if "base" in trace:
         hyper["base"] = partial(optimizers.CLASSES[trace["base"]], **trace["base_hyper"])
 
-    def path(problem: Problem, steps: int, rate: Rate) -> Tensor:
+    def path(problem: Problem, steps: int, rate: Factors) -> Tensor:
         return torch.tensor(trace[SURFACES[problem.name]], dtype=torch.float64)
 
     cls = optimizers.CLASSES[trace["optimizer"]]

@@ -28,6 +28,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("words", nargs="*", metavar="WORD", help="only what is about it, such as sparse or adam")
     parser.add_argument("--out", type=Path, help="a folder for advice.md")
     given = parser.parse_args(arguments)
+    if given.out:
+        records.prepare(given.out)
     verdicts = tried()
     chosen = [advice for advice in ADVICE if about(advice, given.words)]
     if not chosen:
@@ -40,7 +42,6 @@ def main(arguments: list[str]) -> None:
     console.print(table)
     print("next: optbench claims <name> measures a claim again")
     if given.out:
-        given.out.mkdir(parents=True, exist_ok=True)
         records.write(given.out / "advice.md", markdown(chosen, verdicts))
         print(given.out / "advice.md")
 

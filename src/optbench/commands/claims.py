@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from optbench import records
-from optbench.checks import UserError, nearest
+from optbench.checks import nearest
 from optbench.claims import CLAIMS, Claim, Finding
 from optbench.commands.arguments import Parser
 from optbench.results.text import markdown_table
@@ -35,6 +35,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--out", type=Path, help="where claims.md and claims.csv go; results if all are tried")
     given = parser.parse_args(arguments)
     chosen = choose(given.names, given.quick)
+    out = given.out or (None if given.names or given.quick else Path("results"))
+    if out:
+        records.prepare(out)
     torch.set_num_threads(1)
     console = Console()
     console.width = max(console.width, 0 if console.is_terminal else 160)
@@ -42,7 +45,6 @@ def main(arguments: list[str]) -> None:
         warnings.simplefilter("ignore")
         findings = [claim.measure() for claim in track(chosen, "trying", console=console, transient=True)]
     console.print(view(chosen, findings))
-    out = given.out or (None if given.names or given.quick else Path("results"))
     for file in write(chosen, findings, out) if out else ():
         print(file)
 
@@ -80,15 +82,7 @@ def view(claims: Sequence[Claim], findings: Sequence[Finding]) -> Table:
 
 
 def write(claims: Sequence[Claim], findings: Sequence[Finding], folder: Path) -> list[Path]:
-    """Write `claims.md` and `claims.csv`, and return them.
-
-    Raises:
-        UserError: The folder cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out={folder} cannot be written: {error.strerror}; choose another") from None
+    """Write `claims.md` and `claims.csv`, and return them."""
     records.write(folder / "claims.md", markdown(claims, findings))
     records.write(folder / "claims.csv", rows(claims, findings).to_csv(index=False))
     return [folder / "claims.md", folder / "claims.csv"]

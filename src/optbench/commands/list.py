@@ -13,6 +13,7 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
+from optbench import records
 from optbench.checks import UserError, nearest
 from optbench.commands.arguments import Parser
 from optbench.configs import CONF, files, targets
@@ -35,14 +36,16 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     if given.config_dir and not given.config_dir.is_dir():
         raise UserError(f"--config-dir={given.config_dir} is no directory; give one with folders such as optimizer/")
+    if given.what not in (None, *LISTS):
+        raise nearest("list", given.what, LISTS, ", ".join(LISTS))
+    if given.out:
+        records.prepare(given.out)
     folders = [CONF, *([given.config_dir] if given.config_dir else [])]
     if given.what is None:
         quick = LISTS | {"optimizers": hyperparameters}  # what is only counted need not be measured
         rows = [{"list": what, "entries": len(rows(folders))} for what, rows in quick.items()]
-    elif given.what in LISTS:
-        rows = LISTS[given.what](folders)
     else:
-        raise nearest("list", given.what, LISTS, ", ".join(LISTS))
+        rows = LISTS[given.what](folders)
     if given.out:
         write(rows, given.what, given.out)
     if given.json:
@@ -57,12 +60,10 @@ def write(rows: Sequence[Row], what: str | None, folder: Path) -> None:
     """Write rows as `<what>.csv` and `<what>.md`; of optimizers with their properties also `family.png` and `.svg`."""
     import pandas as pd
 
-    from optbench import records
     from optbench.plots import style
     from optbench.plots.family import family
 
     name = what or "lists"
-    folder.mkdir(parents=True, exist_ok=True)
     records.write(folder / f"{name}.csv", pd.DataFrame(rows).to_csv(index=False))
     records.write(folder / f"{name}.md", markdown(rows))
     if "extends" in rows[0]:

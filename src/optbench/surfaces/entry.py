@@ -100,7 +100,7 @@ def optimizer(
     """
     merged = cast(DictConfig, OmegaConf.merge(base, hyper))
     cls = kind(merged)
-    if "model" in cls.hyper:
+    if "model" in cls.needs:
         raise UserError(f"{cls.__name__} needs a network, and {surface.name} is none; use it with optbench train")
     heeded = {k: v for k, v in limits(surface).items() if k in cls.hyper and k not in hyper}
     factory = partial(build_optimizer(merged, torch.nn.Identity(), steps), **heeded)

@@ -59,12 +59,14 @@ class Block:
             step, self.state = move(g[self.at], self.p, self.state, rate)
             self.p.sub_(step)
         else:
-            change, self.state = self.rule.update(g[self.at], self.p, Spent(self.state), t, {**self.h, "lr": lr})
-            subtract_(self.p, 1.0 if self.rule.whole_step else lr, change)
+            h = {**self.h, "lr": lr}
+            change, self.state = self.rule.update(g[self.at], self.p, Spent(self.state), t, h)
+            subtract_(self.p, self.rule.rate(h), change)
 
     def _move(self, t: int, g: Tensor, p: Tensor, s: State, lr: Any) -> tuple[Tensor, State]:
-        change, s = self.rule.update(g, p, s, t, {**self.h, "lr": lr})
-        return to_tensor(change) * (1.0 if self.rule.whole_step else lr), s
+        h = {**self.h, "lr": lr}
+        change, s = self.rule.update(g, p, s, t, h)
+        return to_tensor(change) * self.rule.rate(h), s
 
     def state_of(self, replica: int) -> State:
         """Return the state of one of its replicas."""

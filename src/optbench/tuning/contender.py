@@ -8,7 +8,7 @@ from typing import Any
 
 from optbench import records
 from optbench.checks import UserError
-from optbench.tuning.search import METHODS, Point
+from optbench.tuning.search import METHODS, Values
 from optbench.tuning.space import Range, Space
 
 Outcome = tuple[float, float]
@@ -34,17 +34,17 @@ class Contender:
     space: Space
     trials: int
     method: str
-    tried: list[tuple[Point, Outcome | None]] = field(default_factory=list)
+    tried: list[tuple[Values, Outcome | None]] = field(default_factory=list)
     before: int = 0
 
-    def propose(self) -> list[Point]:
+    def propose(self) -> list[Values]:
         """Return the points to try next; none where all trials were."""
         tried = [(point, outcome and outcome[0]) for point, outcome in self.tried[self.before :]]
         if not self.space:
             return [] if tried else [{}]
         return METHODS[self.method](self.space, self.trials, tried)
 
-    def winner(self) -> Point:
+    def winner(self) -> Values:
         """Return the best point; the first where no trial is done, whose finals then show what happens."""
         done = [(outcome, place) for place, (_, outcome) in enumerate(self.tried) if outcome is not None]
         return self.tried[min(done)[1] if done else 0][0]
@@ -60,13 +60,13 @@ class Contender:
         self.before = len(self.tried)
         return bool(edges)
 
-    def trial(self, point: Point, seed: int) -> list[str]:
+    def trial(self, point: Values, seed: int) -> list[str]:
         """Return the overrides of a trial."""
         ranges = {name: axis.plain() for name, axis in self.space.items()}
         own = [*_values(point), f"seed={seed}", "tuning.stage=trials"]
         return [*self.overrides, *own, f"tuning.space={written(ranges)}"]
 
-    def final(self, point: Point, seed: int, trials: int | str) -> list[str]:
+    def final(self, point: Values, seed: int, trials: int | str) -> list[str]:
         """Return the overrides of a final run.
 
         Args:
@@ -92,7 +92,7 @@ def outcome(directory: Path) -> Outcome | None:
     return None if math.isnan(loss) else (error, loss)
 
 
-def edge(point: Point, space: Space, trials: int) -> dict[str, bool]:
+def edge(point: Values, space: Space, trials: int) -> dict[str, bool]:
     """Return the ranges in whose outermost part, one of as many as there were trials, a point lies.
 
     Args:
@@ -121,5 +121,5 @@ def written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _values(point: Point) -> list[str]:
+def _values(point: Values) -> list[str]:
     return [f"++optimizer.{name}={written(value)}" for name, value in point.items()]

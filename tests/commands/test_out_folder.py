@@ -1,0 +1,13 @@
+"""A folder that results cannot go to is refused by every command alike, before anything that takes time."""
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    "command", [["advise"], ["certify", "sgd"], ["claims", "bias_correction"], ["list", "models"]], ids=" ".join
+)
+def test_a_folder_that_cannot_be_written_is_refused_first(optbench, capsys, tmp_path, command):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(SystemExit, match="taken/here cannot be written: .*; give another folder with --out"):
+        optbench(*command, "--out", "taken/here")
+    assert capsys.readouterr().out == ""
