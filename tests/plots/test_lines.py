@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from optbench.plots import style
 from optbench.plots.landscape import window
 from optbench.plots.lines import Panel, draw
+from optbench.plots.panels import swept_axis
 from optbench.plots.series import split
 
 
@@ -165,3 +166,12 @@ def test_a_window_holds_all_points_with_room_around_them():
     assert left < 0 and right > 10 and low < -1 and high > 1
     assert (high - low) / (right - left) > 0.5
     assert (np.diff(window(np.zeros((3, 2)))) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"), [([0, 1e-4, 1], "symlog"), ([1e-4, 1], "log"), ([0, 1, 2], "linear"), ([-1, 1, 20], "linear")]
+)
+def test_a_swept_number_is_on_a_scale_that_tells_its_values_apart(values, scale):
+    axes = Figure().add_subplot()
+    swept_axis(axes, np.array(values, dtype=float))
+    assert axes.get_xscale() == scale

@@ -29,7 +29,7 @@ COSTS = [
 POINTS = 200  # of a line by updates; a single-sample run takes many thousand of them
 SPAN = 0.2  # share of the updates so far that a point of such a line is the mean of
 
-
+SHOWN = 1000  # times the lowest learning rate that is drawn is the highest
 MOST = 14  # optimizers in one panel; more than these are a ranking
 
 
@@ -83,9 +83,12 @@ def averaged(losses: pd.DataFrame, clock: pd.DataFrame) -> pd.DataFrame:
 
 
 def learning_rate(results: Results, title: str) -> Figure:
-    """Return the learning rate by step."""
+    """Return the learning rate by step, without what ends in nothing and would squash the rest."""
     panel = Panel("lr", "learning rate", "step", "step")
-    return draw(results.frame, results.steps, [panel], title, "The learning rate of each step, as it was recorded.")
+    lowest = results.steps["lr"].max() / SHOWN
+    shown = results.steps.assign(lr=results.steps["lr"].where(results.steps["lr"] > 0.99 * lowest))
+    caption = f"The learning rate of each step, as it was recorded, down to {lowest:.1g}."
+    return draw(results.frame, shown, [panel], title, caption)
 
 
 def losses(results: Results, title: str) -> Figure:

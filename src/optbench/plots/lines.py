@@ -19,7 +19,7 @@ from optbench.results.frame import labels
 BANDS = "Line: mean over the seeds; band: from the lowest of them to the highest."
 PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
 RATIO = 10  # largest value by smallest from which on a log scale shows more
-SQUASHED = 0.25  # share of a common axis below which a row of panels has an axis of its own
+SQUASHED = 0.5  # share of a common axis below which a row of panels has an axis of its own
 BANDED = 12  # lines in a panel above which bands would hide them
 NAMED = 3  # lines that a note names; the others are counted
 

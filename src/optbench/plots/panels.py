@@ -8,9 +8,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterMathtext, LogLocator, NullFormatter
+from numpy.typing import NDArray
 
 COLUMNS = 6  # of panels, so that a page holds them
 SIZE = (2.3, 2.1)
+WIDE = 10.0
+"""How many times the smallest value above 0 the largest is, from where a linear axis would show most values as one."""
 FAR = 3.0
 """How many times the distance between the quartiles a panel shows beyond them, where all would squash the rest."""
 
@@ -51,6 +54,16 @@ def log_axis(ax: Axes) -> None:
     ax.xaxis.set_major_locator(LogLocator(numticks=5))
     ax.xaxis.set_major_formatter(LogFormatterMathtext())
     ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def swept_axis(ax: Axes, values: NDArray[np.float64]) -> None:
+    """Put x on a scale that tells the values apart: logarithms where none is 0, and beside it where some are."""
+    above = values[values > 0]
+    if len(above) and (values > 0).all():
+        log_axis(ax)
+    elif len(above) and values.min() == 0 and above.max() >= WIDE * above.min():
+        ax.set_xscale("symlog", linthresh=above.min(), linscale=0.5)
+        ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def window(values: Sequence[float]) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from optbench.checks import UserError
 from optbench.plots import style
-from optbench.plots.panels import entitle, grid, log_axis, window
+from optbench.plots.panels import entitle, grid, swept_axis, window
 from optbench.results import Results, at_best, best_values, labels, sensitivity, swept
 from optbench.results.sensitivity import chooser
 from optbench.results.settings import written
@@ -71,7 +71,7 @@ def crowd(results: Results, by: str, title: str, caption: str) -> Figure:
         own = style.line(str(line["optimizer"].iloc[0]))
         curve(ax, line, by, own, limits, scale(frame))
         ring(ax, best[name], by, line, own, scale(frame))
-        log_axis(ax)
+        swept_axis(ax, pd.to_numeric(frame[by], errors="coerce").dropna().to_numpy())
         ax.set_ylim(limits)
         ax.set_title(name, fontsize=9)
     figure.supylabel(label(frame), fontsize=9)
@@ -112,9 +112,7 @@ def ring(ax: Axes, best: pd.DataFrame, by: str, line: pd.DataFrame, own: Mapping
 
 def finish(ax: Axes, by: str, frame: pd.DataFrame, limits: tuple[float, float]) -> None:
     """Name the axes."""
-    values = pd.to_numeric(frame[by], errors="coerce").dropna()
-    if (values > 0).all():
-        log_axis(ax)
+    swept_axis(ax, pd.to_numeric(frame[by], errors="coerce").dropna().to_numpy())
     ax.set(ylim=limits, xlabel=by, title=f"{label(frame)} by {by}")
 
 
