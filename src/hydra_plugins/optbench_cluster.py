@@ -203,8 +203,28 @@ class ClusterLauncher(Launcher):
 
         limits = {"slurm_max_num_timeout": self.requeues} if self.cluster == "slurm" else {}
         executor = submitit.AutoExecutor(root / FOLDER / "%j", cluster=self.cluster, **limits)
-        executor.update_parameters(name=f"optbench-{self.sweep.name}"[:60], **self.options)
+        executor.update_parameters(name=self.name, **self.options)
         return executor
+
+    @property
+    def name(self) -> str:
+        """What the jobs are called."""
+        return f"optbench-{self.sweep.name}"[:60]
+
+    def script(self, root: Path, jobs: int) -> str:
+        """Return the text that submitit would give to sbatch for so many jobs, whether or not there is a SLURM here."""
+        from submitit.slurm.slurm import SlurmExecutor
+
+        class Elsewhere(SlurmExecutor):
+            affinity = classmethod(lambda cls: 1)
+
+        executor: Any = Elsewhere(root / FOLDER / "%j", max_num_timeout=self.requeues)
+        own = {k.removeprefix("slurm_"): v for k, v in self.options.items() if k.startswith("slurm_")}
+        general = {k: v for k, v in self.options.items() if not k.startswith("slurm_")}
+        executor.update_parameters(**executor._convert_parameters({"name": self.name, **general}), **own)
+        if jobs > 1:
+            executor.parameters["map_count"] = jobs
+        return str(executor._make_submission_file_text(executor._submitit_command_str, ""))
 
     def batches(self, cells: Sequence["Cell"], everything: Sequence["Cell"]) -> tuple[list[list["Cell"]], str]:
         """Return which cells share a job, as a stack, and a line that tells the user."""

@@ -53,12 +53,12 @@ def words(typed: list[str]) -> Iterator[str]:
         yield from COMMANDS
     elif command == "list":
         yield from ("optimizers", "hyperparameters", "data", "models", "schedules", "studies", "surfaces")
-    elif command in ("train", "surface", "terrain") and equals:
+    elif command in ("train", "plan", "surface", "terrain") and equals:
         yield from (f"{key}={path.stem}" for path in files([CONF], folder(command, key)))
-    elif command == "train":
+    elif command in ("train", "plan"):
         yield from [*FLAGS, *(f"{group}=" for group in groups()), *(f"{field}=" for field in fields())]
 
 
 def folder(command: str, key: str) -> str:
     """Return the folder of the configs that a key chooses from."""
-    return "surface_study" if key == "study" and command != "train" else str(Path(key))
+    return "surface_study" if key == "study" and command not in ("train", "plan") else str(Path(key))

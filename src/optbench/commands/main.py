@@ -8,6 +8,7 @@ from optbench.checks import UserError, nearest
 
 COMMANDS = {
     "train": "train one run, or a sweep: optbench train -m optimizer=sgd,adam seed=0,1,2",
+    "plan": "say what a sweep would take, and what sbatch would be given",
     "status": "show what has become of every cell of a sweep: optbench status DIR",
     "report": "make tables and figures of finished runs: optbench report DIR",
     "landscape": "draw where optimizers went in a network's loss: optbench landscape DIR",
