@@ -21,6 +21,8 @@ BENCHMARKS = {
     "optimizers": ("optbench.speed.optimizers", "steps"),
     "start": ("optbench.speed.start", "commands"),
     "sweep": ("optbench.speed.sweep", "sweep"),
+    "scale": ("optbench.speed.scale", "sweeps"),
+    "checkpoint": ("optbench.speed.checkpoint", "saving"),
     "surfaces": ("optbench.speed.surfaces", "paths"),
     "landscape": ("optbench.speed.landscape", "grids"),
     "gallery": ("optbench.speed.surfaces", "gallery"),

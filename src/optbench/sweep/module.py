@@ -281,6 +281,8 @@ class Replicas(lightning.LightningModule):
         if replica.logger:
             replica.end_session(status)
             replica.logger.finalize("success")  # whatever became of it, all is to be written
+        if self.keeper:
+            self.keeper.tell(replica.record.status, len(self.runs))
         replica.record.finish(status, reason)
         replica.ended = True
 

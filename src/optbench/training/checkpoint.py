@@ -81,6 +81,16 @@ class Keeper:
             return False
         return self.spent + self.last <= COST * (now - self.begun)
 
+    def tell(self, status: dict[str, Any], share: int = 1) -> None:
+        """Write into the status of a run what saving took, and what all took since it began or went on, in seconds.
+
+        Args:
+            status: The status, as it will stand in status.json.
+            share: Of how many runs the state is.
+        """
+        status["checkpoint_seconds"] = round(self.spent / share, 4)
+        status["wall_seconds"] = round((time.monotonic() - self.begun) / share, 4)
+
     def keep(self) -> None:
         """Save the state, and raise `Cut` if the run is to end."""
         before = time.monotonic()

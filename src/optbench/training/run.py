@@ -185,6 +185,7 @@ def fit(
         module.end_session(status)
     module.keep_path()
     module.save()
+    module.keeper.tell(record.status)
     return status, reason
 
 

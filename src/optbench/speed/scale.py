@@ -1,0 +1,46 @@
+"""Sweeps of many cells: what a cell takes beyond its training, and what the sweep's own process needs of memory."""
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from optbench.speed.shell import OPTBENCH
+from optbench.speed.table import Row, row
+
+SIZES = (100, 500, 2000)
+TOY = ["data=linear_regression", "model=mlp", "model.hidden=[2]", "optimizer=sgd", "trainer.max_epochs=1"]
+MOST = 2**30
+"""Bytes that a sweep's own process may take, of which what it imports is two thirds."""
+
+
+def sweeps(rounds: int = 1, short: bool = False) -> Iterator[Row]:
+    """Yield what a cell of a toy problem takes by sweeps of 100 to 2,000 cells, start, check and report included.
+
+    Training such a cell takes a millisecond, so that what is measured is all else. The aim is 0.05 s a cell.
+
+    Args:
+        rounds: Not used: each sweep runs once.
+        short: Whether 4 and 8 cells will do.
+    """
+    for size in (4, 8) if short else SIZES:
+        seconds, memory = swept(size)
+        yield row(f"a cell of {size} in one sweep, all included", seconds / size, "limit", 0.05, 1.0)
+        yield row(f"its parent's memory, {memory / 2**20:.0f} MB for seconds", memory / MOST, "1 GB", 1.0, 1.0)
+
+
+def swept(size: int) -> tuple[float, int]:
+    """Return the seconds of a sweep of so many cells, and the peak memory of its own process in bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        own = [f"seed=range({size})", "logger=none", "figures=[]", f"hydra.sweep.dir={folder}/sweep"]
+        begun = time.perf_counter()
+        with subprocess.Popen([OPTBENCH, "train", "-m", *TOY, *own], stdout=subprocess.DEVNULL) as process:
+            _, status, spent = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.perf_counter() - begun
+        done = len(list(Path(folder, "sweep").glob("*/metrics.csv")))
+        if process.returncode or done != size:
+            raise RuntimeError(f"a sweep of {size} cells left {done}, and exit code {process.returncode}")
+        return seconds, 1024 * spent.ru_maxrss
