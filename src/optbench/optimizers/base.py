@@ -32,6 +32,9 @@ WELL_KNOWN = {"params", "param_names", "name", "initial_lr", "max_lr", "min_lr",
 SLICE = 2**17
 """Elements that an update moves at a time on a CPU: its temporaries then never leave the cache."""
 
+PROGRAMS = 8
+"""Compiled steps that an optimizer keeps: each is for the parameters that moved, as they lay in memory."""
+
 
 class Optimizer(torch.optim.Optimizer):
     """A pure update of one tensor, run over parameter groups.
@@ -94,7 +97,7 @@ class Optimizer(torch.optim.Optimizer):
         for key in hyper.keys() - self.hyper.keys():
             raise nearest(f"hyperparameter of {name}", key, self.hyper, ", ".join(self.hyper))
         self.compile = check(name, "compile", compile, Compile) in (True, "update")
-        self._program: Program | None = None
+        self._programs: list[Program] = []
         self._dried = False
         values = {**self.hyper, **hyper}
         for part in self.parts:
@@ -304,9 +307,12 @@ class Optimizer(torch.optim.Optimizer):
         if not all(s["step"] for s in states):
             return False  # only the first step shows what a state holds
         try:
-            if self._program is None or not self._program.fits(moving, states):
-                self._program = Program(type(self), moving, states)
-            self._program(moving, states)
+            if any(program(moving, states) for program in self._programs):
+                return True
+            if len(self._programs) == PROGRAMS:
+                raise RuntimeError(f"which parameters move, or how they lie in memory, has changed {PROGRAMS} times")
+            self._programs.append(Program(type(self), moving, states))
+            self._programs[-1](moving, states)
         except Exception as error:  # of a compiler's making
             self._refuse_compile(" ".join(str(error).split())[:200])
             return False
@@ -314,7 +320,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def _refuse_compile(self, reason: str) -> None:
         warnings.warn(f"{type(self).__name__}: steps without compile: {reason}", stacklevel=2)
-        self.compile, self._program = False, None
+        self.compile, self._programs = False, []
 
     # Groups, and what is saved ---------------------------------------------------------------------------------------
 
@@ -465,7 +471,7 @@ class Optimizer(torch.optim.Optimizer):
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle or a deep copy keeps."""
         own = {part: getattr(self, part) for part in self.parts}
-        return super().__getstate__() | own | {"compile": self.compile, "_program": None, "_dried": self._dried}
+        return super().__getstate__() | own | {"compile": self.compile, "_programs": [], "_dried": self._dried}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore from a pickle, a deep copy or `load_state_dict`, which fills the objects that others may hold."""

@@ -84,15 +84,13 @@ class Program:
         self.device = tensors[0].device
         self.kernel = compiled(self._step, torch.zeros(end, dtype=torch.float64, device=self.device), *tensors)
 
-    def fits(self, moving: Moving, states: Sequence[State]) -> bool:
-        """Return whether parameters and numbers are still what it is compiled for."""
-        if self.groups != [id(group) for _, group in moving] or len(states) != len(self.halves):
+    def __call__(self, moving: Moving, states: Sequence[State]) -> bool:
+        """Move the parameters and their states in place, and return True; or False if they are not as they were."""
+        if self.groups != [id(group) for _, group in moving]:
             return False
-        alike = layout(self._tensors(moving, states)) == self.layout
-        return alike and all(cohort.fits(states) for cohort in self.cohorts)
-
-    def __call__(self, moving: Moving, states: Sequence[State]) -> None:
-        """Move the parameters and their states in place."""
+        tensors = self._tensors(moving, states)
+        if layout(tensors) != self.layout or not all(cohort.fits(states) for cohort in self.cohorts):
+            return False
         needed: list[float] = []
         renewed = []
         for cohort in self.cohorts:
@@ -100,10 +98,11 @@ class Program:
             needed += own
             renewed.append(new)
         numbers = torch.tensor(needed, dtype=torch.float64, device=self.device)
-        self.kernel(numbers, *self._tensors(moving, states))
+        self.kernel(numbers, *tensors)
         for cohort, new in zip(self.cohorts, renewed, strict=True):
             for i in cohort.members:
                 states[i].update(new)
+        return True
 
     def _tensors(self, moving: Moving, states: Sequence[State]) -> list[Any]:
         """Return gradient, parameter and the tensors of the state of each parameter."""
