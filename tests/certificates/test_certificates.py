@@ -15,6 +15,7 @@ from optbench.certificates.problems import ANY, PROBLEMS
 from optbench.certificates.reach import Recorder
 from optbench.certificates.reasons import REASONS
 from optbench.checks import UserError
+from optbench.commands.certify import missing
 from optbench.optimizers import CLASSES, SGD, Adam, AdamW
 
 CASES = [
@@ -22,6 +23,7 @@ CASES = [
     for source in (traces, torch_optim, packages, optax_rules, authors, solvers, recurrences)
     for case in source.cases()
 ]
+VERDICTS = ("not installed", "certified")
 FORMS = [
     (name, key)
     for name, cls in CLASSES.items()
@@ -89,6 +91,15 @@ def test_what_is_not_installed_is_said_to_be():
     missing = replace(case, path=lambda *_: __import__("no_such_package"))
     certificate = missing.run()
     assert (certificate.difference, certificate.verdict) == (None, "not installed")
+
+
+def test_missing_references_are_told_in_one_line():
+    case = packages.compare("came_pytorch", Adam, "CAME", {})
+    gone, there = (replace(case.certificate(None, verdict), reference="came-pytorch CAME") for verdict in VERDICTS)
+    reached = [Recorder(Adam).reach()]
+    assert missing([gone, gone, there], reached) == ["came-pytorch"]
+    assert missing([there], reached) == []
+    assert missing([there], []) == ["coverage"]
 
 
 def test_certificates_join_to_the_worse():

@@ -35,7 +35,7 @@ MATRICES = ("matrices",)
 
 def cases() -> list[Case]:
     """Return a comparison with each rule of theirs that can be made to follow its paper."""
-    return [*kozistr(), lookahead(), *timm(), *authors()]
+    return [*kozistr(), lookahead(), hyperball(), *timm(), *authors()]
 
 
 def kozistr() -> list[Case]:
@@ -299,6 +299,36 @@ def lookahead() -> Case:
     base = partial(ours.Adam, **SCALED, **ADAM)
     reference = f"{version('pytorch-optimizer')} Lookahead"
     return Case(ours.Lookahead, dict(base=base, k=3, alpha=0.3), reference, stepped(factory))
+
+
+class Sphere:
+    """Steps of heavyball's on spheres, along the gradient.
+
+    Args:
+        params: Matrices.
+        lr: Length of a step by the norm of the matrix.
+    """
+
+    def __init__(self, params: list[Tensor], lr: float) -> None:
+        self.norms = [p.detach().norm() for p in params]
+        self.param_groups: list[dict[str, Any]] = [{"params": params, "lr": lr}]
+
+    def step(self, closure: Any) -> None:
+        """Step."""
+        closure()
+        (group,) = self.param_groups
+        rate = torch.tensor(group["lr"])
+        slopes = [p.grad.clone() for p in group["params"]]
+        utils = import_module("heavyball.utils")
+        with torch.no_grad(), patch.object(utils, "compile_mode", None):
+            utils.hyperball_step_(group["params"], slopes, self.norms, rate, decay=0.0, caution=False, grad=slopes)
+
+
+def hyperball() -> Case:
+    """Return the comparison with heavyball's step on a sphere, whose length is relative."""
+    hyper = dict(base=partial(ours.SGD, lr=0.05), relative=True)
+    path = stepped(partial(Sphere, lr=0.05))
+    return Case(ours.Hyperball, hyper, f"{version('heavyball')} hyperball_step_", path, MATRICES)
 
 
 def timm() -> list[Case]:

@@ -20,7 +20,7 @@ KFAC: Hyper = dict(lr=0.1, damping=0.1, beta=0.8, interval=3, seed=4)
 
 def cases() -> list[Case]:
     """Return the comparisons: CG and Newton step by step, K-FAC by its factors, the others by where they end."""
-    return [*conjugate_gradient(), *ends(), *newton(), Case(ours.KFAC, KFAC, CURVLINOPS, kfac, ("network",))]
+    return [*conjugate_gradient(), *ends(), *newton(), *map(kronecker, ("categorical", "gaussian"))]
 
 
 def conjugate_gradient() -> list[Case]:
@@ -150,18 +150,32 @@ def numpy(problem: Problem) -> Any:
     return f
 
 
-def kfac(problem: Problem, steps: int, rate: Factors) -> Tensor:
+def kronecker(likelihood: str) -> Case:
+    """Return the comparison of K-FAC with curvlinops."""
+    return Case(ours.KFAC, KFAC | {"likelihood": likelihood}, CURVLINOPS, partial(kfac, likelihood), ("network",))
+
+
+def labelled(likelihood: str, outputs: Tensor, t: int) -> tuple[nn.Module, Tensor]:
+    """Return a loss of curvlinops' and labels for a network's outputs (examples, n), drawn as ours are.
+
+    Normal labels are so far from the outputs that the covariance of slopes, as curvlinops scales it, is the noise's.
+    """
+    draw, noise = torch.Generator().manual_seed(1_000_003 * KFAC["seed"] + t), torch.empty_like(outputs)
+    if likelihood == "gaussian":
+        return nn.MSELoss(), outputs - noise.normal_(generator=draw) * outputs.shape[1] ** 0.5 / 2
+    return nn.CrossEntropyLoss(), (outputs - noise.exponential_(generator=draw).log()).argmax(1)
+
+
+def kfac(likelihood: str, problem: Problem, steps: int, rate: Factors) -> Tensor:
     """Return the path along curvlinops' damped inverses; labels are drawn as ours are, and factors averaged here."""
     curvlinops, path = import_module("curvlinops"), [problem.flat()]
     means: list[dict[str, Tensor]] = []
     for t in range(steps):
-        x, y = problem.batches[t]
+        x, _ = problem.batches[t]
         if t % KFAC["interval"] == 0:
-            draw = torch.Generator().manual_seed(1_000_003 * KFAC["seed"] + t)
-            logits = problem.model(x).detach()
-            drawn = (logits - torch.empty_like(logits).exponential_(generator=draw).log()).argmax(1)
+            loss_of, labels = labelled(likelihood, problem.model(x).detach(), t)
             fisher = curvlinops.KFACLinearOperator(
-                *(problem.model, nn.CrossEntropyLoss(), problem.params, [(x, drawn)]),
+                *(problem.model, loss_of, problem.params, [(x, labels)]),
                 **dict(fisher_type="empirical", separate_weight_and_bias=False, check_deterministic=False),
             )
             fisher.compute_kronecker_factors()

@@ -71,6 +71,8 @@ def cases() -> list[Case]:
             *(dict(line_search="strong_wolfe", tolerance=0.0), dict(line_search_fn="strong_wolfe", **QUIET)),
             **CURVED,
         ),
+        settled(ours.Adam, dict(bias_correction=False)),
+        settled(ours.AMSGrad, dict(form="paper"), amsgrad=True),
         *(muon(mine, name) for mine, name in MUON.items() if hasattr(theirs, "Muon")),
         *vectors(),
         *averages(),
@@ -138,6 +140,20 @@ def vectors() -> list[Case]:
         pair(ours.Muon, torch.optim.AdamW, decayed, dict(vector_scale=1.0, **ADAM), BETAS, **more),
         pair(ours.Shampoo, torch.optim.Adam, dict(lr=0.05), dict(vector_scale=1.0), **more),
     ]
+
+
+def settled(mine: type[ours.Optimizer], form: Hyper, **theirs: Any) -> Case:
+    """Return the comparison with torch's Adam as it is after a million steps, when its corrections are 1."""
+    names = ("exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if theirs else []))
+
+    def factory(params: Any) -> torch.optim.Optimizer:
+        rule = torch.optim.Adam(params, lr=0.05, **SCALED, **BETAS, **theirs)
+        for p in params:
+            rule.state[p] = {"step": torch.tensor(1e6)} | {name: torch.zeros_like(p) for name in names}
+        return rule
+
+    reference = f"{version('torch')} Adam, corrections worn off"
+    return Case(mine, dict(lr=0.05, **SCALED, **ADAM, **form), reference, stepped(factory))
 
 
 MUON = {"spectral": "original", "rms": "match_rms_adamw"}  # the second without Nesterov's lookahead

@@ -3,7 +3,7 @@
 import csv
 import io
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,8 @@ def main(arguments: list[str]) -> None:
     certificates, reaches = made(cases, console)
     console.print(view(certificates))
     console.print(view_reach(reaches))
+    if lacking := missing(certificates, reaches):
+        print(f"not installed: {', '.join(lacking)}; pip install 'optbench[certify]' brings what is missing")
     if out:
         print(*write(certificates, reaches, out), sep="\n")
     wrong = {c.optimizer for c in certificates if c.verdict == "differs"}
@@ -102,6 +104,12 @@ def chosen(folders: list[Path], names: list[str]) -> list[Case]:
             own = [case for case in known if case.optimizer is cls]
             cases += own or [bare.case(cls, instantiate(rule(config)).keywords)]
     return cases
+
+
+def missing(certificates: Iterable[Certificate], reaches: Sequence[Reach]) -> list[str]:
+    """Return the packages that some comparison would have needed."""
+    packages = {c.reference.split()[0] for c in certificates if c.verdict == "not installed"}
+    return sorted(packages if reaches else {*packages, "coverage"})
 
 
 def recorders_of(cases: Iterable[Case]) -> dict[type[Optimizer], Recorder]:

@@ -9,26 +9,34 @@ from optbench.checks import Count, Decay, Positive, Rate
 from optbench.optimizers.arithmetic import gradient
 from optbench.optimizers.base import Moving, Optimizer, State
 
+FIRM = 100.0
+"""How many times the largest curvature a gradient's square may count."""
+FAR = 100.0
+"""How far a step's gradient may move the weights."""
+
 
 class YellowFin(Optimizer):
     """Momentum that tunes its learning rate and momentum for a noisy quadratic model of the loss.
 
     Both are one number for all parameters, from running means of the range of the curvature over a window of steps, the
     gradients' variance and the distance to the minimum. `lr` and `beta_init` are those of the first step; later on a
-    group moves at the tuned rate times its own `lr` over the constructor's, so that groups and schedules count.
+    group moves at the tuned rate times its own `lr` over the constructor's, so that groups and schedules count. If
+    `clip`, as in the authors' code: gradients are cut at ten times the root of the largest curvature before they count,
+    those that exceed the root itself move the weights by no more than it, and no gradient's step is longer than 100.
 
     References:
         Zhang & Mitliagkas, YellowFin and the Art of Momentum Tuning, 2017, https://arxiv.org/abs/1706.03471
     """
 
     extends = {"Momentum": "tunes itself"}
-    common = ("beta_init", "beta", "window", "eps")
+    common = ("beta_init", "beta", "window", "eps", "clip")
 
     lr: Rate = 0.1
     beta_init: Decay = 0.0
     beta: Decay = 0.999
     window: Count = 20
     eps: Positive = 1e-6
+    clip: bool = False
 
     @staticmethod
     def init(p: Tensor) -> State:
@@ -42,6 +50,9 @@ class YellowFin(Optimizer):
         h, t = moving[0][1], oldest["step"]
         share = 1 - h["beta"]
         unbias = 1 - h["beta"] ** (t + 1)
+        largest = math.exp(oldest["high"] / (1 - h["beta"] ** t)) if h["clip"] and t else math.inf
+        if t > 1:
+            gradients = shortened(gradients, (FIRM * largest) ** 0.5 + h["eps"])
         square = mean = 0.0
         for g, s in zip(gradients, states, strict=True):
             s["mean"] = s["mean"].lerp(g, share)
@@ -64,11 +75,21 @@ class YellowFin(Optimizer):
             )
             lr = (1 - mu) ** 2 / low_h * min(1, (t + 1) / (10 * h["window"]))
             mu *= mu
+        longest = FAR / (square + h["eps"]) ** 0.5 if h["clip"] else math.inf
+        if square >= largest:
+            gradients = shortened(gradients, largest**0.5 + h["eps"])
         means = {"low": low, "high": high, "square": mean_square, "norm": norm, "distance": distance}
         for (p, group), g, s in zip(moving, gradients, states, strict=True):
             s.update(means, v=mu * s["v"] + g, curvatures=curvatures.clone(), step=s["step"] + 1)
             share_of_rate = group["lr"] / self.defaults["lr"] if self.defaults["lr"] else 0.0
-            p.sub_(s["v"], alpha=float(lr * share_of_rate))
+            p.sub_(s["v"], alpha=float(min(lr * share_of_rate, longest)))
+
+
+def shortened(gradients: list[Tensor], length: float) -> list[Tensor]:
+    """Return gradients, as one vector no longer than a length."""
+    norm = math.sqrt(sum(float((g * g).sum()) for g in gradients))
+    ratio = length / (norm + 1e-6)
+    return [g * ratio for g in gradients] if ratio < 1 else gradients
 
 
 def single_step(distance: float, curvature: float, variance: float, eps: float) -> float:
