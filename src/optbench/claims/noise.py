@@ -6,10 +6,11 @@ from typing import Any
 import torch
 
 from optbench.certificates.properties import rarity_gain
-from optbench.claims.claim import SEEDS, Claim, Finding, verdict
+from optbench.claims.claim import SEEDS, Claim, Finding, first_below, verdict
 from optbench.optimizers import NAG, SGD, Adadelta, Adagrad, Adam, Adamax, Momentum, RMSprop, Rprop
 from optbench.surfaces.descent import descend, with_rates
 from optbench.surfaces.problems import line, sparse_dense
+from optbench.surfaces.terrain import hessians
 
 
 def gradients(batch: int, draws: int = 4000) -> torch.Tensor:
@@ -93,6 +94,45 @@ def momentum_averages() -> Finding:
     )
 
 
+def single_samples_at_the_end() -> Finding:
+    """Count passes over the data until the loss stays near the lowest, with single samples and with full batches."""
+    surface, draw = line(points=200, noise=1.0), torch.Generator().manual_seed(0)
+    assert surface.parts is not None
+    parts = surface.parts
+    orders = torch.stack([torch.randperm(200, generator=draw) for _ in range(40 * SEEDS)]).view(SEEDS, -1)
+
+    def one_each(w: torch.Tensor, t: int) -> torch.Tensor:
+        return torch.stack([parts(x, i[None]) for x, i in zip(w, orders[:, t - 1], strict=True)])
+
+    start, rule = torch.tensor([1.0, 0.0], dtype=torch.float64), partial(SGD, lr=0.02)
+    single = descend(one_each, rule, start.expand(SEEDS, 2), 8000, online=True, batched=True)[::200]
+    full = descend(surface.f, rule, start, 1000)
+    told, passes = [], []
+    for name, walked in (("1", single), ("200", full)):
+        above = surface.f(walked) - (surface.floor or 0.0)
+        found = [first_below(above.reshape(len(walked), -1).mean(1), level) for level in (1.0, 0.001)]
+        passes.append(found)
+        told.append(f"{name}: {', '.join(f'not in {len(walked) - 1}' if n is None else str(n) for n in found)}")
+    slower = passes[0][1] is None and passes[1][1] is not None
+    return Finding(
+        "holds only if" if slower else "fails",
+        f"passes over 200 samples until the loss stays within 1 and 0.001 of the lowest, by batch: {'; '.join(told)}",
+        "an exact answer is asked for, at a rate that does not fall; at first single samples are far ahead",
+    )
+
+
+def larger_beta_smooths() -> Finding:
+    """Measure the variance of the averaged velocity by beta, where the gradient is noise alone."""
+    found = {}
+    for beta in (0.5, 0.9, 0.99):
+        start = torch.zeros(2000, dtype=torch.float64)
+        rule = partial(Momentum, lr=1.0, beta=beta, form="ema")
+        found[beta] = float(descend(lambda x: 0 * x.sum(), rule, start, 900, noise=1.0)[600:].diff(dim=0).var())
+    numbers = ", ".join(f"{beta:g}: {x:.3f}" for beta, x in found.items())
+    measured = f"variance of the velocity, an average, of gradients of variance 1, by beta: {numbers}"
+    return Finding(verdict(found[0.5] > found[0.9] > found[0.99]), measured)
+
+
 def rprop_under_noise() -> Finding:
     """Compare Rprop and SGD on a bowl whose gradients are noisy."""
     ends = {}
@@ -125,6 +165,19 @@ def sparse_features() -> Finding:
     )
 
 
+def rare_features_flatten() -> Finding:
+    """Compute the curvatures of a regression by how rare one of its features is."""
+    told, ratios = [], []
+    for every in (1, 5, 20):
+        surface = sparse_dense(every=every, scale=1.0)
+        x = torch.tensor(surface.minima, dtype=torch.float64)
+        low, high = torch.linalg.eigvalsh(hessians(surface.f, x)[0]).tolist()
+        ratios.append(high / low)
+        told.append(f"one in {every}: {high / low:.1f}")
+    measured = f"highest over lowest curvature, by how many samples have the feature: {', '.join(told)}"
+    return Finding(verdict(ratios[-1] > 5 * ratios[0]), measured)
+
+
 def gain(rule: Any) -> float:
     """Return how far a rare slope moves its weight each time it comes, over how far a constant one does."""
     return rarity_gain({"_target_": f"optbench.optimizers.{rule.__name__}", "_partial_": True})
@@ -140,6 +193,15 @@ def sparse_table() -> Finding:
         f"a gradient of every 20th step moves its weight, each time, so many times as far as a constant one: {numbers}"
     )
     return Finding("fails" if wrong else "holds", measured, f"not for {', '.join(wrong)}" if wrong else "")
+
+
+def rmsprop_on_rare_gradients() -> Finding:
+    """Measure how much farther RMSprop moves rare weights."""
+    farther = gain(RMSprop)
+    measured = (
+        f"a gradient of every 20th step moves its weight, each time, {farther:.1f} times as far as a constant one"
+    )
+    return Finding(verdict(farther > 2), measured)
 
 
 def adamax_sparse() -> Finding:
@@ -174,6 +236,19 @@ CLAIMS = (
     Claim("noise_averaging", "001, 002", "Momentum averages the noise of gradients.", momentum_averages),
     Claim("rprop_noise", "004", "Rprop converges under noisy gradients.", rprop_under_noise),
     Claim(
+        "sgd_end",
+        "000, 003",
+        "Single samples converge more slowly than full batches.",
+        single_samples_at_the_end,
+    ),
+    Claim("beta_smooths", "000, 002", "The larger beta, the smoother momentum's steps.", larger_beta_smooths),
+    Claim(
+        "sparse_elongates",
+        "000",
+        "Rare features make the loss steep in some directions and flat in others.",
+        rare_features_flatten,
+    ),
+    Claim(
         "adagrad_sparse",
         "000, 001, 002, 004",
         "Adagrad suits sparse features, where SGD and momentum do poorly.",
@@ -185,5 +260,6 @@ CLAIMS = (
         "Sparse gradients suit Adagrad and Adam, and neither Adadelta, RMSprop nor NAG.",
         sparse_table,
     ),
+    Claim("rmsprop_sparse", "002, 003", "RMSprop suits sparse gradients.", rmsprop_on_rare_gradients),
     Claim("adamax_sparse", "001", "Adamax suits sparse features better than Adam.", adamax_sparse),
 )

@@ -93,6 +93,39 @@ def rprop_starts() -> Finding:
     )
 
 
+def rprop_plus() -> Finding:
+    """Count the steps of Rprop's forms."""
+    told, wins = [], 0
+    for name, start in (("mild_bowl", (6.0, 6.0)), ("ravine", (5.0, 1.0)), ("booth", (-8.0, -6.0))):
+        surface = surfaces.get(name)
+        steps = {}
+        for form in ("minus", "plus", "iplus"):
+            values = surface.f(path(name, partial(Rprop, form=form), start, 1000)) - (surface.floor or 0.0)
+            steps[form] = first_below(values, 1e-6)
+        wins += (steps["plus"] or 10**9) < (steps["minus"] or 10**9)
+        told.append(f"{name} {', '.join('never' if n is None else str(n) for n in steps.values())}")
+    measured = f"steps of Rprop-, Rprop+ and iRprop+ to within 1e-6: {'; '.join(told)}"
+    return Finding(verdict(wins == 3), measured, "taking a step back costs a step; iRprop+ does so only after a rise")
+
+
+def ftrl_tuning() -> Finding:
+    """Count what FTRL keeps by the strength of its L1 term."""
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(500, 50, generator=draw, dtype=torch.float64)
+    y = x[:, :5].sum(1) + 0.1 * torch.randn(500, generator=draw, dtype=torch.float64)
+    kept = {}
+    for l1 in (0.1, 1.0, 10.0, 100.0):
+        rule, start = partial(FTRL, lr=0.1, l1=l1), torch.zeros(50, dtype=torch.float64)
+        end = descend(lambda w: ((x @ w - y) ** 2).mean() / 2, rule, start, 500)[-1]
+        kept[l1] = int((end[:5] != 0).sum()), int((end[5:] != 0).sum())
+    numbers = ", ".join(f"{l1:g}: {a} and {b}" for l1, (a, b) in kept.items())
+    measured = f"of 5 useful and 45 useless weights are not zero, by l1: {numbers}"
+    careful = sum(useful < 5 for useful, _ in kept.values()) > 1
+    return Finding(
+        verdict(careful), measured, "too little of it keeps useless weights, and none of these costs a useful one"
+    )
+
+
 CLAIMS = (
     Claim("lbfgsb_bounds", "004", "L-BFGS-B handles bounds.", bounds_are_kept),
     Claim(
@@ -100,5 +133,7 @@ CLAIMS = (
     ),
     Claim("factorization", "004", "L-BFGS suits matrix factorization.", factors_are_found),
     Claim("ftrl_zeros", "004", "FTRL-Proximal makes weights that are exactly zero.", weights_become_zero),
+    Claim("ftrl_tuning", "004", "FTRL-Proximal wants careful tuning.", ftrl_tuning),
+    Claim("rprop_plus", "004", "Rprop+ converges better than Rprop.", rprop_plus),
     Claim("rprop_start", "004", "Rprop is sensitive to where it starts.", rprop_starts),
 )

@@ -1,27 +1,19 @@
-"""Claims about single steps, which arithmetic decides: bias corrections, averages, decay, memory, worked examples."""
+"""Claims about single steps, which arithmetic decides: bias corrections, averages, decay of weights."""
 
 import math
 from functools import partial
 
 import torch
-from torch import Tensor
 
-from optbench import surfaces
-from optbench.claims.claim import Claim, Finding, first_below, gradient_steps, path, verdict
+from optbench.claims.claim import Claim, Finding, gradient_steps, path, verdict
 from optbench.optimizers import (
-    LBFGS,
     NAG,
     SGD,
-    Adadelta,
-    Adagrad,
     Adam,
     Adamax,
     AdamW,
     AMSGrad,
     Momentum,
-    Newton,
-    Objective,
-    RMSprop,
 )
 from optbench.surfaces.descent import Factory, descend
 
@@ -97,69 +89,19 @@ def velocity_is_an_average() -> Finding:
     return Finding("holds only if", measured, "v = beta v + (1 - beta) g; the sum is an average times 1 / (1 - beta)")
 
 
+def momentum_by_direction() -> Finding:
+    """Measure momentum's step where gradients keep their direction, and where they alternate."""
+    ones = torch.ones(400, dtype=torch.float64)
+    signs = torch.where(torch.arange(400) % 2 == 0, 1.0, -1.0) * ones
+    same, flipped = (float(gradient_steps(partial(Momentum, lr=1.0), g)[-1].abs()) for g in (ones, signs))
+    measured = f"beta = 0.9: gradients of 1 come to steps of {same:.1f} lr, of 1 and -1 in turn to {flipped:.2f} lr"
+    return Finding(verdict(same > 1 > flipped), measured)
+
+
 def rmsprop_half_life() -> Finding:
     """Compute after how many steps a gradient's weight in RMSprop's average is half."""
     half = math.log(0.5) / math.log(0.9)
     return Finding(verdict(abs(half - 1 / 0.9) < 0.5), f"at gamma = 0.9 it is {half:.1f} steps, and 1 / gamma is 1.1")
-
-
-def adagrad_decays() -> Finding:
-    """Measure Adagrad's steps on a gradient that stays the same."""
-    step = -gradient_steps(partial(Adagrad, lr=1.0), torch.ones(10_000, dtype=torch.float64))
-    ratio = float(step[9999] * 100)
-    return Finding(verdict(abs(ratio - 1) < 1e-6), f"step 10,000 is {float(step[9999]):.4f} lr, and t^(-1/2) is 0.01")
-
-
-def adagrad_stops() -> Finding:
-    """See whether Adagrad comes to rest before the minimum of the shallow bowl."""
-    reached = {}
-    for lr in (0.01, 0.1, 1.0):
-        points = path("shallow_bowl", partial(Adagrad, lr=lr), (5.0, 5.0), 20_000)
-        reached[lr] = first_below(points.norm(dim=1), 1e-3)
-    told = ", ".join(f"lr {lr:g}: {'not in 20,000' if n is None else n} steps" for lr, n in reached.items())
-    measured = f"to within 0.001 of the minimum of shallow_bowl from (5, 5): {told}"
-    return Finding("holds only if", measured, "the rate is small beside the way; the sum of t^(-1/2) has no bound")
-
-
-def rmsprop_keeps_its_step() -> Finding:
-    """Measure RMSprop's steps on a gradient that stays the same."""
-    step = -gradient_steps(partial(RMSprop, lr=1.0, alpha=0.9), torch.ones(10_000, dtype=torch.float64))
-    return Finding(verdict(abs(float(step[-1]) - 1) < 1e-6), f"step 10,000 is {float(step[-1]):.4f} lr")
-
-
-def bowl(p: Tensor) -> Tensor:
-    """Return a round bowl's loss."""
-    return (p**2).sum()
-
-
-def quartic(p: Tensor) -> Tensor:
-    """Return a loss whose Hessian is full and changes."""
-    return (p**4).sum() + p.sum() ** 2
-
-
-def nag_gradients() -> Finding:
-    """Count the gradients that a step of NAG and of momentum evaluates, and their state."""
-    counts, sizes = {}, {}
-    for rule in (Momentum, NAG):
-        p = torch.nn.Parameter(torch.ones(100))
-        optimizer, objective = rule([p], lr=0.01), Objective(partial(bowl, p), [p])
-        for _ in range(10):
-            optimizer.step(objective)
-        counts[rule.__name__] = objective.grad_evals / 10
-        sizes[rule.__name__] = sum(x.numel() for x in optimizer.state[p].values() if isinstance(x, Tensor))
-    told = f"gradients a step: Momentum {counts['Momentum']:g}, NAG {counts['NAG']:g}"
-    state = f"numbers of state for 100 parameters: {sizes['Momentum']} and {sizes['NAG']}"
-    return Finding(
-        verdict(counts["NAG"] > counts["Momentum"]),
-        f"{told}; {state}",
-        "the lookahead point is where its one gradient is taken",
-    )
-
-
-def nag_costs_the_same() -> Finding:
-    """Say the same of NAG as the document that has it right."""
-    found = nag_gradients()
-    return Finding(verdict(found.verdict == "fails"), found.measured)
 
 
 def weight_decay_of_sgd() -> Finding:
@@ -195,82 +137,6 @@ def decay_is_uniform() -> Finding:
     return Finding(verdict(even), f"what is left of weights of 1 where gradients are noise of 0.1, 1, 10: {told}")
 
 
-def amsgrad_never_grows() -> Finding:
-    """See whether the effective rate of Adam and of AMSGrad ever grows, where large gradients are rare."""
-    gradients = torch.ones(300, dtype=torch.float64)
-    gradients[::50] = 10.0
-    grown = {}
-    for rule in (partial(Adam, lr=1.0, beta1=0.0), partial(AMSGrad, lr=1.0, beta1=0.0, form="paper")):
-        size = gradient_steps(rule, gradients).abs()[100:] / gradients[100:]
-        grown[rule.func.__name__] = int((size.diff() > 1e-12).sum())
-    told = ", ".join(f"{name} {count}" for name, count in grown.items())
-    return Finding(verdict(grown["AMSGrad"] == 0 < grown["Adam"]), f"steps of 199 at which the rate grows: {told}")
-
-
-def spikes() -> Finding:
-    """Measure how a gradient a hundred times as large disturbs Adam and Adamax, and for how long."""
-    gradients = torch.ones(4000, dtype=torch.float64)
-    gradients[1000] = 100.0
-    told, longest = [], {}
-    for rule in (Adam, Adamax):
-        size = gradient_steps(partial(rule, lr=1.0), gradients).abs()
-        size = size / size[999]
-        small = (size[1001:] < 0.5).sum()
-        longest[rule.__name__] = int(small)
-        told.append(
-            f"{rule.__name__}: a step of {float(size.max()):.1f} times the usual, then {int(small)} of under half of it"
-        )
-    condition = "its maximum forgets as slowly as Adam's average, and from a greater height"
-    return Finding(verdict(longest["Adamax"] < longest["Adam"]), "; ".join(told), condition)
-
-
-def adadelta_units() -> Finding:
-    """Measure Adadelta in weights of other units."""
-    reached = {}
-    for unit in (0.01, 1.0, 100.0):
-        start = unit * torch.tensor([2.0, 2.0], dtype=torch.float64)
-        walked = descend(lambda w, unit=unit: ((w / unit) ** 2).sum(), Adadelta, start, 5000)
-        reached[unit] = first_below((walked / start).norm(dim=1) / math.sqrt(2), 0.1)
-    told = ", ".join(f"{unit:g}: {'not in 5,000' if n is None else n}" for unit, n in reached.items())
-    measured = f"steps until a bowl's start is a tenth as far, by the weights' unit: {told}"
-    return Finding("fails", measured, "eps, which has the units of the weights, sets the size of the first steps")
-
-
-def newton_memory() -> Finding:
-    """Count what Newton's method and others hold, at the most, during a step on n parameters."""
-    n = 500
-    held = {}
-    rules: dict[str, Factory] = {
-        "SGD": SGD,
-        "Adam": Adam,
-        "L-BFGS": partial(LBFGS, history_size=10),
-        "Newton": Newton,
-    }
-    for name, rule in rules.items():
-        p = torch.nn.Parameter(torch.linspace(-1, 1, n, dtype=torch.float64))
-        optimizer = rule([p])
-        objective = Objective(partial(quartic, p), [p])
-        for _ in range(2):
-            optimizer.step(objective)
-        numbers = sum(x.numel() for x in optimizer.state[p].values() if isinstance(x, Tensor))
-        held[name] = numbers / n
-    told = ", ".join(f"{name} {size:g}" for name, size in held.items() if name != "Newton")
-    measured = (
-        f"numbers kept between steps, a parameter: {told}, Newton {held['Newton']:g}; its Hessian has {n}, and goes "
-        "after the step"
-    )
-    return Finding("holds", measured, "as peak memory of a step, not as state")
-
-
-def zero_gradient() -> Finding:
-    """Take the worked example that a document leaves where it was, since its gradient were zero."""
-    walked = path("linear_regression", partial(SGD, lr=0.01), (1.0, 1.0), 1)
-    loss = float(surfaces.get("linear_regression").f(walked[0]))
-    b, w = walked[1].tolist()
-    measured = f"J = {loss:g}, and a step of 0.01 leads from (1, 1) to ({b:g}, {w:g})"
-    return Finding(verdict((b, w) == (1.0, 1.0)), measured, "the gradient is (-2, -8)")
-
-
 def three_times() -> Finding:
     """Add up the gradient as the notebook of NAG does, over three points of an earlier cell."""
     walked = path("mild_bowl", partial(NAG, lr=0.1), (6.0, 6.0), 3)
@@ -303,37 +169,23 @@ CLAIMS = (
         velocity_is_an_average,
     ),
     Claim(
+        "momentum_directions",
+        "001, 002, 004",
+        "Momentum lengthens steps where gradients agree, and shortens them where they alternate.",
+        momentum_by_direction,
+    ),
+    Claim(
         "rmsprop_half_life",
         "002",
         "In RMSprop a past gradient counts for half after 1 / gamma steps.",
         rmsprop_half_life,
     ),
-    Claim("adagrad_decay", "000, 001, 002", "Adagrad's rate falls as t^(-1/2).", adagrad_decays),
-    Claim(
-        "adagrad_stops",
-        "000, 001, 002",
-        "Adagrad's steps become so small that it stops before the minimum.",
-        adagrad_stops,
-    ),
-    Claim("rmsprop_rate", "000, 002, 003", "RMSprop's average keeps the rate from falling.", rmsprop_keeps_its_step),
-    Claim("nag_extra_gradient", "000", "NAG needs an extra gradient.", nag_gradients),
-    Claim("nag_same_cost", "001", "NAG costs what momentum costs, in time and memory.", nag_costs_the_same),
     Claim("sgd_weight_decay", "001", "In SGD, L2 regularization is true weight decay.", weight_decay_of_sgd),
     Claim(
         "decay_uniform",
         "001",
         "Adam with L2 shrinks weights with noisy gradients less than others; AdamW shrinks all alike.",
         decay_is_uniform,
-    ),
-    Claim("amsgrad_rate", "001", "AMSGrad's effective rate never grows, and Adam's does.", amsgrad_never_grows),
-    Claim("adamax_spikes", "001", "Adamax is robust to spikes of the gradient, where Adam overreacts.", spikes),
-    Claim("adadelta_rate", "000, 001", "Adadelta needs no learning rate.", adadelta_units),
-    Claim("newton_memory", "000, 002", "Newton's method needs memory for a Hessian.", newton_memory),
-    Claim(
-        "zero_gradient",
-        "004",
-        "On y = 2x from (1, 1) the first gradient is zero and the parameters stay.",
-        zero_gradient,
     ),
     Claim("nag_figures", "000", "The notebook's paths of NAG show the stated rate.", three_times),
 )

@@ -1,5 +1,6 @@
 """Claims about bowls, ravines and rates: what oscillates, what overshoots, what is stable."""
 
+import functools
 import math
 from functools import partial
 from typing import Any
@@ -8,7 +9,7 @@ import torch
 
 from optbench import surfaces
 from optbench.claims.claim import SEEDS, Claim, Finding, first_below, path, verdict
-from optbench.optimizers import LBFGS, NAG, SGD, Adagrad, Adam, ConjugateGradient, Momentum, RMSprop
+from optbench.optimizers import CLASSES, LBFGS, NAG, SGD, Adagrad, Adam, ConjugateGradient, Momentum, RMSprop
 from optbench.surfaces.descent import descend, with_rates
 
 
@@ -18,19 +19,20 @@ def flips(points: torch.Tensor) -> int:
     return int((y[1:] * y[:-1] < 0).sum())
 
 
-def highest_rate(rule: Any, name: str = "ravine") -> float:
+@functools.cache
+def highest_rate(rule: str, name: str = "ravine") -> float:
     """Return the highest rate at which a rule still converges on a surface, to a thousandth."""
     surface, low, high = surfaces.get(name), 0.0, 1.0
     while high - low > 1e-3:
         lr = (low + high) / 2
-        end = surface.f(path(name, partial(rule, lr=lr), (2.0, 2.0), 3000)[-1])
+        end = surface.f(path(name, partial(CLASSES[rule], lr=lr), (2.0, 2.0), 3000)[-1])
         low, high = (lr, high) if bool(end.isfinite()) and float(end) < 1e-2 else (low, lr)
     return low
 
 
 def momentum_bears_more() -> Finding:
     """Find the highest stable rates in the ravine."""
-    found = {rule.__name__: highest_rate(rule) for rule in (SGD, Momentum)}
+    found = {rule: highest_rate(rule) for rule in ("SGD", "Momentum")}
     measured = (
         f"highest stable rate in x² + 10 y²: gradient descent {found['SGD']:.3f}, momentum {found['Momentum']:.3f}"
     )
@@ -41,7 +43,7 @@ def momentum_bears_more() -> Finding:
 
 def ravine_limit() -> Finding:
     """Find where the steep direction of the ravine becomes unstable."""
-    limit = highest_rate(SGD)
+    limit = highest_rate("SGD")
     walked = path("ravine", partial(SGD, lr=0.095), (2.0, 2.0), 60)
     ratio = float(walked[1, 1] / walked[0, 1])
     return Finding(
@@ -136,6 +138,67 @@ def nag_is_faster() -> Finding:
     )
 
 
+def nag_bears_less() -> Finding:
+    """Find the highest stable rates of momentum and NAG in the ravine."""
+    found = {rule: highest_rate(rule) for rule in ("SGD", "Momentum", "NAG")}
+    numbers = ", ".join(f"{name} {x:.3f}" for name, x in found.items())
+    measured = f"highest stable rate in x² + 10 y², beta = 0.9: {numbers}"
+    return Finding(verdict(found["NAG"] < found["SGD"]), measured)
+
+
+def nag_is_nearer() -> Finding:
+    """Compare how far momentum and NAG are from the minimum after as many steps at the same rate."""
+    told, wins = [], 0
+    pairs = (("mild_bowl", 0.1), ("elongated_bowl", 0.1), ("shallow_bowl", 0.1), ("ravine", 0.01))
+    for name, lr in pairs:
+        rolling, ahead = (
+            float(path(name, partial(rule, lr=lr), (6.0, 6.0), 50)[-1].norm()) for rule in (Momentum, NAG)
+        )
+        wins += ahead < rolling
+        told.append(f"{name} {rolling:.2g} and {ahead:.2g}")
+    measured = f"distance to the minimum after 50 steps of momentum and NAG at the same rate: {', '.join(told)}"
+    return Finding(verdict(wins == len(pairs)), measured)
+
+
+def larger_beta() -> Finding:
+    """Count momentum's steps by beta, each at the best rate of a grid."""
+    told, best_of = [], []
+    for name, level in (("ravine", 1e-3), ("rosenbrock", 1e-1)):
+        steps = {beta: best(partial(Momentum, beta=beta), name, level) for beta in (0.5, 0.9, 0.99)}
+        best_of.append(min(steps, key=steps.__getitem__))
+        told.append(f"{name} {', '.join(map(count, steps.values()))}")
+    measured = f"steps of momentum with beta 0.5, 0.9, 0.99, at the best rate: {'; '.join(told)}"
+    if min(best_of) == 0.99:
+        return Finding("holds", measured)
+    some = max(best_of) > 0.5
+    return Finding("holds only if" if some else "fails", measured, "the valley is long, and up to 0.9")
+
+
+def phases(t: int, eta: float) -> float:
+    """Return a rate that falls as 1 / (1 + t / 20)."""
+    return eta / (1 + t / 20)
+
+
+RATES_AND_PHASES = (
+    *((f"{lr:g}", lr, None) for lr in (0.005, 0.03, 0.2)),
+    ("falling from 0.2", 0.2, phases),
+)
+
+
+def phases_need_their_rates() -> Finding:
+    """Run SGD with noise at a small rate, at a large one, and at one that falls."""
+    surface, away = surfaces.get("d2l_bowl"), {}
+    start = torch.tensor([-5.0, -5.0], dtype=torch.float64).expand(SEEDS, 2)
+    for name, lr, schedule in RATES_AND_PHASES:
+        walked = descend(surface.f, partial(SGD, lr=lr), start, 600, noise=1.0, schedule=schedule, batched=True)
+        distance = walked.norm(dim=2).mean(1)
+        away[name] = float(distance[30]), float(distance[-50:].mean())
+    numbers = ", ".join(f"{name} {a:.2f} and {b:.2f}" for name, (a, b) in away.items())
+    early, late = away.pop("falling from 0.2")
+    measured = f"mean distance to the minimum after 30 steps and after 600, {SEEDS} seeds, by rate: {numbers}"
+    return Finding(verdict(all(a > 2 * early or b > 2 * late for a, b in away.values())), measured)
+
+
 def straightness(rule: Any, name: str = "shallow_bowl") -> float:
     """Return a path's length by the distance of its ends; 1 is straight."""
     walked = path(name, rule, (6.0, 6.0), 2000)
@@ -201,14 +264,12 @@ def no_rate_for_both() -> Finding:
 
 def conjugate_gradient_beyond_convex() -> Finding:
     """Run conjugate gradients on a function that is not convex."""
-    surface = surfaces.get("rosenbrock")
-    end = path("rosenbrock", partial(ConjugateGradient, form="pr+"), steps=100)[-1]
-    left = float(surface.f(end))
-    return Finding(
-        verdict(left > 1e-6),
-        f"on rosenbrock it is at {left:.1g} after 100 iterations",
-        "with a line search it needs a slope, not convexity",
-    )
+    surface, left = surfaces.get("rosenbrock"), {}
+    for form in ("fr", "pr+"):
+        left[form] = float(surface.f(path("rosenbrock", partial(ConjugateGradient, form=form), steps=100)[-1]))
+    numbers = ", ".join(f"{form.upper()} {x:.0e}" for form, x in left.items())
+    measured = f"what is left on rosenbrock after 100 iterations, by form: {numbers}"
+    return Finding(verdict(min(left.values()) > 1e-6), measured, "with a line search it needs a slope, not convexity")
 
 
 def lbfgs_is_accurate() -> Finding:
@@ -264,6 +325,9 @@ CLAIMS = (
     Claim("beta_overshoots", "000", "Momentum with beta above 0.9 overshoots and oscillates.", beta_overshoots),
     Claim("nag_overshoots", "000, 001", "NAG oscillates less around the minimum than momentum.", nag_overshoots_less),
     Claim("nag_faster", "000, 001, 004", "NAG converges faster than momentum.", nag_is_faster),
+    Claim("nag_rates", "000", "NAG is sensitive to its learning rate.", nag_bears_less),
+    Claim("nag_accurate", "000, 001", "NAG's steps are more accurate than momentum's.", nag_is_nearer),
+    Claim("beta_larger", "002", "The larger momentum's beta, the better it converges.", larger_beta),
     Claim(
         "adagrad_straight",
         "000",
@@ -280,5 +344,11 @@ CLAIMS = (
     Claim("no_common_rate", "001", "No one rate is right for both directions of a ravine.", no_rate_for_both),
     Claim("cg_convex", "004", "Conjugate gradients are limited to convex problems.", conjugate_gradient_beyond_convex),
     Claim("lbfgs_accurate", "004", "L-BFGS is accurate on small problems.", lbfgs_is_accurate),
+    Claim(
+        "rate_phases",
+        "001, 002",
+        "No constant rate is right at first and at the end; one that falls is.",
+        phases_need_their_rates,
+    ),
     Claim("decay_too_fast", "002", "A rate that decays too fast stops too early.", decay_stops_early),
 )
