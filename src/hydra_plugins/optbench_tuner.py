@@ -72,7 +72,7 @@ class TunedSweeper(CheckedSweeper):
         """Return the contenders and the seeds of the finals.
 
         Raises:
-            UserError: A range or a budget is wrong, or nobody has what is to be searched.
+            UserError: Something is there twice, a range or a budget is wrong, or nobody has what is to be searched.
         """
         from optbench.checks import Count, UserError, check, nearest
         from optbench.tuning.contender import Contender
@@ -80,6 +80,9 @@ class TunedSweeper(CheckedSweeper):
         from optbench.tuning.space import replacements, space
 
         grid = self.grid(arguments)
+        for own in grid:
+            if grid.count(own) > 1:
+                raise UserError(f"'{' '.join(own)}' is in the study twice; give each value once")
         seeds = sorted({int(value) for own in grid for value in typed(own, "seed")})
         found: dict[tuple[str, ...], Contender] = {}
         replaced: dict[str, Any] = {}

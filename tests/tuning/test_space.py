@@ -91,13 +91,16 @@ def test_a_failed_trial_never_wins_and_all_failed_is_no_error():
     assert each.winner() == {"lr": 0.1}
 
 
-def test_an_edge_is_widened_on_its_side():
+@pytest.mark.parametrize("method", METHODS)
+def test_an_edge_is_widened_on_its_side(method):
     own = space("x", {"search": {"lr": LR}}, {})
     assert edge({"lr": 1.1e-5}, own, 16) == {"lr": True} and edge({"lr": 0.09}, own, 16) == {"lr": False}
     assert edge({"lr": 1e-3}, own, 16) == {}
-    each = Contender([], "X", own, 16, "sobol", [({"lr": 0.09}, (0.1, 1.0))] * 16)
+    each = Contender([], "X", own, 16, method, [({"lr": 0.09}, (0.1, 1.0))] * 16)
     assert each.widen() and each.space == {"lr": Range(1e-5, 1.0, True)}
-    assert len(each.propose()) == 16
+    while points := each.propose():
+        each.tried += [(point, (0.5, 1.0)) for point in points]
+    assert len(each.tried) == 32 and max(point["lr"] for point, _ in each.tried[16:]) > 0.1
 
 
 def test_values_are_written_in_hydras_grammar():

@@ -10,7 +10,7 @@ from optbench.tuning.outcome import budget_curves, parts, trials, winners
 
 LITTLE = """
     data.train_size=400 data.test_size=100 model.hidden=[8] trainer.max_epochs=2 budget.trials=4 budget.seeds=3
-    hydra.launcher.n_jobs=1
+    hydra.launcher.n_jobs=1 logger=none
 """.split()
 
 
@@ -93,11 +93,13 @@ def test_it_goes_on_where_it_was_and_a_row_can_be_made_again(tuned, optbench, tm
         (["seed=0,1000"], "seed=1000 is that of the trials"),
         (["data.val_fraction=0"], "give data.val_fraction above 0"),
         (["optimizer.lr=-1"], "SGD: lr=-1"),
+        (["optimizer=adam,adam"], "'optimizer=adam.* is in the study twice; give each value once"),
     ],
 )
 def test_what_is_wrong_is_refused_before_anything_is_written(optbench, tmp_path, wrong, message):
+    one = [] if wrong[0].startswith("optimizer=") else ["optimizer=sgd"]
     with pytest.raises(SystemExit, match=message) as refusal:
-        optbench("train", "-m", "study=tuned", "optimizer=sgd", *LITTLE, *wrong, "hydra.sweep.dir=study")
+        optbench("train", "-m", "study=tuned", *one, *LITTLE, *wrong, "hydra.sweep.dir=study")
     assert "\n" not in str(refusal.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -114,3 +116,48 @@ def test_what_only_a_study_heeds_is_refused_elsewhere(optbench, tmp_path, typed,
     with pytest.raises(SystemExit, match=message):
         optbench("train", *typed)
     assert list(tmp_path.iterdir()) == []
+
+
+OWN = """
+import torch
+
+from optbench.optimizers import SignSGD
+
+
+class Mine(SignSGD):
+    \"\"\"The user's.\"\"\"
+
+
+class Broken(torch.optim.SGD):
+    \"\"\"Fails once it trains.\"\"\"
+
+    steps = 0
+
+    def step(self, closure=None):
+        self.steps += 1
+        if self.steps > 2:
+            raise RuntimeError("broken on purpose")
+        return super().step(closure)
+"""
+
+
+@pytest.mark.slow
+def test_a_users_own_a_third_partys_and_a_broken_rule_are_contenders(optbench, tmp_path, monkeypatch, capsys):
+    (tmp_path / "owned.py").write_text(OWN)
+    folder = tmp_path / "conf" / "optimizer"
+    folder.mkdir(parents=True)
+    search = "_partial_: true\nsearch: {lr: {low: 1e-3, high: 1e-1, log: true}}\n"
+    for name, target in (("mine", "owned.Mine"), ("theirs", "torch.optim.Adam"), ("broken", "owned.Broken")):
+        (folder / f"{name}.yaml").write_text(f"_target_: {target}\n{search}")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    arguments = ["optimizer=mine,theirs,broken", *LITTLE, "budget.trials=2", "budget.seeds=1", "hydra.sweep.dir=study"]
+    with pytest.raises(SystemExit, match="runs failed") as end:
+        optbench("train", "-m", "study=tuned", "--config-dir", str(tmp_path / "conf"), *arguments)
+    assert "broken on purpose" in str(end.value)
+    tried, finals = parts(read(tmp_path / "study"))
+    assert winners(tried).set_index("optimizer")["trials"].to_dict() == {"Mine": 2, "theirs": 2, "Broken": 2}
+    assert winners(tried)["optimizer"].iloc[-1] == "Broken" and winners(tried)["done"].tolist() == [2, 2, 0]
+    table = compare(finals.frame)
+    assert table["failed"].tolist() == [0, 0, 0, 0, 1, 1] and set(table["optimizer"][-2:]) == {"Broken"}
+    assert "Not done, and ranked last: Broken" in capsys.readouterr().out
+    assert "nan" not in (tmp_path / "study" / "report" / "table.md").read_text()

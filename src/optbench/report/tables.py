@@ -44,9 +44,8 @@ def winner_table(tried: Results) -> pd.DataFrame:
     best = outcome.winners(tried)
     one = best["unit"].nunique() == 1
     scaled = best["error"] * best["unit"].map({"loss": 1.0, "error, %": 100.0})
-    texts = [
-        f"{error:.4g}" if one else f"{error:.4g} ({unit})" for error, unit in zip(scaled, best["unit"], strict=True)
-    ]
+    numbers = ["–" if math.isnan(error) else f"{error:.4g}" for error in scaled]
+    texts = numbers if one else [f"{number} ({unit})" for number, unit in zip(numbers, best["unit"], strict=True)]
     return pd.DataFrame(
         {
             "contender": best["contender"],

@@ -157,8 +157,10 @@ def _default(rows: pd.DataFrame, frame: pd.DataFrame, ranked: Measure) -> Iterat
     best = rows.iloc[0]
     for gap, row in gains.values():
         if all(row[key] == best[key] for key in others) and len(gap):
-            gain, sure = points(float(gap.mean()), ranked), doubt(*interval(gap), ranked)
-            yield f"Tuning {row['optimizer']} gained {gain} over its defaults{sure}."
+            moved = gap if gap.mean() >= 0 else -gap
+            what = "gained {} over" if gap.mean() >= 0 else "lost {} against"
+            told = what.format(points(float(moved.mean()), ranked))
+            yield f"Tuning {row['optimizer']} {told} its defaults{doubt(*interval(moved), ranked)}."
     better = sum(_surely_positive(gap) for gap, _ in gains.values())
     worse = sum(_surely_positive(-gap) for gap, _ in gains.values())
     if len(gains) > 1:

@@ -147,8 +147,12 @@ def refuse_twins(cells: Sequence[Cell]) -> None:
     for cell in cells:
         twin = by_key.setdefault(cell.key, cell)
         if twin is not cell:
+            names = [
+                " ".join(line for line in one.overrides if line not in other.overrides) or one.name
+                for one, other in ((twin, cell), (cell, twin))
+            ]
             raise UserError(
-                f"cells {twin.num} and {cell.num} of the sweep are the same run: '{twin.name}' and '{cell.name}'; "
+                f"cells {twin.num} and {cell.num} of the sweep are the same run: '{names[0]}' and '{names[1]}'; "
                 "give each value once"
             )
         other = by_place.setdefault(cell.directory, cell)

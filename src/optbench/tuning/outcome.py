@@ -61,7 +61,7 @@ def trials(results: Results) -> pd.DataFrame:
     if len(table) and table.groupby("optimizer")["contender"].nunique().max() == 1:
         table["contender"] = table["optimizer"].astype(str)  # what else differs goes with the optimizer
     if len(table):
-        table["unit"] = table.groupby("contender")["unit"].transform("min")  # a trial that failed measured nothing
+        table["unit"] = table.groupby("workload")["unit"].transform("min")  # a trial that failed measured nothing
     return table
 
 
