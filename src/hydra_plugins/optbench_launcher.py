@@ -28,7 +28,7 @@ class LocalLauncher(Launcher):
     def __init__(self, n_jobs: int = -1) -> None:
         from optbench.processes import count
 
-        self.processes = count(n_jobs)
+        self.processes, self.auto = count(n_jobs), n_jobs == -1
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Get ready while the cells are checked."""
@@ -83,6 +83,7 @@ class LocalLauncher(Launcher):
         from optbench.processes import side_by_side
         from optbench.sweep.plan import plan
         from optbench.sweep.work import BUSY, begun, execute, good, limit, raised, settle, share
+        from optbench.training.trainer import processes
 
         stacks = begun(everything, cells)
         held = {cell.key for stack in stacks for cell in stack}
@@ -92,16 +93,18 @@ class LocalLauncher(Launcher):
             print(f"going on with {len(stacks)} stacks of {sum(map(len, stacks))} runs")
         if line:
             print(line)
+        tasks = [cell.task for cell in cells]
+        each = max(processes(task.trainer) for task in tasks) if self.auto else 1
         first = stacks + [[left[j] for j in batch] for batch in batches]
         again: list[Cell] = []
         lost: dict[Path, str] = {}
-        work = partial(execute, self.context, self.task, share([cell.task for cell in cells]))
+        work = partial(execute, self.context, self.task, share(tasks))
         for stage in (first, None):
             jobs = [[cell] for cell in again] if stage is None else stage
             again = []
             outputs = [job[0].directory / "output.txt" for job in jobs]
             seconds = [limit(job) for job in jobs]
-            for i, done in side_by_side(work, jobs, self.processes, outputs, seconds):
+            for i, done in side_by_side(work, jobs, max(1, self.processes // each), outputs, seconds):
                 lost |= settle([cell.directory for cell in jobs[i]], done)
                 for cell in jobs[i]:
                     if len(jobs[i]) > 1 and raised(cell.directory):

@@ -1,5 +1,6 @@
 """Sharded parameters and torch's distributed checkpoints, in one process."""
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
@@ -9,7 +10,10 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
 from optbench.checks import UserError
-from optbench.optimizers import CLASSES
+from optbench.optimizers import CLASSES, Objective
+from optbench.processes import side_by_side
+from optbench.training.member import Total
+from optbench.training.team import Team
 
 every = pytest.mark.parametrize("name", CLASSES)
 OPTIONS = StateDictOptions(flatten_optimizer_state_dict=True)
@@ -67,3 +71,38 @@ def test_weights_that_come_after_the_dry_step_are_where_it_starts(name):
     task.model.load_state_dict(alone.model.state_dict())
     alone.x, alone.y = task.x, task.y
     torch.testing.assert_close(run(task, optimizer, 6), run(alone, alone.make(name), 6), rtol=0, atol=0)
+
+
+def length(name):
+    """Return for how many steps rounding stays small: searches and eigenvectors make much of it."""
+    return 3 if CLASSES[name].order == 1 else 1
+
+
+def share_steps(item):
+    """Step every class that allows it, as one of two processes with half of the examples each."""
+    team, store = item
+    with team.connected(store):
+        ends = {}
+        for name in (name for name in CLASSES if CLASSES[name].shares):
+            task = Task()
+            rows, weight = team.share(len(task.x))
+            task.x, task.y = task.x[rows], task.y[rows]
+            task.objective = Objective(
+                lambda task=task, weight=weight: Total.apply(weight * task.loss()), task.params, team.sum_
+            )
+            ends[name] = [w.tolist() for w in run(task, task.make(name), length(name))]
+        return ends
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_two_processes_that_share_the_examples_step_as_one(tmp_path):
+    items = [(Team(rank, 2), str(tmp_path / "store")) for rank in range(2)]
+    ends = [end for _, end in side_by_side(share_steps, items, 2)]
+    assert ends[0] == ends[1]
+    assert sorted(set(CLASSES) - ends[0].keys()) == [name for name in CLASSES if "model" in CLASSES[name].needs]
+    for name, end in ends[0].items():
+        task = Task()
+        expected = [w.tolist() for w in run(task, task.make(name), length(name))]
+        for parts, whole in zip(end, expected, strict=True):
+            assert np.allclose(parts, whole, rtol=1e-6, atol=1e-8), name

@@ -22,6 +22,12 @@ def test_lightning_still_counts_the_steps_where_we_set_them():
     assert trainer.global_step == 7, f"Lightning's global_step no longer reads optim_step_progress: {MOVED}"
 
 
+def test_lightning_still_takes_signals_where_we_keep_it_from_it():
+    from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
+
+    assert callable(getattr(_SignalConnector, "register_signal_handlers", None)), MOVED
+
+
 @pytest.mark.parametrize(
     ("module", "name", "parameters"),
     [

@@ -14,8 +14,8 @@ from torch import nn
 
 from optbench import records
 from optbench.data import MNISTSubset
+from optbench.training.fit import build
 from optbench.training.module import Training
-from optbench.training.run import build
 from optbench.training.trainer import make_trainer
 
 

@@ -34,7 +34,6 @@ OTHER = {
     "num_sanity_val_steps": 2,
     "plugins": "[]",
     "reload_dataloaders_every_n_epochs": 1,
-    "strategy": "ddp",
     "sync_batchnorm": "true",
     "use_distributed_sampler": "false",
     "val_check_interval": 0.5,
@@ -65,7 +64,14 @@ def test_it_is_refused_before_anything_is_written(optbench, tmp_path, mode):
     [
         (["trainer.precision=16-mixed"], "precision=16-mixed is none of 32-true"),
         (["trainer.precision=bf17"], "precision=bf17 is none of 32-true"),
-        (["trainer.devices=2", "trainer.accelerator=cpu"], "a run trains on one device"),
+        (["trainer.strategy=fsdp"], "strategy=fsdp is none of auto, ddp"),
+        (["trainer=ddp", "optimizer=kfac"], "KFAC needs each example of a mini-batch, which several devices share"),
+        (["trainer.devices=2", "trainer.accelerator=cpu", "model.normalization=batch"], "several devices share each"),
+        pytest.param(
+            ["trainer=gpu"],
+            "accelerator=gpu, but there is no GPU here; give trainer=default",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU"),
+        ),
         (["trainer.gradient_clip_val=-1"], "gradient_clip_val=-1"),
         (["trainer.gradient_clip_val=1", "trainer.gradient_clip_algorithm=nrom"], "gradient_clip_algorithm='nrom'"),
         (["trainer.gradient_clip_algorithm=value"], "clips nothing; give trainer.gradient_clip_val"),
@@ -211,11 +217,13 @@ def test_each_run_of_a_stack_is_clipped_by_its_own_norm(by):
 @pytest.mark.parametrize(
     ("trainer", "reason"),
     [
+        ({"devices": "auto", "accelerator": "cpu"}, None),
         ({"precision": "bf16-true"}, "bf16-true"),
         ({"precision": 64, "gradient_clip_val": 1, "max_steps": 3}, None),
         ({"callbacks": [{"_target_": "a"}]}, "trainer.callbacks"),
         ({"max_time": "00:00:01:00"}, "trainer.max_time"),
         ({"profiler": "simple"}, "trainer.profiler"),
+        ({"devices": 2, "accelerator": "cpu"}, "trainer.devices=2"),
     ],
 )
 def test_what_a_stack_cannot_do_trains_one_by_one(trainer, reason):

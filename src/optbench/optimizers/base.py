@@ -75,6 +75,8 @@ class Optimizer(torch.optim.Optimizer):
     """The hyperparameters that are one number for all parameters: groups may not differ in them."""
     shards: ClassVar[bool] = True
     """Whether parameters may be DTensors, as those of FSDP2 are."""
+    shares: ClassVar[bool] = True
+    """Whether several processes may share a mini-batch, each with a part of the gradient; see `Objective`."""
     keeps: ClassVar[tuple[str, ...]] = ()
     """Names in the state beside those that `init` and `update` return."""
 

@@ -38,6 +38,7 @@ class KFAC(Optimizer):
     order = 2
     shards = False
     parts = ("model",)
+    shares = False
     common = ("damping", "beta", "interval", "likelihood", "seed")
     keeps = ("A", "S", "A_inverse", "S_inverse")
 

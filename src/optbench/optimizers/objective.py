@@ -1,6 +1,6 @@
 """The closures of a step, and the one that some methods need: it has the loss itself."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ from torch import Tensor
 from optbench.checks import UserError
 
 Closure = Callable[[], Any]
+Sum = Callable[[Sequence[Tensor]], None]
 
 GRADIENTS = "give one that sets the gradients, which is called again"
 """What a method asks for that evaluates at several points."""
@@ -25,10 +26,12 @@ class Objective:
         loss: Function of nothing that returns the loss, a scalar tensor with its graph. Within one step it must
             return the same function of the parameters at every call.
         params: The parameters to differentiate with respect to.
+        total: What sums tensors in place over the processes that share the mini-batch, each of which has a part of the
+            gradient; the loss is the whole one already. None where there is one process.
     """
 
-    def __init__(self, loss: Callable[[], Tensor], params: Iterable[Tensor]) -> None:
-        self.loss, self.params = loss, list(params)
+    def __init__(self, loss: Callable[[], Tensor], params: Iterable[Tensor], total: Sum | None = None) -> None:
+        self.loss, self.params, self.total = loss, list(params), total
         self.grad_evals = self.loss_evals = self.hvp_evals = 0
 
     @staticmethod
@@ -60,6 +63,8 @@ class Objective:
         """Zero the gradients, evaluate the loss, differentiate it and return it."""
         loss = self._evaluate()
         self._differentiate(loss)
+        if self.total:
+            self.total([p.grad for p in self.params if p.grad is not None])
         self.grad_evals += 1
         return loss
 
@@ -88,9 +93,17 @@ class Objective:
             if not curved:
                 return [torch.zeros_like(p) for p in params]
             outputs, along = [gradients[i] for i in curved], [vectors[i] for i in curved]
-            return list(torch.autograd.grad(outputs, params, along, retain_graph=True, materialize_grads=True))
+            return self._summed(torch.autograd.grad(outputs, params, along, retain_graph=True, materialize_grads=True))
 
-        return loss.detach(), [g.detach() for g in gradients], product
+        return loss.detach(), self._summed(gradients), product
+
+    def _summed(self, parts: Sequence[Tensor]) -> list[Tensor]:
+        """Return the sums of tensors over the processes, without their graph."""
+        if self.total is None:
+            return [part.detach() for part in parts]
+        sums = [part.detach().clone() for part in parts]
+        self.total(sums)
+        return sums
 
     def _gradients(self, loss: Tensor, params: list[Tensor]) -> tuple[Tensor, ...]:
         return torch.autograd.grad(loss, params, create_graph=True, materialize_grads=True)

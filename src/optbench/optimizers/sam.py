@@ -79,7 +79,7 @@ class Uphill(Objective):
     """
 
     def __init__(self, sharp: Closure, objective: Objective) -> None:
-        super().__init__(objective.loss, objective.params)
+        super().__init__(objective.loss, objective.params, objective.total)
         self.sharp = sharp
 
     def __call__(self) -> Tensor:

@@ -24,7 +24,7 @@ from optbench.records.reading import Run, find, inspect, key_of, natural, read, 
 from optbench.records.status import ENDS, STATUSES, ended, lose, resumable, status_of
 from optbench.records.tables import METRICS
 from optbench.records.trajectory import TRAJECTORY
-from optbench.records.writing import Finished, Record, Resume
+from optbench.records.writing import Finished, Record, Resume, Silent
 
 __all__ = [
     "ENDS",
@@ -37,6 +37,7 @@ __all__ = [
     "Record",
     "Resume",
     "Run",
+    "Silent",
     "clear",
     "ended",
     "find",

@@ -170,3 +170,30 @@ class Record:
 
     def _write_status(self) -> None:
         write(self.directory / "status.json", json.dumps(self.status, indent=2) + "\n")
+
+
+class Silent(Record):
+    """The record of a process that takes part in a run which another one records: nothing is written.
+
+    Args:
+        directory: The run's.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory, self.rows, self.status = directory, [], {}
+
+    def evaluation(self, row: Mapping[str, Any]) -> None:
+        """Write nothing."""
+
+    def steps(self, first: int, per_epoch: int, lrs: Iterable[float], losses: Iterable[float]) -> None:
+        """Write nothing."""
+
+    def trajectory(self, step: int, weights: "np.ndarray") -> None:
+        """Write nothing."""
+
+    def state(self) -> dict[str, Any]:
+        """Return nothing: the other process's checkpoint knows."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Leave the files to the other process."""

@@ -22,7 +22,7 @@ from optbench.optimizers.base import Optimizer
 from optbench.optimizers.halves import Unsplit
 from optbench.records import Record, write
 from optbench.sweep.stack import Stack
-from optbench.training import checkpoint, path, run, trainer
+from optbench.training import checkpoint, fit, path, run, trainer
 from optbench.training.checkpoint import Every, Keeper
 from optbench.training.ending import Cut, Ending
 from optbench.training.length import measure
@@ -364,9 +364,9 @@ def train(cells: Sequence[tuple[DictConfig, Record]], loaded: Mapping[str, Any],
         data = configs.load(first.data, loaded)
         for config, record in cells:
             record.status["stacked"] = len(cells)
-            runs.append(run.build(Replica, config, data, record))
+            runs.append(fit.build(Replica, config, data, record))
             runs[-1].ended = record.over
-            runs[-1].logger = None if record.over else run.make_logger(config)
+            runs[-1].logger = None if record.over else fit.make_logger(config)
         module = Replicas(runs, data, list(dict.fromkeys(config.data.seed for config, _ in cells)))
         module.keeper = Keeper(Every.of(first.checkpoint.every), ending, module.save)
         start = home / STATE if all(record.over or record.resumed for record in records) else None

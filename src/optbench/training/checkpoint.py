@@ -63,15 +63,21 @@ class Keeper:
         every: How often.
         ending: Whether the run is to end.
         save: What writes the state.
+        decided: What makes one decision of the wishes of several processes.
     """
 
-    def __init__(self, every: Every, ending: Ending, save: Callable[[], None]) -> None:
-        self.every, self.ending, self.save = every, ending, save
+    def __init__(
+        self, every: Every, ending: Ending, save: Callable[[], None], decided: Callable[[bool], bool] = bool
+    ) -> None:
+        self.every, self.ending, self.save, self.decided = every, ending, save, decided
         self.begun = self.saved = time.monotonic()
         self.spent = self.last = 0.0
 
     def due(self, epochs: int | None) -> bool:
         """Return whether the state is to be saved; `epochs` are those trained, None within one."""
+        return self.decided(self._wanted(epochs))
+
+    def _wanted(self, epochs: int | None) -> bool:
         if self.ending.reason:
             return True
         if self.every.epochs:

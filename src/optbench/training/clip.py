@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Positive, UserError, check
-from optbench.optimizers.objective import Objective
+from optbench.optimizers.objective import Objective, Sum
 
 TINY = 1e-6  # torch.nn.utils.clip_grad_norm_'s
 
@@ -61,10 +61,11 @@ class Clipped(Objective):
         loss: As for `Objective`.
         params: As for `Objective`.
         clip: How.
+        total: As for `Objective`.
     """
 
-    def __init__(self, loss: Callable[[], Tensor], params: Any, clip: Clip) -> None:
-        super().__init__(loss, params)
+    def __init__(self, loss: Callable[[], Tensor], params: Any, clip: Clip, total: Sum | None = None) -> None:
+        super().__init__(loss, params, total)
         self.clip = clip
 
     def __call__(self) -> Tensor:

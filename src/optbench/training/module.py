@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from optbench.data.chunks import Chunks
 from optbench.optimizers.base import Optimizer
-from optbench.optimizers.objective import Objective
+from optbench.optimizers.objective import Objective, Sum
 from optbench.records import Record
 from optbench.training import checkpoint, hparams, path
 from optbench.training.checkpoint import Keeper
@@ -118,13 +118,15 @@ class Training(lightning.LightningModule):
         self.restored: Mapping[str, Any] | None = None
         self.path: path.Path = "off"
         self.compiled: Alone | None = None
+        self.total: Sum | None = None
 
     def configure_optimizers(self) -> Optimizer:
         """Make the optimizer; the closure of each step is made here too, once."""
         params = list(self.model.parameters())
-        self.objective = (
-            Clipped(self.batch_loss, params, self.clip) if self.clip else Objective(self.batch_loss, params)
-        )
+        if self.clip:
+            self.objective: Objective = Clipped(self.batch_loss, params, self.clip, self.total)
+        else:
+            self.objective = Objective(self.batch_loss, params, self.total)
         self.precision = self.trainer.precision_plugin
         compiling = {"compile": True} if self.path == "update" else {}
         return self.make_optimizer(params, **compiling)

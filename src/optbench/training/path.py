@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 from hydra.utils import get_class
 
+from optbench.training.trainer import processes
+
 Path = Literal["off", "update", "step"]
 Choice = Literal["auto", "off", "update", "step", False]
 
@@ -63,6 +65,8 @@ def obstacle(config: Mapping[str, Any]) -> str | None:
         return FOREIGN
     if not rule.stackable({**rule.hyper, **config["optimizer"]}):
         return "more than one gradient and its update"
+    if processes(config["trainer"]) > 1:
+        return "several devices"
     if str(config["trainer"].get("precision")).startswith(("bf16", "16")):
         return "half precision"
     return None

@@ -26,6 +26,15 @@ def set_global_step(trainer: "Trainer", steps: int) -> None:
     loop._batches_that_stepped = steps - 1  # it adds one after the batch
 
 
+def leave_signals(trainer: "Trainer") -> None:
+    """Keep Lightning from taking signals: they are the run's own, and its way would hang several processes."""
+
+    def leave() -> None:
+        pass
+
+    trainer._signal_connector.register_signal_handlers = leave  # type: ignore[method-assign]
+
+
 def check_flags(arguments: Sequence[str]) -> None:
     """Raise where Hydra would refuse a command line's flags, instead of printing how it is used.
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from optbench.checks import UserError
@@ -12,7 +13,9 @@ from optbench.training.module import in_full
 SAMPLES = 16
 
 
-def rehearse(model: nn.Module, data: Any, make_optimizer: Callable[[Any], Any], precision: Any) -> None:
+def rehearse(
+    model: nn.Module, data: Any, make_optimizer: Callable[[Any], Any], precision: Any, shared: bool = False
+) -> None:
     """Evaluate a model on a few training samples and take a step.
 
     Args:
@@ -20,9 +23,11 @@ def rehearse(model: nn.Module, data: Any, make_optimizer: Callable[[Any], Any], 
         data: The data module, set up.
         make_optimizer: What makes the optimizer from parameters.
         precision: Lightning's plugin for the trainer's precision.
+        shared: Whether several processes are to share each mini-batch.
 
     Raises:
-        UserError: Model and data do not fit, or the optimizer cannot take a step of this model.
+        UserError: Model and data do not fit, the optimizer cannot take a step of this model, or either needs the whole
+            of a mini-batch where it is shared.
     """
     model = precision.convert_module(model)
     x, y = precision.convert_input(tuple(part[:SAMPLES].cpu() for part in data.split("train")))
@@ -43,7 +48,15 @@ def rehearse(model: nn.Module, data: Any, make_optimizer: Callable[[Any], Any], 
         raise UserError(
             f"model: {type(model).__name__} fails on x of shape {tuple(x.shape)}, whose {given}: {line(error)}"
         ) from None
+    if shared:
+        with torch.no_grad(), precision.forward_context():
+            separable(model, x)
     optimizer = make_optimizer(model.parameters())
+    if shared and not getattr(optimizer, "shares", True):
+        raise UserError(
+            f"optimizer: {type(optimizer).__name__} needs each example of a mini-batch, which several devices share; "
+            "give trainer.devices=1"
+        )
     optimizer.train()
     try:
         optimizer.step(Objective(loss, model.parameters()))
@@ -53,6 +66,20 @@ def rehearse(model: nn.Module, data: Any, make_optimizer: Callable[[Any], Any], 
         raise UserError(
             f"optimizer: {type(optimizer).__name__} cannot take a step of this model: {line(error)}"
         ) from None
+
+
+def separable(model: nn.Module, x: Tensor) -> None:
+    """Raise where the outputs for a mini-batch are others than those for its halves, as with batch normalization.
+
+    Raises:
+        UserError: They are.
+    """
+    whole, halves = model(x), torch.cat([model(half) for half in x.chunk(2)])
+    if not torch.allclose(whole.float(), halves.float(), rtol=1e-2, atol=1e-2 * float(whole.abs().mean())):
+        raise UserError(
+            f"model: {type(model).__name__} gives other outputs for a half of a mini-batch, as batch normalization and "
+            "dropout do, and several devices share each; give trainer.devices=1, or another model"
+        )
 
 
 def fit(data: Any, model: str, output: Any, y: Tensor) -> None:

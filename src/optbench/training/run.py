@@ -2,20 +2,18 @@
 
 import itertools
 import json
-import os
 import shlex
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
@@ -29,25 +27,19 @@ from optbench.configs import (
     dataset,
     enter,
     explain,
-    flatten,
     key,
-    load,
     resolve,
 )
 from optbench.optimizers.build import build_optimizer
 from optbench.training import checkpoint, path
 from optbench.training import trainer as trainers
-from optbench.training.checkpoint import Every, Keeper
+from optbench.training.checkpoint import Every
 from optbench.training.clip import clipping
 from optbench.training.ending import Cut, Ending
+from optbench.training.fit import fit
 from optbench.training.length import measure
-from optbench.training.trainer import make_trainer, quiet
+from optbench.training.trainer import quiet
 from optbench.training.trajectory import Keeping
-
-if TYPE_CHECKING:
-    from optbench.training.module import Training
-
-    M = TypeVar("M", bound=Training)
 
 Seed = Annotated[int, Interval("[0, 4294967295]")]
 """What Lightning takes."""
@@ -151,77 +143,6 @@ def announce(record: records.Record) -> None:
     print(f"{record.directory}\n\nnext: {shlex.join(['optbench', 'report', str(record.directory)])}")
 
 
-def fit(
-    config: DictConfig, record: records.Record, loaded: Mapping[str, Any] | None, ending: Ending
-) -> tuple[str, str]:
-    """Build everything that a config names and train it; return the status and the reason.
-
-    Raises:
-        Cut: It was asked to end.
-    """
-    import torch
-
-    from optbench.training.module import Diverged, Training
-
-    torch.set_num_threads(config.threads)
-    data = load(config.data, loaded)
-    module = build(Training, config, data, record)
-    module.keeper = Keeper(Every.of(config.checkpoint.every), ending, module.save)
-    start = record.directory / checkpoint.NAME if record.resumed else None
-    if start and checkpoint.read(start) is None:
-        record.begin()  # a state that cannot be read is none
-        start = None
-    parameters = sum(p.numel() for p in module.model.parameters())
-    steps = measure(config.trainer, data.batches_per_epoch).steps
-    module.path, reason = path.choose(config, parameters, steps)
-    path.tell(record.status, module.path, reason)
-    bar = HydraConfig.get().mode == RunMode.RUN and os.isatty(1)
-    trainer = make_trainer(config.trainer, make_logger(config), bar, record.directory)
-    status, reason = "done", ""
-    try:
-        trainer.fit(module, data, ckpt_path=start, weights_only=True)
-    except Diverged as error:
-        status, reason = "diverged", str(error)
-        module.end_session(status)
-    module.keep_path()
-    module.save()
-    module.keeper.tell(record.status)
-    return status, reason
-
-
-def build(kind: "type[M]", config: DictConfig, data: Any, record: records.Record) -> "M":
-    """Return the module of a run.
-
-    The seed is set before the model is built and the mini-batches draw from a generator of their own, so every
-    optimizer of the same seed starts from the same weights and sees the same batches.
-
-    Args:
-        kind: `Training`, or what builds on it.
-        config: The composed config.
-        data: The data module that it names, set up.
-        record: Where the module is to write.
-    """
-    import lightning.pytorch as lightning
-
-    lightning.seed_everything(config.seed, verbose=False)
-    model = build_model(config.model, data.features, data.outputs)
-    length = measure(config.trainer, data.batches_per_epoch)
-    data.limit, data.repeated = length.batches, length.repeated
-    optimizer = build_optimizer(config.optimizer, model, length.steps)
-    schedule, unit = build_schedule(config.schedule, length.steps, length.epochs)
-    clip = clipping(config.trainer)
-    keeping = Keeping.of(config.trajectory)
-    return kind(model, data, optimizer, schedule, unit, record, config.divergence, keeping, clip)
-
-
-def make_logger(config: DictConfig) -> Any:
-    """Return the configured logger, which knows the hyperparameters, or None."""
-    logger = instantiate(config.logger) if config.get("logger") and not config.trainer.get("fast_dev_run") else None
-    if logger:
-        logger.log_hyperparams(flatten(resolve(config)))
-    return logger
-
-
 def validate(config: DictConfig, directory: Path | None = None) -> None:
     """Build all parts of a run, without training it, so that whatever is wrong shows before anything is written.
 
@@ -300,10 +221,10 @@ def rehearsed(config: DictConfig, trainer: Any, steps: int | None) -> Any:
     with blaming("optimizer"):
         optimizer = build_optimizer(config.optimizer, model, steps)(model.parameters())
     rule = {name: value for name, value in config.optimizer.items() if type(value) not in (int, float)}
-    parts = (config.trainer.get("precision"), key(config.data), dict(config.model), rule)
+    parts = (config.trainer.get("precision"), trainer.world_size > 1, key(config.data), dict(config.model), rule)
     if str(parts) not in REHEARSED:
         plain = OmegaConf.create({**config.optimizer, **({"compile": False} if rule.get("compile") else {})})
-        rehearse(model, data, build_optimizer(plain, model, steps), trainer.precision_plugin)
+        rehearse(model, data, build_optimizer(plain, model, steps), trainer.precision_plugin, trainer.world_size > 1)
         REHEARSED.add(str(parts))
     return optimizer
 

@@ -4,6 +4,7 @@ import functools
 import inspect
 import json
 import logging
+import os
 import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -18,9 +19,12 @@ from optbench.checks import UserError, check, nearest
 from optbench.configs import located
 from optbench.records import METRICS
 from optbench.training.length import KINDS as LIMITS
+from optbench.training.private import leave_signals
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback, Trainer
+
+    from optbench.training.team import Team
 
 OURS = (*LIMITS, "gradient_clip_val", "gradient_clip_algorithm")
 """Honoured in our loop, since Lightning's batch is a chunk of mini-batches: see `length` and `clip`."""
@@ -39,10 +43,29 @@ HONOURED = (
     "max_time",
     "precision",
     "profiler",
+    "strategy",
 )
 
+REPLACED = (
+    "callbacks",
+    "default_root_dir",
+    "enable_checkpointing",
+    "enable_model_summary",
+    "enable_progress_bar",
+    "log_every_n_steps",
+    "logger",
+    "num_sanity_val_steps",
+    "plugins",
+    "profiler",
+    "strategy",
+)
+"""What a trainer is given by us, as far as it may be set made of the config's."""
+
 EVALUATION = "all of every split is measured before training and after every epoch"
-SINGLE = "a run trains on one device; give trainer.devices=1, and hydra.launcher.n_jobs for runs side by side"
+ONE_MACHINE = (
+    "the devices of a run are those of one machine; give trainer.devices, and hydra/launcher=slurm for more runs"
+)
+SHARED = "every process of a run draws the same mini-batches, and takes its share of each"
 
 REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {
     "accumulate_grad_batches": ((1,), "give data.batch_size, as many times as large"),
@@ -57,13 +80,12 @@ REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {
     "log_every_n_steps": ((None,), "callbacks log after every chunk of mini-batches; give data.chunk_size"),
     "logger": ((None,), "give logger=tensorboard or logger=none"),
     "model_registry": ((None,), "nothing is registered"),
-    "num_nodes": ((1,), SINGLE),
+    "num_nodes": ((1,), ONE_MACHINE),
     "num_sanity_val_steps": ((None, 0), EVALUATION),
     "plugins": ((None,), "give trainer.precision or trainer.accelerator"),
     "reload_dataloaders_every_n_epochs": ((0,), "the data lie in memory; every epoch has an order of its own"),
-    "strategy": (("auto",), SINGLE),
-    "sync_batchnorm": ((False,), SINGLE),
-    "use_distributed_sampler": ((True,), SINGLE),
+    "sync_batchnorm": ((False,), "batch normalization is of one device; give model.normalization=layer"),
+    "use_distributed_sampler": ((True,), SHARED),
     "val_check_interval": ((None, 1.0), EVALUATION),
 }
 """What has no effect in our loop, with the values that ask for what is done anyway, and the reason."""
@@ -75,6 +97,9 @@ PRECISIONS: dict[Any, str] = {
     "bf16-true": "bf16-true",
 }
 """The precisions that are honoured, by all their names."""
+
+STRATEGIES = ("auto", "ddp")
+"""The ways of many devices: a process for each, which share the mini-batches."""
 
 PROFILERS = {"simple": "SimpleProfiler", "advanced": "AdvancedProfiler", "pytorch": "PyTorchProfiler"}
 
@@ -94,9 +119,32 @@ def refuse(config: Mapping[str, Any]) -> None:
         same, reason = REFUSED.get(name, ((value,), ""))
         if not any(type(value) is type(other) and value == other for other in same):
             raise UserError(f"trainer: {name}={value} has no effect here: {reason}")
+    if config.get("accelerator") in ("gpu", "cuda") and not has_gpu():
+        raise UserError(f"trainer: accelerator={config['accelerator']}, but there is no GPU here; give trainer=default")
+    check_devices(config)
+    if config.get("strategy", "auto") not in STRATEGIES:
+        raise UserError(f"trainer: strategy={config['strategy']} is none of {', '.join(STRATEGIES)}; give trainer=ddp")
     if config.get("precision") not in PRECISIONS:
         told = f"trainer: precision={config['precision']} is none of {', '.join(dict.fromkeys(PRECISIONS.values()))}"
         raise UserError(f"{told}" + ("; float16 needs a scaled loss" if "16" in str(config["precision"]) else ""))
+
+
+def has_gpu() -> bool:
+    """Return whether this machine has a GPU."""
+    from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
+
+    return CUDAAccelerator.is_available() or MPSAccelerator.is_available()
+
+
+def check_devices(config: Mapping[str, Any]) -> None:
+    """Raise where a run would have more processes than there are cores; two there may be always.
+
+    Raises:
+        UserError: It would.
+    """
+    devices, cores = config.get("devices"), len(os.sched_getaffinity(0))
+    if type(devices) is int and devices > max(2, cores) and not has_gpu():
+        raise UserError(f"trainer: devices={devices} are more than the {cores} cores; give trainer.devices={cores}")
 
 
 def alone(config: Mapping[str, Any]) -> str | None:
@@ -105,10 +153,29 @@ def alone(config: Mapping[str, Any]) -> str | None:
     if precision.startswith("bf16"):
         return precision
     names = ("callbacks", "enable_checkpointing", "enable_model_summary", "max_time", "profiler")
-    return next((f"trainer.{name}" for name in names if config.get(name)), None)
+    found = next((f"trainer.{name}" for name in names if config.get(name)), None)
+    return found or (f"trainer.devices={config['devices']}" if processes(config) > 1 else None)
 
 
-def make_trainer(config: DictConfig, logger: Any = None, bar: bool = False, directory: Path | None = None) -> "Trainer":
+def processes(config: Mapping[str, Any]) -> int:
+    """Return how many processes share a run with such a trainer: one for each device."""
+    if config.get("devices", "auto") in (1, "1"):
+        return 1
+    import lightning.pytorch as lightning
+
+    from optbench.training.ranks import Here
+
+    given = {name: plain(config[name]) for name in ("accelerator", "devices") if name in config}
+    return lightning.Trainer(**given, plugins=[Here()], logger=False, enable_checkpointing=False).world_size
+
+
+def make_trainer(
+    config: DictConfig,
+    logger: Any = None,
+    bar: bool = False,
+    directory: Path | None = None,
+    team: "Team | None" = None,
+) -> "Trainer":
     """Return Lightning's Trainer without what our records replace.
 
     Args:
@@ -116,22 +183,27 @@ def make_trainer(config: DictConfig, logger: Any = None, bar: bool = False, dire
         logger: What logs.
         bar: Whether to show a progress bar where the config does not say.
         directory: Where callbacks and profilers write.
+        team: The process's place among those of the run, if there are several.
 
     Raises:
         UserError: It does not know a keyword, or refuses a value.
     """
     import lightning.pytorch as lightning
 
+    from optbench.training.ranks import Here, Ranks
+
     refuse(config)
     shown = config.get("enable_progress_bar")
     bar = bar if shown is None else check("trainer", "enable_progress_bar", shown, bool)
-    ours = ("callbacks", "profiler", "limit_train_batches", "overfit_batches", *OURS[-2:])
+    ours = (*REPLACED, "limit_train_batches", "overfit_batches", *OURS[-2:])
     try:
         callbacks = make_callbacks(config.get("callbacks"))
         saving = any(isinstance(callback, lightning.callbacks.Checkpoint) for callback in callbacks)
         bars = any(isinstance(callback, lightning.callbacks.ProgressBar) for callback in callbacks)
-        trainer = instantiate(
-            {key: value for key, value in config.items() if key not in ours},
+        trainer = located("trainer", config)(
+            **{str(key): plain(value) for key, value in config.items() if key not in ("_target_", *ours)},
+            strategy=Ranks(cluster_environment=Here(team.rank)) if team else "auto",
+            plugins=[] if team else [Here()],
             logger=logger or False,
             callbacks=callbacks,
             profiler=make_profiler(config.get("profiler"), directory),
@@ -142,10 +214,12 @@ def make_trainer(config: DictConfig, logger: Any = None, bar: bool = False, dire
             num_sanity_val_steps=0,
             log_every_n_steps=1 if callbacks else None,
         )
-    except InstantiationException as error:
-        raise UserError(f"trainer: {' '.join(str(error.__cause__ or error).split())}") from None
-    if trainer.world_size > 1:
-        raise UserError(f"trainer: devices={config.get('devices')} are {trainer.world_size}: {SINGLE}")
+    except UserError:
+        raise
+    except Exception as error:  # of Lightning's, or of a callback's or profiler's constructor
+        told = error.__cause__ if isinstance(error, InstantiationException) else error
+        raise UserError(f"trainer: {' '.join(str(told or error).split())}") from None
+    leave_signals(trainer)
     # The optimizer steps inside of training_step, and has no use for a precision that is the model's.
     trainer.precision_plugin.train_step_context = nullcontext
     return trainer  # type: ignore[no-any-return]
@@ -164,6 +238,11 @@ def example(config: str) -> "Trainer":
     return make_trainer(OmegaConf.create(json.loads(config)))
 
 
+def plain(config: Any) -> Any:
+    """Return a part of a config as plain values."""
+    return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
+
+
 def make_callbacks(config: Any) -> list["Callback"]:
     """Return the callbacks that a config names: one, a list of them, or a mapping of names to them.
 
@@ -174,10 +253,10 @@ def make_callbacks(config: Any) -> list["Callback"]:
 
     if config is None:
         return []
-    plain: Any = OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
-    if isinstance(plain, Mapping):
-        plain = [plain] if "_target_" in plain else list(plain.values())
-    made = [instantiate(callback) for callback in plain]
+    given = plain(config)
+    if isinstance(given, Mapping):
+        given = [given] if "_target_" in given else list(given.values())
+    made = [instantiate(callback) for callback in given]
     for callback in made:
         if not isinstance(callback, lightning.Callback):
             raise UserError(f"trainer: callbacks has {callback!r}; give each a _target_ that is a Lightning Callback")
