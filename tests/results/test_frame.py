@@ -27,6 +27,23 @@ def test_a_row_holds_what_the_record_says(swept):
     assert row["command"] == records.read(swept / "0_sgd_seed0").status["command"]
 
 
+def test_cells_of_the_ledger_count_though_no_run_of_their_optimizer_was_begun(swept, tmp_path):
+    partial = tmp_path / "partial"
+    shutil.copytree(swept, partial)
+    for run in partial.glob("*_adam_*"):
+        shutil.rmtree(run)
+    (partial / "0_sgd_seed0" / "config.yaml").write_text("damaged")
+    frame = load(partial)
+    assert len(frame) == 8 and labels(frame) == ["optimizer", "lr"]
+    missing = frame[frame["status"] == "missing"]
+    assert sorted(missing["optimizer"]) == ["Adam"] * 4 + ["SGD"]
+    assert set(missing["reason"]) == {"never begun", "its record cannot be read"}
+    assert set(missing["directory"]) == {""}
+    assert len(load(partial / "1_sgd_seed1")) == 1
+    (partial / "cells.json").write_text("[1]")
+    assert len(load(partial)) == 4  # the grid of those that are there: SGD by two rates and two seeds
+
+
 def test_evaluations_and_steps_point_to_their_runs(swept):
     frame = load(swept)
     done = frame.index[frame["status"] == "done"]

@@ -17,6 +17,7 @@ LIMITS = {
     "steps.csv": 2**32,
     "trajectory.bin": 2**40,
     "trajectory.npz": 2**35,
+    "cells.json": 2**28,
 }
 """Bytes of a file beyond which it is no record of ours."""
 

@@ -80,7 +80,7 @@ def read(directory: Path) -> Run:
         text = text_of(directory / "config.yaml")
         config = _yaml(text)
         status = json.loads(text_of(directory / "status.json"))
-        _check_config(config)
+        check_config(config)
         check_status(status)
         promised = status.get("files", {}).get("config.yaml")
         verify(directory / "config.yaml", promised)
@@ -166,7 +166,7 @@ def _yaml(text: str) -> Any:
     return yaml.load(text, loader)
 
 
-def _check_config(config: Any) -> None:
+def check_config(config: Any) -> None:
     """Raise a `UserError` where a config lacks what every run has."""
     if not isinstance(config, dict):
         raise UserError("config.yaml is no mapping")

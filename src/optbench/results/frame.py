@@ -14,6 +14,7 @@ from optbench import records
 from optbench.checks import UserError
 from optbench.records import METRICS, Run
 from optbench.results.settings import settings, written
+from optbench.sweep import ledger
 
 __all__ = ["COUNTS", "MEASURES", "Results", "evaluations", "labels", "load", "read", "steps", "written"]
 
@@ -33,12 +34,14 @@ class Results:
         frame: One row a run, as `load` says.
         evaluations: The evaluations of all runs, the columns of `records.METRICS` and `run`, a row of the frame.
         notes: What a reader has to know: runs that were left out, counted once, or are of different kinds.
+        lacking: Cells of a sweep without a record that could be read, by its ledger.
     """
 
     runs: Mapping[int, Run]
     frame: pd.DataFrame
     evaluations: pd.DataFrame
     notes: tuple[str, ...]
+    lacking: tuple[Run, ...] = ()
 
     @cached_property
     def steps(self) -> pd.DataFrame:
@@ -50,16 +53,17 @@ class Results:
         chosen = [run for run in self.runs.values() if keep(run)]
         if not chosen:
             return None
-        if len(chosen) == len(self.runs):
+        lacking = [run for run in self.lacking if keep(run)]
+        if len(chosen) == len(self.runs) and len(lacking) == len(self.lacking):
             return self
-        return assemble(chosen, [_table(run, "metrics", list(METRICS)) for run in chosen])
+        return assemble(chosen, [_table(run, "metrics", list(METRICS)) for run in chosen], lacking=lacking)
 
     def only(self, rows: Iterable[int]) -> "Results":
         """Return the results of some rows of the frame, which keep their numbers."""
         chosen = list(rows)
         mine = self.evaluations[self.evaluations["run"].isin(chosen)]
         runs = {i: self.runs[i] for i in chosen if i in self.runs}
-        return Results(runs, self.frame.loc[chosen], mine, self.notes)
+        return Results(runs, self.frame.loc[chosen], mine, self.notes, self.lacking)
 
 
 def read(*roots: Path) -> Results:
@@ -82,33 +86,38 @@ def read(*roots: Path) -> Results:
             unread.append(str(error))
     if not runs:
         raise UserError(f"no runs that can be read: {'; '.join(unread[:FEW])}")
-    return assemble(runs, tables, [f"left out, as they cannot be read: {_some(unread)}"] if unread else [])
+    lacking = list(_lacking(roots, runs, unread))
+    return assemble(runs, tables, [f"left out, as they cannot be read: {_some(unread)}"] if unread else [], lacking)
 
 
-def assemble(runs: Sequence[Run], tables: Sequence[pd.DataFrame], notes: Sequence[str] = ()) -> Results:
+def assemble(
+    runs: Sequence[Run], tables: Sequence[pd.DataFrame], notes: Sequence[str] = (), lacking: Sequence[Run] = ()
+) -> Results:
     """Return runs as results.
 
     Args:
         runs: One or more.
         tables: Their evaluations, as numbers.
         notes: What is known of them already.
+        lacking: Cells of a sweep that left no record; they have a row each.
     """
     rows = _joined(enumerate(tables), list(METRICS))
-    told = [{**label, **_status(run)} for label, run in zip(settings(runs), runs, strict=True)]
-    frame = pd.concat([pd.DataFrame(told), _outcomes(rows, len(runs))], axis=1)
-    frame["stacked"] = [run.status.get("stacked", 1) for run in runs]
-    frame["directory"] = [str(run.directory) for run in runs]
-    frame["command"] = [str(run.status.get("command", "")) for run in runs]
+    cells = [*runs, *lacking]
+    told = [{**label, **_status(run)} for label, run in zip(settings(cells), cells, strict=True)]
+    frame = pd.concat([pd.DataFrame(told), _outcomes(rows, len(cells))], axis=1)
+    frame["stacked"] = [run.status.get("stacked", 1) for run in cells]
+    frame["directory"] = [str(run.directory) for run in runs] + [""] * len(lacking)
+    frame["command"] = [str(run.status.get("command", "")) for run in cells]
     keys = labels(frame)
     frame = _complete(frame, keys)
-    started = pd.Series([str(run.status.get("started", "")) for run in runs]).reindex(frame.index, fill_value="")
+    started = pd.Series([str(run.status.get("started", "")) for run in cells]).reindex(frame.index, fill_value="")
     kept, repeated = _once(frame, keys, started)
     number = {old: new for new, old in enumerate(kept)}
     frame = frame.loc[kept].reset_index(drop=True)
     rows = rows[rows["run"].isin(number)].reset_index(drop=True)
     rows["run"] = rows["run"].map(number)
     chosen = {number[i]: run for i, run in enumerate(runs) if i in number}
-    return Results(chosen, frame, rows, (*notes, *_notes(repeated, list(chosen.values()))))
+    return Results(chosen, frame, rows, (*notes, *_notes(repeated, list(chosen.values()))), tuple(lacking))
 
 
 def load(*roots: Path) -> pd.DataFrame:
@@ -229,11 +238,23 @@ def _outcomes(rows: pd.DataFrame, count: int) -> pd.DataFrame:
     return pd.DataFrame(columns).reindex(range(count)).astype(float)
 
 
+def _lacking(roots: Sequence[Path], runs: Sequence[Run], unread: list[str]) -> Iterator[Run]:
+    """Yield the cells that the ledgers of sweeps at and below directories name and that left no readable record."""
+    read = {run.directory for run in runs}
+    above = {parent for directory in read for parent in directory.parents}
+    inside = {place for place in above for root in roots if place == root or root in place.parents}
+    for place in sorted(inside):
+        try:
+            yield from ledger.lacking(place, read)
+        except UserError as error:
+            unread.append(str(error))
+
+
 def _complete(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Add the runs that a sweep, which is a grid, lacks: a cell that was never begun leaves no directory."""
+    """Add the runs that a sweep without a ledger, which is a grid, lacks: a cell never begun leaves no directory."""
     added = []
     for sweep, runs in frame.groupby(frame["directory"].map(os.path.dirname), sort=False):
-        if not Path(str(sweep), "multirun.yaml").exists():
+        if not Path(str(sweep), "multirun.yaml").exists() or ledger.told(Path(str(sweep))):
             continue
         cells, seeds = runs[keys].drop_duplicates(), runs["seed"].unique()
         there = set(runs[[*keys, "seed"]].itertuples(index=False, name=None))

@@ -4,15 +4,19 @@ import fcntl
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from optbench import records
+from optbench import configs, records
 from optbench.checks import UserError
-from optbench.sweep.compose import Cell
+from optbench.records.files import text_of
+from optbench.records.reading import check_config
+
+if TYPE_CHECKING:
+    from optbench.sweep.compose import Cell
 
 FILE = "cells.json"
 """In the directory of a sweep: all cells that were ever asked of it."""
@@ -29,12 +33,14 @@ class Entry:
         num: Its place in the sweep.
         directory: Its name in the sweep's directory.
         overrides: What makes it differ from the others.
+        config: What it would be trained with, as its config.yaml will have it; ledgers of older versions have none.
     """
 
     key: str
     num: int
     directory: str
     overrides: list[str]
+    config: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,11 +72,17 @@ def entries(root: Path) -> list[Entry]:
     if not path.exists():
         return []
     try:
-        found = [Entry(**entry) for entry in json.loads(path.read_text())]
-    except (OSError, ValueError, TypeError) as error:
+        found = [Entry(**entry) for entry in json.loads(text_of(path))]
+    except (OSError, ValueError, TypeError, RecursionError, UserError) as error:
         raise UserError(f"{path} is damaged: {' '.join(str(error).split())[:200]}") from None
     for entry in found:
-        kinds = (entry.key, str), (entry.num, int), (entry.directory, str), (entry.overrides, list)
+        kinds = (
+            (entry.key, str),
+            (entry.num, int),
+            (entry.directory, str),
+            (entry.overrides, list),
+            (entry.config, dict),
+        )
         inside = isinstance(entry.directory, str) and ".." not in Path(entry.directory).parts
         if not all(type(value) is kind for value, kind in kinds) or not inside or Path(entry.directory).is_absolute():
             raise UserError(f"{path} is damaged: {str(entry)[:200]}")
@@ -115,7 +127,40 @@ def counted(found: Sequence[State]) -> str:
 def as_json(found: Sequence[State]) -> str:
     """Return the states as JSON, an object a cell."""
     rows = [asdict(state) for state in found]
-    return json.dumps([row.pop("entry") | row for row in rows], indent=2)
+    for row in rows:
+        row |= row.pop("entry")
+        del row["config"]
+    return json.dumps(rows, indent=2)
+
+
+def lacking(root: Path, read: Collection[Path]) -> list[records.Run]:
+    """Return the cells of a sweep without a record that could be read, as runs that are missing.
+
+    Args:
+        root: The sweep's directory.
+        read: The directories whose records were read.
+
+    Raises:
+        UserError: The ledger is damaged.
+    """
+    found = []
+    for entry in entries(root):
+        directory = root / entry.directory
+        if directory in read or not entry.config:
+            continue
+        check_config(entry.config)
+        reason = "its record cannot be read" if (directory / "status.json").exists() else "never begun"
+        status = {"status": "missing", "reason": reason, "seed": entry.config["seed"]}
+        found.append(records.Run(directory, entry.config, status))
+    return found
+
+
+def told(root: Path) -> bool:
+    """Return whether a sweep's ledger says what its cells would be trained with."""
+    try:
+        return any(entry.config for entry in entries(root))
+    except UserError:
+        return False
 
 
 @contextmanager
@@ -130,7 +175,7 @@ def opened(root: Path) -> Iterator[None]:
         os.close(file)
 
 
-def adopt(root: Path, cells: Sequence[Cell], again: Callable[[Cell, int], Cell]) -> list[Cell]:
+def adopt(root: Path, cells: Sequence["Cell"], again: Callable[["Cell", int], "Cell"]) -> list["Cell"]:
     """Return the cells where they are recorded: one that the sweep has already keeps its directory.
 
     Args:
@@ -163,18 +208,18 @@ def adopt(root: Path, cells: Sequence[Cell], again: Callable[[Cell, int], Cell])
     return found
 
 
-def enter(root: Path, cells: Sequence[Cell]) -> None:
+def enter(root: Path, cells: Sequence["Cell"]) -> None:
     """Write the cells into the sweep's ledger, beside those that are there."""
     with opened(root):
         known = {entry.key: entry for entry in entries(root)}
         for cell in cells:
             name = str(cell.directory.relative_to(root))
-            known[cell.key] = Entry(cell.key, cell.num, name, cell.overrides)
+            known[cell.key] = Entry(cell.key, cell.num, name, cell.overrides, configs.resolve(cell.task))
         rows = [asdict(entry) for entry in sorted(known.values(), key=lambda entry: entry.num)]
         records.write(root / FILE, json.dumps(rows, indent=1) + "\n")
 
 
-def to_do(cells: Sequence[Cell], rerun: Rerun | None) -> list[Cell]:
+def to_do(cells: Sequence["Cell"], rerun: Rerun | None) -> list["Cell"]:
     """Return the cells that are to be trained: what is missing, failed or was cut off, or all where asked.
 
     What is to start anew is removed here, unless another process is training it.
