@@ -39,7 +39,8 @@ def curves(results: Results, title: str) -> Figure:
     More optimizers than a panel can hold are ranked instead.
     """
     data = results.evaluations
-    if len(labels(results.frame)) == 1 and results.frame["optimizer"].nunique() > MOST:
+    optimizers = results.frame["optimizer"].nunique()
+    if optimizers > MOST and len(results.frame.groupby(labels(results.frame), dropna=False)) == optimizers:
         return ranking(results, title)
     panels = [panel for panel in CURVES if data[panel.y].notna().any()]
     return draw(results.frame, data, panels, title, rates=rates(results))

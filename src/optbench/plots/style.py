@@ -52,6 +52,10 @@ DASHES: list[Dash] = [DASHED, DASHDOT, LONG, DOUBLE]
 MARKERS = "o s ^ D v P X < >".split()
 SALT = 5275  # the first for which no two of the suite's optimizers are alike: near in colour and dash, and one marker
 
+LIGHTER = ((1.0, 0.5), (1.0, 0.3), (1.0, 0.7), (1.0, 0.4))
+EITHER = ((0.0, 0.55), (1.0, 0.3), (1.0, 0.55), (0.0, 0.75))
+"""Of variants: towards white (1) or black (0), and how far; two dark ones beside each other would look alike."""
+
 HEIGHTS = LinearSegmentedColormap.from_list("heights", ["#ffffff", "#e4eaf0", "#b9c6d3", "#8d9dae"])
 """Loss from low to high, pale enough for every look on top of it."""
 HALO = {"color": "white", "alpha": 0.8}
@@ -74,7 +78,7 @@ def look(optimizer: str, variant: int = 0) -> Look:
     if not variant:
         return own
     dark = sum(to_rgb(own.colour)) < 1
-    towards, share = 1.0 if dark or not variant % 2 else 0.0, (0.5, 0.3, 0.7, 0.4)[(variant - 1) % 4]
+    towards, share = (LIGHTER if dark else EITHER)[(variant - 1) % 4]
     red, green, blue = (c + (towards - c) * share for c in to_rgb(own.colour))
     dashes = [own.dash, *(dash for dash in (SOLID, DASHED, DOTTED, *DASHES[1:]) if dash != own.dash)]
     markers = [own.marker, *(marker for marker in MARKERS if marker != own.marker)]
