@@ -13,8 +13,10 @@ from torch import nn
 from optbench import records
 from optbench.checks import UserError
 from optbench.data import MNISTSubset
-from optbench.training.clip import Clip
-from optbench.training.trainer import HONOURED, PRECISIONS, REFUSED, alone, refuse
+from optbench.training import callbacks
+from optbench.training.clip import Clip, clipping
+from optbench.training.length import measure
+from optbench.training.trainer import HONOURED, PRECISIONS, REFUSED, alone, make_trainer, refuse
 
 KEYWORDS = inspect.signature(lightning.Trainer).parameters
 OTHER = {
@@ -91,6 +93,13 @@ def test_it_is_refused_before_anything_is_written(optbench, tmp_path, mode):
             ["logger=none", "trainer.callbacks=[{_target_:lightning.pytorch.callbacks.LearningRateMonitor}]"],
             "has nothing to log to; give logger=tensorboard",
         ),
+        (["trainer.max_time=00:00:00:00"], "max_time=00:00:00:00 is no time to train; give DD:HH:MM:SS"),
+        (["trainer.overfit_batches=2", "trainer.limit_train_batches=3"], "both say how many mini-batches"),
+        (["trainer.devices=1000", "trainer.accelerator=cpu"], "devices=1000 are more than the"),
+        (
+            ["logger=none", "trainer.callbacks=[{_target_:lightning.pytorch.callbacks.DeviceStatsMonitor}]"],
+            "DeviceStatsMonitor has nothing to log to",
+        ),
         (["seed=4294967296"], "seed=4294967296 is outside [0, 4294967295]"),
     ],
 )
@@ -99,6 +108,98 @@ def test_what_cannot_be_honoured_is_refused(optbench, tmp_path, given, said):
         optbench("train", "-m", "optimizer=sgd", *SMALL, *given)
     assert said in str(refusal.value) and "\n" not in str(refusal.value)
     assert list(tmp_path.iterdir()) == []
+
+
+CHOSEN = {
+    "accelerator": ["cpu"],
+    "benchmark": [True, False, None],
+    "detect_anomaly": [True, False],
+    "deterministic": [True, False, "warn", None],
+    "devices": [1, "auto"],
+    "enable_checkpointing": [True, False, None],
+    "enable_model_summary": [True, False, None],
+    "enable_progress_bar": [True, False, None],
+    "fast_dev_run": [True, False, 3],
+    "gradient_clip_algorithm": ["norm", None],
+    "gradient_clip_val": [0.5, 1, None],
+    "limit_train_batches": [1, 0.5, None],
+    "max_epochs": [1, None],
+    "max_steps": [3, -1],
+    "max_time": ["00:00:01:00", {"minutes": 1}, None],
+    "min_epochs": [0, 1, None],
+    "min_steps": [0, 1, None],
+    "overfit_batches": [0, 1, 0.5],
+    "precision": ["64-true", None],
+    "profiler": ["simple", None],
+    "strategy": ["auto", "ddp"],
+}
+"""Values of each honoured keyword that it may have; callbacks have tests of their own."""
+
+
+@pytest.mark.parametrize("name", sorted({*HONOURED} - {"callbacks"}))
+def test_every_keyword_takes_its_values_and_no_other(name):
+    base = {"_target_": "lightning.pytorch.Trainer", "accelerator": "cpu", "devices": 1, "max_epochs": 4}
+    base |= {"gradient_clip_val": 1} if name == "gradient_clip_algorithm" else {}
+
+    def look(value):
+        config = OmegaConf.create({**base, name: value})
+        make_trainer(config)
+        measure(config, 13)
+        clipping(config)
+
+    for value in CHOSEN[name]:
+        look(value)
+    for value in ("maybe", -7, [1.5]):
+        with pytest.raises(UserError) as refusal:
+            look(value)
+        assert name in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+LIGHTNINGS = {
+    name: cls
+    for name, cls in sorted(vars(lightning.callbacks).items())
+    if isinstance(cls, type) and issubclass(cls, lightning.Callback)
+}
+BEHIND = {
+    "BackboneFinetuning": {},
+    "BaseFinetuning": {},
+    "BasePredictionWriter": {},
+    "BatchSizeFinder": {},
+    "EMAWeightAveraging": {},
+    "GradientAccumulationScheduler": {"scheduling": {0: 2}},
+    "LearningRateFinder": {},
+    "ModelPruning": {"pruning_fn": "l1_unstructured"},
+    "StochasticWeightAveraging": {"swa_lrs": 0.1},
+    "WeightAveraging": {},
+}
+"""Those of Lightning's callbacks that would change a run behind its record's back, with what they need to be made."""
+
+
+@pytest.mark.parametrize("name", LIGHTNINGS)
+def test_what_would_change_a_run_behind_its_record_is_refused(name):
+    kinds = {cls.__name__ for cls in LIGHTNINGS[name].__mro__}
+    assert (name in BEHIND) == bool(kinds & callbacks.REFUSED.keys())
+    if name in BEHIND:
+        with pytest.raises(UserError, match=f"trainer: {name} has no place here: "):
+            callbacks.refuse(LIGHTNINGS[name](**BEHIND[name]))
+
+
+def test_callbacks_that_would_never_act_are_refused():
+    class Late(lightning.Callback):
+        def on_validation_end(self, trainer, module):
+            pass
+
+    after_validation = lightning.callbacks.EarlyStopping("test_loss", check_on_train_epoch_end=False)
+    by_name = lightning.callbacks.LambdaCallback(on_before_optimizer_step=print)
+    for callback, said in (
+        (Late(), "Late has on_validation_end, which is never called here"),
+        (by_name, "LambdaCallback has on_before_optimizer_step, which is never"),
+        (after_validation, "EarlyStopping waits for a validation that is none of Lightning's"),
+    ):
+        with pytest.raises(UserError, match=said):
+            callbacks.refuse(callback)
+    callbacks.refuse(lightning.callbacks.EarlyStopping("test_loss"))
+    callbacks.refuse(lightning.callbacks.LambdaCallback(on_train_epoch_end=print))
 
 
 class Counter(lightning.Callback):

@@ -1,7 +1,9 @@
 """How long a run is, in mini-batches: Lightning counts chunks of up to `data.chunk_size` of them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from optbench.checks import Count, Index, Interval, UserError, check
@@ -53,7 +55,7 @@ def measure(trainer: Mapping[str, Any], batches: int) -> Length:
     Raises:
         UserError: A value is of a wrong type or out of range, or limits contradict one another.
     """
-    given = {name: check("trainer", name, trainer.get(name, DEFAULTS.get(name)), KINDS[name]) for name in KINDS}
+    given = checked(trainer)
     if given["fast_dev_run"]:
         given |= {"max_epochs": 1, "max_steps": int(given["fast_dev_run"])}
         given["limit_train_batches"] = given["max_steps"]
@@ -64,6 +66,22 @@ def measure(trainer: Mapping[str, Any], batches: int) -> Length:
     _check_least("min_epochs", given["min_epochs"], length.epochs)
     _check_least("min_steps", given["min_steps"], length.steps)
     return length
+
+
+def checked(trainer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords of a trainer that say how long it trains, with their defaults.
+
+    Raises:
+        UserError: A value is of a wrong type or out of range, or two of them contradict one another.
+    """
+    given = {name: check("trainer", name, trainer.get(name, DEFAULTS.get(name)), KINDS[name]) for name in KINDS}
+    if given["overfit_batches"] and given["limit_train_batches"] is not None:
+        raise UserError(
+            f"trainer: overfit_batches={given['overfit_batches']} and "
+            f"limit_train_batches={given['limit_train_batches']} both say how many mini-batches an epoch has; give one"
+        )
+    _check_duration(trainer.get("max_time"))
+    return given
 
 
 def _steps(given: Mapping[str, Any], each: int, ended: bool) -> int | None:
@@ -91,6 +109,20 @@ def _check_least(name: str, least: int | None, there: int | None) -> None:
             f"trainer: {name}={least} is more than the {there} that trainer.max_epochs, max_steps and "
             "limit_train_batches leave; raise them, or give a smaller one"
         )
+
+
+def _check_duration(given: Any) -> None:
+    """Raise where `max_time` is no time that a run can last."""
+    if given is None:
+        return
+    text = re.fullmatch(r"(\d+):(\d\d):(\d\d):(\d\d)", given) if isinstance(given, str) else None
+    parts = dict(zip(("days", "hours", "minutes", "seconds"), map(int, text.groups()), strict=True)) if text else given
+    try:
+        lasts = timedelta(**parts) > timedelta()
+    except TypeError:
+        lasts = False
+    if not lasts:
+        raise UserError(f"trainer: max_time={given} is no time to train; give DD:HH:MM:SS, or {{minutes: 5}}")
 
 
 def _part(given: Mapping[str, Any], name: str, batches: int) -> int:

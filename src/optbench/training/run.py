@@ -31,7 +31,7 @@ from optbench.configs import (
     resolve,
 )
 from optbench.optimizers.build import build_optimizer
-from optbench.training import checkpoint, path
+from optbench.training import callbacks, checkpoint, path
 from optbench.training import trainer as trainers
 from optbench.training.checkpoint import Every
 from optbench.training.clip import clipping
@@ -190,8 +190,8 @@ def validate(config: DictConfig, directory: Path | None = None) -> None:
     except TypeError as error:
         raise UserError(" ".join(str(error).split())) from None
     logged = bool(config.get("logger")) and not config.trainer.get("fast_dev_run")
-    names = trainers.measures(set(data.splits), data.task == "classification")
-    trainers.check_callbacks(trainer, names, logged, rate is not None)
+    names = callbacks.measures(set(data.splits), data.task == "classification")
+    callbacks.check_callbacks(trainer, names, logged, rate is not None)
     if directory:
         records.vacant(directory, records.identity(resolve(config)))
 

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
@@ -17,16 +17,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from optbench.checks import UserError, check, nearest
 from optbench.configs import located
-from optbench.records import METRICS
-from optbench.training.length import KINDS as LIMITS
+from optbench.training import length
+from optbench.training.callbacks import make_callbacks, plain
 from optbench.training.private import leave_signals
 
 if TYPE_CHECKING:
-    from lightning.pytorch import Callback, Trainer
+    from lightning.pytorch import Trainer
 
     from optbench.training.team import Team
 
-OURS = (*LIMITS, "gradient_clip_val", "gradient_clip_algorithm")
+OURS = (*length.KINDS, "gradient_clip_val", "gradient_clip_algorithm")
 """Honoured in our loop, since Lightning's batch is a chunk of mini-batches: see `length` and `clip`."""
 
 HONOURED = (
@@ -90,6 +90,17 @@ REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {
 }
 """What has no effect in our loop, with the values that ask for what is done anyway, and the reason."""
 
+KINDS: dict[str, Any] = {
+    "accelerator": Literal["auto", "cpu", "gpu", "cuda", "mps"],
+    "benchmark": bool | None,
+    "detect_anomaly": bool,
+    "deterministic": bool | Literal["warn"] | None,
+    "enable_checkpointing": bool | None,
+    "enable_model_summary": bool | None,
+    "enable_progress_bar": bool | None,
+}
+"""The values of keywords that Lightning takes as they come, or looks at only when it trains."""
+
 PRECISIONS: dict[Any, str] = {
     **dict.fromkeys((None, 32, "32", "32-true"), "32-true"),
     **dict.fromkeys((64, "64", "64-true"), "64-true"),
@@ -119,8 +130,11 @@ def refuse(config: Mapping[str, Any]) -> None:
         same, reason = REFUSED.get(name, ((value,), ""))
         if not any(type(value) is type(other) and value == other for other in same):
             raise UserError(f"trainer: {name}={value} has no effect here: {reason}")
+        if name in KINDS:
+            check("trainer", str(name), value, KINDS[name])
     if config.get("accelerator") in ("gpu", "cuda") and not has_gpu():
         raise UserError(f"trainer: accelerator={config['accelerator']}, but there is no GPU here; give trainer=default")
+    length.checked(config)
     check_devices(config)
     if config.get("strategy", "auto") not in STRATEGIES:
         raise UserError(f"trainer: strategy={config['strategy']} is none of {', '.join(STRATEGIES)}; give trainer=ddp")
@@ -194,7 +208,7 @@ def make_trainer(
 
     refuse(config)
     shown = config.get("enable_progress_bar")
-    bar = bar if shown is None else check("trainer", "enable_progress_bar", shown, bool)
+    bar = bar if shown is None else shown
     ours = (*REPLACED, "limit_train_batches", "overfit_batches", *OURS[-2:])
     try:
         callbacks = make_callbacks(config.get("callbacks"))
@@ -238,69 +252,15 @@ def example(config: str) -> "Trainer":
     return make_trainer(OmegaConf.create(json.loads(config)))
 
 
-def plain(config: Any) -> Any:
-    """Return a part of a config as plain values."""
-    return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
-
-
-def make_callbacks(config: Any) -> list["Callback"]:
-    """Return the callbacks that a config names: one, a list of them, or a mapping of names to them.
-
-    Raises:
-        UserError: One of them is no callback.
-    """
-    import lightning.pytorch as lightning
-
-    if config is None:
-        return []
-    given = plain(config)
-    if isinstance(given, Mapping):
-        given = [given] if "_target_" in given else list(given.values())
-    made = [instantiate(callback) for callback in given]
-    for callback in made:
-        if not isinstance(callback, lightning.Callback):
-            raise UserError(f"trainer: callbacks has {callback!r}; give each a _target_ that is a Lightning Callback")
-    return made
-
-
 def make_profiler(config: Any, directory: Path | None) -> Any:
     """Return the profiler that a config names; it writes `profile.txt`, or what it names so, to the directory."""
     import lightning.pytorch as lightning
 
     if config in PROFILERS and directory is not None:
         return getattr(lightning.profilers, PROFILERS[config])(dirpath=directory, filename="profile")
+    if config is not None and config not in PROFILERS and not isinstance(config, Mapping):
+        raise UserError(f"trainer: profiler={config} is none of {', '.join(PROFILERS)}; or give profiler._target_")
     return instantiate(config) if OmegaConf.is_config(config) else config
-
-
-def check_callbacks(trainer: "Trainer", measures: set[str], logged: bool, rate: bool) -> None:
-    """Raise where a callback would find that what it needs is not there.
-
-    Args:
-        trainer: The trainer that has them.
-        measures: What a run measures and logs.
-        logged: Whether there is a logger.
-        rate: Whether the optimizer has a learning rate.
-
-    Raises:
-        UserError: A callback monitors what is not measured, or needs a logger or a learning rate.
-    """
-    import lightning.pytorch as lightning
-
-    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
-    own = [callback for callback in callbacks if not type(callback).__module__.startswith("lightning.")]
-    for callback in callbacks:
-        name, monitor = type(callback).__name__, getattr(callback, "monitor", None)
-        if str(monitor).startswith("val_") and not any(measure.startswith("val_") for measure in measures):
-            raise UserError(
-                f"trainer: {name} monitors {monitor} without validation samples; give data.val_fraction=0.1"
-            )
-        if monitor is not None and monitor not in measures and not own:  # what callbacks of the user's log is not known
-            raise nearest(f"measure for {name} to monitor", str(monitor), measures, ", ".join(sorted(measures)))
-        if isinstance(callback, lightning.callbacks.LearningRateMonitor):
-            if not logged:
-                raise UserError(f"trainer: {name} has nothing to log to; give logger=tensorboard")
-            if not rate:
-                raise UserError(f"trainer: {name} has no learning rate to log with this optimizer; leave it out")
 
 
 def check_logger(config: Mapping[str, Any] | None) -> None:
@@ -321,19 +281,6 @@ def check_logger(config: Mapping[str, Any] | None) -> None:
     for key in config.keys() - parameters.keys() - {"_target_"}:
         if inspect.Parameter.VAR_KEYWORD not in kinds:
             raise nearest(f"keyword of {cls.__name__}", str(key), parameters, ", ".join(parameters))
-
-
-def measures(splits: set[str], classes: bool) -> set[str]:
-    """Return the names of what a run logs.
-
-    Args:
-        splits: Names of the splits.
-        classes: Whether there are classes.
-    """
-    what = ("loss", "accuracy") if classes else ("loss",)
-    return {f"{split}_{name}" for split in splits for name in what} | {
-        name for name in METRICS if name.endswith("_norm") or name in ("lr", "train_seconds", "step")
-    }
 
 
 def quiet() -> None:
