@@ -91,6 +91,22 @@ def write(tmp_path):
     return run
 
 
+WHOLE = {"browser", "optbench", "runs", "swept"}
+"""Fixtures of whole commands, trained runs and pages: whatever uses one is slow."""
+
+
+def seconds(item):
+    """About how long a test takes: a slow one as its mark says, or three."""
+    mark = item.get_closest_marker("slow")
+    if mark is None:
+        return 0
+    return mark.args[0] if mark.args else 3
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Begin with the slow ones: the quick ones then fill what is left of either process."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Mark what is slow, and begin with what takes longest: the quick ones then fill what is left of either process."""
+    for item in items:
+        if WHOLE & set(item.fixturenames) and not seconds(item):
+            item.add_marker(pytest.mark.slow)
+    items.sort(key=seconds, reverse=True)

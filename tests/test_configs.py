@@ -22,6 +22,7 @@ def marked(names):
     return [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in names]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", marked(GROUPS))
 def test_every_config_composes(group):
     names = sorted(path.stem for path in (CONF / group).glob("*.yaml"))

@@ -11,7 +11,7 @@ def test_the_slope_is_the_exponent():
     assert growth.slope(frame["x"].to_numpy(), frame["y"].to_numpy()) == pytest.approx(2)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(15)
 def test_every_curve_is_measured_and_drawn(monkeypatch, tmp_path):
     monkeypatch.setattr("sys.argv", ["growth", "--short", "--out", str(tmp_path)])
     growth.main()

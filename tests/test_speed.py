@@ -11,7 +11,7 @@ from optbench.speed.optimizers import rules
 from optbench.speed.race import Time, race
 
 
-@pytest.mark.slow
+@pytest.mark.slow(90)
 def test_every_benchmark_gives_its_rows(monkeypatch, tmp_path):
     monkeypatch.setattr("sys.argv", ["speed", "--short", "--out", str(tmp_path / "speed.csv")])
     speed.main()

@@ -6,7 +6,10 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
 from omegaconf import OmegaConf
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 

@@ -19,7 +19,7 @@ TOOLS = ["slurmctld", "slurmd", "sinfo", "munged", "slurmdbd", "mariadbd"]
 MISSING = [tool for tool in TOOLS if not shutil.which(tool, path=os.environ["PATH"] + ":/usr/sbin:/sbin")]
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.slow(120),
     pytest.mark.skipif(bool(MISSING), reason=f"no {', '.join(MISSING)}: scripts/test installs Debian's where it can"),
     pytest.mark.skipif(os.getuid() != 0, reason="a SLURM of one's own needs root"),
 ]

@@ -17,6 +17,8 @@ from optbench.plots.surface import check_panels
 from optbench.surfaces.compute import compute
 from optbench.surfaces.request import Request, describe
 
+pytestmark = pytest.mark.slow
+
 STUDIES = [study for study in Request.of([]).studies if study != "gallery"]
 
 
@@ -133,7 +135,6 @@ def test_configs_of_ones_own():
     assert "results/surfaces/ours/bowl.png" in files()
 
 
-@pytest.mark.slow
 def test_the_gallery_has_an_index_of_all_studies(tmp_path):
     conf = tmp_path / "conf"
     for study in ("gallery", "newton_vs_gd", "bowls"):
@@ -155,7 +156,6 @@ def test_the_gallery_has_an_index_of_all_studies(tmp_path):
     assert "optbench surface study=bowls" in index
 
 
-@pytest.mark.slow
 def test_a_scene_of_the_gallery_that_cannot_be_drawn_is_named_in_one_line(tmp_path, capfd):
     conf = tmp_path / "conf"
     (conf / "surface_study").mkdir(parents=True)

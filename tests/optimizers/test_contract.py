@@ -68,7 +68,10 @@ def test_descends_by_default(name):
 
 
 @every
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    "dtype",
+    [torch.float64, *(pytest.param(dtype, marks=pytest.mark.slow) for dtype in (torch.float32, torch.bfloat16))],
+)
 def test_resumes_to_the_bit(name, dtype):
     task, other = Task(dtype), Task(dtype, seed=1)
     optimizer, resumed = task.make(name), other.make(name)

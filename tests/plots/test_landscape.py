@@ -11,6 +11,8 @@ from optbench.plots import style
 from optbench.plots.landscape import RATIO, figure, levels, looks, named
 from optbench.plots.landscape_relief import animate, relief
 
+pytestmark = pytest.mark.slow
+
 AXIS = np.linspace(-1, 1, 8)
 
 

@@ -11,6 +11,8 @@ from optbench.plots.curves import MOST, curves
 from optbench.plots.ranking import ranking
 from optbench.results.frame import COUNTS, MEASURES, Results
 
+pytestmark = pytest.mark.slow
+
 
 def results(optimizers, seeds=3, lost=()):
     """Return results of so many optimizers, each better than the one before; those of `lost` failed."""

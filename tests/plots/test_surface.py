@@ -12,6 +12,8 @@ from optbench.surfaces.compute import compute
 from optbench.surfaces.request import Request, describe
 from optbench.surfaces.setting import Setting
 
+pytestmark = pytest.mark.slow
+
 BOWL = surfaces.get("bowl")
 
 

@@ -14,6 +14,8 @@ from optbench.surfaces.measures import step_variance
 from optbench.surfaces.network import SIZE, loss, losses_and_indices
 from optbench.surfaces.problems import Factorization, disk, sparse_dense
 
+pytestmark = pytest.mark.slow
+
 
 def tracks(scene):
     return {track.optimizer: track for track in scene.tracks}

@@ -31,6 +31,7 @@ def as_written():
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STACKABLE)
 def test_both_halves_of_a_rule_are_the_rule(name, as_written):
     lr = min(CLASSES[name].hyper["lr"], 0.1)

@@ -131,7 +131,7 @@ class Case:
         """Return the largest difference on one problem; infinity where either is not finite."""
         expected = self.path(PROBLEMS[problem](), self.steps, self.rate)
         mine = PROBLEMS[problem]()
-        known: Hyper = {"model": mine.model} if "model" in self.optimizer.hyper else {}
+        known: Hyper = {"model": mine.model} if "model" in self.optimizer.needs else {}
         with recorder.recording(self.hyper) if recorder else nullcontext():
             path = walk(mine, self.optimizer(mine.params, **known, **self.hyper), self.steps, self.rate)
         gap = (path[-len(expected) :] - expected).abs() / expected.abs().clamp(min=1)
