@@ -28,6 +28,7 @@ def numbers(name):
 @pytest.mark.parametrize("name", [name for name in TRACED if name not in UNTRACED])
 def test_a_step_is_what_numbers_say_and_one_graph_over_elements(name, monkeypatch):
     """Both halves as Python runs them; that the compiler keeps to a graph is shown on a few below."""
+    monkeypatch.setattr(compiling, "KERNELS", {})
     monkeypatch.setattr(compiling, "compiled", lambda step, *example: step)
     ends = []
     for compile in False, "update":
@@ -131,6 +132,7 @@ def test_keeps_up_with_what_a_user_does_to_parameters():
 def test_keeps_what_is_compiled_and_gives_up_where_that_never_ends(monkeypatch):
     """A parameter that has a gradient in every other step compiles nothing anew."""
     made = []
+    monkeypatch.setattr(compiling, "KERNELS", {})
     monkeypatch.setattr(compiling, "compiled", lambda step, *example: made.append(step) or step)
     monkeypatch.setattr(base, "PROGRAMS", 4)
     task, alone = Task(), Task()
@@ -151,6 +153,9 @@ def test_keeps_what_is_compiled_and_gives_up_where_that_never_ends(monkeypatch):
         step((2,))
     step((3,))
     assert len(made) == 4
+    other = Task()
+    run(other, other.make("NAdam", compile=True), 3)
+    assert len(made) == 4  # another run finds what is compiled
     torch.testing.assert_close(task.weights(), alone.weights(), rtol=1e-12, atol=1e-14)
 
 

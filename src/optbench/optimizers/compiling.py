@@ -18,6 +18,9 @@ Moving = Sequence[tuple[Tensor, Hyper]]
 OPTIONS: dict[str, Any] = {"size_asserts": False, "guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
 """What is compiled is a function of its tensors alone, whose layout is checked here: twice would cost a tenth."""
 
+KERNELS: dict[Any, Callable[..., None]] = {}
+"""What this process has compiled, by halves, places of numbers and layout: runs that follow one another share it."""
+
 
 @dataclass
 class Cohort:
@@ -76,13 +79,17 @@ class Program:
                 end += halves.needs
             cohorts[key].members.append(i)
         self.cohorts = list(cohorts.values())
-        self.places = {i: cohort.place for cohort in self.cohorts for i in cohort.members}
+        places = {i: cohort.place for cohort in self.cohorts for i in cohort.members}
+        self.places = [places[i] for i in range(len(moving))]
         tensors = self._tensors(moving, states)
         if len({id(x) for x in tensors}) < len(tensors):
             raise Unsplit("two of its tensors are one")
         self.layout = layout(tensors)
         self.device = tensors[0].device
-        self.kernel = compiled(self._step, torch.zeros(end, dtype=torch.float64, device=self.device), *tensors)
+        key = tuple(map(id, self.halves)), tuple(self.places), tuple(self.layout)
+        if key not in KERNELS:
+            KERNELS[key] = compiled(self._step, torch.zeros(end, dtype=torch.float64, device=self.device), *tensors)
+        self.kernel = KERNELS[key]
 
     def __call__(self, moving: Moving, states: Sequence[State]) -> bool:
         """Move the parameters and their states in place, and return True; or False if they are not as they were."""
