@@ -45,7 +45,11 @@ def test_what_is_typed_replaces_what_a_workload_sets_but_not_what_it_is_made_of(
         (["workloads=[digitz,digits]"], "no workloads 'digitz'; did you mean 'digits'? (7 known: digits, few"),
         (["workloads=digitz"], "no workloads 'digitz'; did you mean 'digits'?"),
         (["workloads=[digits]", "workloads.sizs=[3]"], "no axis of workloads 'sizs'; did you mean 'sizes'?"),
-        (["workloads=[digits]", "workloads.sizes=3"], "workloads.sizes=3 is no list of values; give [3]"),
+        (["workloads=[digits]", "workloads.sizes=3"], "workloads.sizes=3 is no list of values; give one, such as [3]"),
+        (
+            ["workloads=[digits]", "workloads.sizes=[]"],
+            "workloads.sizes=[] is no list of values; give one, such as [100]",
+        ),
         (["workloads=[digits]", "data=mnist"], "data is what workloads=digits sets; leave it out"),
         (["workloads.sizes=[3]"], "give workloads=[...]"),
         (["workloads=linear_regression", "workloads.widths=[-1]"], "features=-1 is outside"),

@@ -9,7 +9,7 @@ import pandas as pd
 
 from optbench.results.comparison import blocks, compare
 from optbench.results.frame import labels
-from optbench.results.sensitivity import best_values, swept
+from optbench.results.sensitivity import best_values, chooser, swept
 from optbench.results.settings import ABSENT, WORKLOAD, labelled
 from optbench.results.statistics import FEWEST, Measure, Values, by_setting, interval, measure, paired, seeds_for
 from optbench.results.text import between
@@ -182,13 +182,24 @@ def _sensitive(best: Row, frame: pd.DataFrame) -> Iterator[str]:
         mine = found[(found[keys] == best[keys]).all(axis=1)]
         if mine.empty or mine[by].isna().all():
             continue
-        row = mine.iloc[0]
+        row, known = mine.iloc[0], found[found[by].notna()]
+        if len(known) > 1:
+            chosen = chooser(frame)
+            each = [
+                f"{_entry(one, keys)} {one[by]:g} ({amount(one[chosen.name], chosen)})" for _, one in known.iterrows()
+            ]
+            yield f"The best {by} of each by its {chosen.words}: {_listed(each[:MANY], len(each) - MANY)}."
         wide = f"from {row['low']:g} to {row['high']:g}" if row["high"] > row["low"] else f"at {row[by]:g} alone"
         yield f"Of the {row['values']} values of {by} that were tried it is within 5 % of its best {wide}."
         edges = found[found["edge"] & found[by].notna()]
         if len(edges):
             some = _listed(list(dict.fromkeys(edges["optimizer"]))[:MANY], 0)
             yield f"The best {by} lies at the edge of the range for {some}: a wider one may be better."
+
+
+def _entry(row: Row, keys: Sequence[str]) -> str:
+    """Return what a row of best values is called, by its labels."""
+    return ", ".join([str(row[keys[0]]), *(labelled(key, row[key]) for key in keys[1:] if row[key] != ABSENT)])
 
 
 def _failures(table: pd.DataFrame) -> str:
@@ -213,6 +224,6 @@ def _setting(row: Row, frame: pd.DataFrame) -> tuple[Any, ...]:
 
 
 def _listed(some: Sequence[str], more: int) -> str:
-    if more:
+    if more > 0:
         return f"{', '.join(some)} and {more} more"
     return " and ".join(filter(None, [", ".join(some[:-1]), some[-1] if some else ""]))

@@ -59,8 +59,12 @@ def _untouched(name: str, keys: set[str], typed: set[str], remedy: str) -> None:
 
 def _values(axis: str, given: Any) -> list[Any]:
     if not isinstance(given, Sequence) or isinstance(given, str) or not given:
-        raise UserError(f"workloads.{axis}={given} is no list of values; give [{given}]")
+        raise UserError(f"workloads.{axis}={given} is no list of values; give one, such as [{_first(given)}]")
     return list(dict.fromkeys(given))
+
+
+def _first(given: Any) -> Any:
+    return 100 if isinstance(given, Sequence) else given
 
 
 def _key(line: str) -> str:
