@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,9 @@ JOBS = "jobs.json"
 FOLDER = ".submitit"
 PAUSE = 1.0
 """Seconds between two looks at the queue."""
+
+SILENCE = 10.0
+"""Minutes for which the queue may not answer before the submitter gives up waiting, not the jobs."""
 
 ABSENT = 15.0
 """Seconds for which a job may be neither in the queue nor ended before it is given up."""
@@ -160,6 +164,21 @@ class ClusterLauncher(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Get ready; nothing runs here."""
         self.context, self.task, self.sweep = hydra_context, task_function, config
+        self.answered = time.monotonic()
+
+    def ready(self) -> None:
+        """Raise where there is nothing to submit to.
+
+        Raises:
+            UserError: There is no SLURM here.
+        """
+        from optbench.checks import UserError
+
+        if self.cluster == "slurm" and not (shutil.which("sbatch") and shutil.which("srun")):
+            raise UserError(
+                "hydra/launcher=slurm: there is no sbatch and srun here; type this where they are, or give "
+                "hydra/launcher=local, or optbench plan"
+            )
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Train cells that were not composed yet, for sweepers of others."""
@@ -233,9 +252,10 @@ class ClusterLauncher(Launcher):
 
         stacks = begun(everything, cells)
         held = {cell.key for stack in stacks for cell in stack}
-        left = [cell for cell in cells if cell.key not in held]
+        left = [cell for cell in cells if cell.key not in held and not cell.suspect]
+        alone = [[cell] for cell in cells if cell.key not in held and cell.suspect]
         planned, line = plan([cell.task for cell in left], 1) if left else ([], "")
-        return stacks + [[left[j] for j in batch] for batch in planned], line
+        return stacks + [[left[j] for j in batch] for batch in planned] + alone, line
 
     def submit(self, root: Path, cells: Sequence["Cell"], everything: Sequence["Cell"]) -> dict[str, str]:
         """Submit cells, and return the job of each by its key."""
@@ -252,10 +272,17 @@ class ClusterLauncher(Launcher):
         return by_key
 
     def _map(self, root: Path, work: Sequence[Job]) -> list[Any]:
+        from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+        from optbench.checks import UserError
+
         executor = self.executor(root)
         self.local = {}
-        with executor.batch():
-            jobs = [executor.submit(job) for job in work]
+        try:
+            with executor.batch():
+                jobs = [executor.submit(job) for job in work]
+        except (FailedJobError, FailedSubmissionError) as error:
+            raise UserError(f"sbatch refused the jobs: {' '.join(str(error).split())[:300]}") from None
         if self.cluster == "local":
             self.local = {str(job.job_id): job for job in jobs}
         return jobs
@@ -266,12 +293,30 @@ class ClusterLauncher(Launcher):
             return {i for i, job in getattr(self, "local", {}).items() if i in ids and not job.done()}
         if not ids:
             return set()
-        command = ["squeue", "-h", "-r", "-a", "-o", "%F_%K %A"]
-        told = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        command = ["timeout", "60", "squeue", "-h", "-r", "-a", "-o", "%F_%K %A"]
+        told = subprocess.run(command, capture_output=True, text=True)
         if told.returncode:
-            return ids  # the queue does not answer: nothing is known, and nothing is given up
+            self.bear(told.stderr)
+            return ids  # the queue does not answer: nothing is known, and no job is given up
+        self.answered = time.monotonic()
         names = {part.removesuffix("_N/A") for line in told.stdout.splitlines() for part in line.split()[:2]}
         return names & ids
+
+    def bear(self, said: str) -> None:
+        """Raise where the queue has been silent for too long.
+
+        Raises:
+            UserError: It has.
+        """
+        from optbench.checks import UserError
+
+        minutes = (time.monotonic() - self.answered) / 60
+        if minutes > SILENCE:
+            last = " ".join(said.split())[-200:] or "squeue said nothing"
+            raise UserError(
+                f"SLURM has not answered for {minutes:.0f} minutes ({last}); its jobs may go on, and the same command "
+                "attaches to them once it does"
+            )
 
     def wait(self, cells: Sequence["Cell"], jobs: Mapping[str, str]) -> dict[Path, str]:
         """Wait until cells have ended, or their jobs are no more."""

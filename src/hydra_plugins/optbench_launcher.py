@@ -87,7 +87,8 @@ class LocalLauncher(Launcher):
 
         stacks = begun(everything, cells)
         held = {cell.key for stack in stacks for cell in stack}
-        left = [cell for cell in cells if cell.key not in held]
+        left = [cell for cell in cells if cell.key not in held and not cell.suspect]
+        alone = [[cell] for cell in cells if cell.key not in held and cell.suspect]
         batches, line = plan([cell.task for cell in left], self.processes) if left else ([], "")
         if stacks:
             print(f"going on with {len(stacks)} stacks of {sum(map(len, stacks))} runs")
@@ -95,7 +96,7 @@ class LocalLauncher(Launcher):
             print(line)
         tasks = [cell.task for cell in cells]
         each = max(processes(task.trainer) for task in tasks) if self.auto else 1
-        first = stacks + [[left[j] for j in batch] for batch in batches]
+        first = stacks + [[left[j] for j in batch] for batch in batches] + alone
         again: list[Cell] = []
         lost: dict[Path, str] = {}
         work = partial(execute, self.context, self.task, share(tasks))

@@ -43,10 +43,20 @@ class CheckedSweeper(Sweeper):
             UserError: A cell is wrong, or two are one; nothing was written then.
             SystemExit: A cell failed, which its last lines name.
         """
+        self.ready()
         cells = self.compose(arguments)
         if self.claim():
             cells = self.compose(arguments)
         self.finish(cells, self.run(cells))
+
+    def ready(self) -> None:
+        """Raise where the launcher has nothing to launch with.
+
+        Raises:
+            UserError: It has not.
+        """
+        if look := getattr(self.starter, "ready", None):
+            look()
 
     def claim(self) -> bool:
         """Take the sweep's directory, and return whether it is another one: one may have begun in the same second."""
@@ -145,17 +155,16 @@ class CheckedSweeper(Sweeper):
         from optbench.checks import UserError
         from optbench.sweep import ledger
         from optbench.sweep.compose import refuse_twins
-        from optbench.training.run import validate
+        from optbench.sweep.look import foreign, look, suspects
 
+        apart = {cell.num: cell for cell in cells if foreign(cell)}
         for cell in cells:
-            config = cell.config
-            configs.enter(config)
-            try:
-                validate(config)
-            except UserError:
-                raise
-            except (Exception, SystemExit):  # it will fail in a process of its own, and say why; the others go on
-                continue
+            if cell.num not in apart and (wrong := look([cell])):
+                raise UserError(wrong)
+        lost = suspects(list(apart.values())) if apart else set()
+        for cell in cells:
+            cell.suspect = cell.num in lost
+        configs.enter(self.settings)
         refuse_twins(cells)
         cells = ledger.adopt(composer.root, cells, lambda cell, num: composer.cell(cell.overrides, num))
         for cell in cells:

@@ -34,6 +34,7 @@ class TunedSweeper(CheckedSweeper):
 
         if any(argument.lstrip("+").startswith("tuning.stage=") for argument in arguments):
             return super().sweep(arguments)
+        self.ready()
         self.composer = Composer(self.context.config_loader, self.settings)
         self.placed: list[Cell] = []
         self.lost: dict[Path, str] = {}

@@ -30,6 +30,7 @@ class Cell:
         task: The cell's own config, resolved, without what only its job will know: `hydra` and `logger`.
         packed: The composed config as bytes.
         directory: Where it is recorded.
+        suspect: Whether its parts ended or hung the process that looked at them; nothing makes them in this one.
     """
 
     num: int
@@ -37,6 +38,7 @@ class Cell:
     task: DictConfig
     packed: bytes
     directory: Path
+    suspect: bool = False
 
     @property
     def config(self) -> DictConfig:

@@ -76,7 +76,7 @@ def share(tasks: Sequence[DictConfig]) -> dict[str, Any]:
     There is none where the cells differ in it, or such memory is short; then each process loads its own.
     """
     names = {configs.key(config.data) for config in tasks}
-    if len(names) > 1:
+    if len(names) != 1:
         return {}
     data = configs.dataset(tasks[0].data)
     try:
