@@ -8,16 +8,18 @@ from selenium.webdriver.support.ui import WebDriverWait
 from optbench.report import charts
 from optbench.report.content import content
 from optbench.report.page import page
-from optbench.results import caption, compare, evaluations, load, readable
+from optbench.results import caption, compare, evaluations, load, read, readable
+from optbench.results.race import race
 
 pytestmark = pytest.mark.slow  # in a browser
 
 HOSTILE = "</script><img src=x onerror='document.body.dataset.hacked=1'>"
 
 
-def shown(frame, data, title="A report"):
+def shown(frame, data, title="A report", raced=None):
     table = compare(frame)
-    drawn = [charts.curves(frame, data), *charts.sensitivities(frame), charts.times(frame, data)]
+    drawn = [charts.curves(frame, data), *charts.sensitivities(frame)]
+    drawn += [charts.profile(raced), charts.times(raced)] if raced else []
     sentences = ["SGD is best.", HOSTILE]
     command = "optbench report 'a b'"
     return page(content(title, sentences, frame, table, readable(table), caption(frame), command, drawn))
@@ -30,10 +32,10 @@ def records(swept):
 
 
 @pytest.fixture
-def opened(browser, records, tmp_path):
+def opened(browser, records, swept, tmp_path):
     """The page of a small sweep, freshly opened."""
     file = tmp_path / "report.html"
-    file.write_text(shown(*records, title=HOSTILE))
+    file.write_text(shown(*records, HOSTILE, race(read(swept), 0.3)))
     return visit(browser, file)
 
 
@@ -77,6 +79,13 @@ def test_a_line_can_be_hidden(opened):
     assert lines(opened) == before[1:]
     next(b for b in opened.find_elements(By.CSS_SELECTOR, "#lines button") if b.text == "none").click()
     assert lines(opened) == []
+
+
+def test_profile_and_time_to_target_have_a_plot_and_a_table_of_their_own(opened):
+    for name in ("profile", "times"):
+        assert opened.find_element(By.CSS_SELECTOR, f"#chart-{name} .plot svg")
+        assert len(column(opened, f"table-{name}", 0)) == 4
+    assert "chosen after the runs" in opened.find_element(By.CSS_SELECTOR, "#chart-times .caption").text
 
 
 def test_a_command_is_copied(opened, records):

@@ -1,5 +1,6 @@
 """`optbench report DIR`: the answer, tables and figures of finished runs, from their records alone."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from optbench.checks import UserError, nearest
 from optbench.commands.arguments import Parser
 from optbench.report.build import report
 
-CHOICES = ("figures", "columns", "sort", "out")
+CHOICES = ("figures", "columns", "sort", "target", "out")
 """What can be chosen as `name=value`; a list as `figures=curves,norms` or `figures=[curves,norms]`."""
 
 
@@ -21,7 +22,7 @@ def main(arguments: list[str]) -> None:
         prog="optbench report",
         description="Make tables and figures of the runs at and below directories.",
         epilog=f"What to show is chosen by {', '.join(f'{name}=...' for name in CHOICES)}: figures=[curves,norms], "
-        "columns=[optimizer,rank,test_accuracy], sort=seconds.",
+        "columns=[optimizer,rank,test_accuracy], sort=seconds, target=0.9 (of time to target).",
     )
     parser.add_argument("directories", nargs="+", metavar="DIR", help="what `optbench train` wrote; or a choice")
     parser.add_argument("--out", type=Path, help="where the report goes; report in the first DIR if not given")
@@ -31,7 +32,9 @@ def main(arguments: list[str]) -> None:
         raise UserError("the following arguments are required: DIR; see optbench report --help")
     out = given.out or (Path(chosen["out"]) if "out" in chosen else None)
     figures = listed(chosen["figures"]) if "figures" in chosen else None
-    report(directories, out=out, figures=figures, columns=listed(chosen.get("columns", "")), sort=chosen.get("sort"))
+    target = number("target", chosen["target"]) if "target" in chosen else None
+    columns, sort = listed(chosen.get("columns", "")), chosen.get("sort")
+    report(directories, out=out, figures=figures, columns=columns, sort=sort, target=target)
 
 
 def split(arguments: Sequence[str]) -> tuple[list[Path], dict[str, str]]:
@@ -50,6 +53,21 @@ def split(arguments: Sequence[str]) -> tuple[list[Path], dict[str, str]]:
         else:
             raise nearest("choice", name, CHOICES, ", ".join(CHOICES))
     return directories, chosen
+
+
+def number(name: str, text: str) -> float:
+    """Return a choice as a number.
+
+    Raises:
+        UserError: It is none that is finite.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UserError(f"{name}={text} is no number; give an accuracy from 0 to 1, or a loss")
+    return value
 
 
 def listed(text: str) -> list[str]:

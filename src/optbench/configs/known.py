@@ -36,6 +36,7 @@ FIGURES = (
     "ranks",
     "sensitivity",
     "steps",
+    "time_to_target",
     "trials",
 )
 """What a config may list under `figures`; a report draws them."""

@@ -19,6 +19,7 @@ IRRELEVANT = (
     "budget",
     "search",
     "widen",
+    "workload",
     "workloads",
 )
 """Keys of a config that change nothing of what is trained."""

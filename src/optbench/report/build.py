@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -20,6 +21,7 @@ from optbench.report.page import page
 from optbench.report.tables import best_tables, winner_table, workload_tables
 from optbench.results import Results, answer, compare, read, readable
 from optbench.results.frame import labels
+from optbench.results.race import Race, race
 from optbench.results.sensitivity import swept
 from optbench.results.table import caption, latex, markdown, plain, terminal
 from optbench.results.text import escaped, markdown_table
@@ -37,10 +39,11 @@ FIGURES = {
     "steps": "optbench.plots.curves:losses",
     "landscape": "optbench.report.landscape:landscape",
     "gradients": "optbench.report.landscape:gradients",
-    "profile": "optbench.plots.profile:profile",
     "ranks": "optbench.plots.ranks:ranks",
     "sensitivity": "optbench.plots.sensitivity:sensitivities",
     "budget": "optbench.plots.tuning:budget",
+    "profile": "optbench.plots.race:profile",
+    "time_to_target": "optbench.plots.race:time_to_target",
     "trials": "optbench.plots.tuning:trials",
 }
 """What a config may list under `figures`; a figure is imported when it is drawn, since one of them needs torch."""
@@ -56,6 +59,9 @@ CERTIFICATES = next((folder / "certificates.csv" for folder in PLACES if (folder
 OF_TRIALS = ("budget", "trials")
 """Those that show the trials of a tuned study; the others show its finals."""
 
+OF_TARGET = ("profile", "time_to_target")
+"""Those that take a target."""
+
 
 def report(
     directories: Path | Sequence[Path],
@@ -63,6 +69,7 @@ def report(
     figures: Sequence[str] | None = None,
     columns: Sequence[str] = (),
     sort: str | None = None,
+    target: float | None = None,
 ) -> None:
     """Write the comparison and its figures, and print the answer and the comparison.
 
@@ -72,6 +79,7 @@ def report(
         figures: Which figures, those that the runs' configs list if None.
         columns: As for `readable`.
         sort: As for `readable`.
+        target: As for `race`.
 
     Raises:
         UserError: There is no run, or a name is not known, before anything is written; or a figure cannot be drawn,
@@ -80,20 +88,29 @@ def report(
     for name in figures or ():
         _known(name)
     places = [directories] if isinstance(directories, Path) else list(directories)
-    found = reading(places, columns, sort)
+    found = reading(places, columns, sort, target)
     out = out or places[0] / "report"
     records.prepare(out)
     files = write_tables(found, out)
     print_tables(found)
     drawn, failures = draw_all(found, wanted(found) if figures is None else figures, out)
     files += drawn
-    command = shlex.join(["optbench", "report", *map(str, places)])
+    command = again(places, columns, sort, target)
     page_file, logs = interactive(found, command, {path.stem: path for path in files if path.suffix == ".png"}, out)
     for path in [*files, page_file]:
         print(path)
     print(f"\nnext: open {shlex.quote(str(page_file))}, or {shlex.join(['tensorboard', '--logdir', str(logs)])}")
     if failures:
         raise UserError("; ".join(failures))
+
+
+def again(places: Sequence[Path], columns: Sequence[str], sort: str | None, target: float | None) -> str:
+    """Return the command that makes a report again, but for its figures and its place."""
+    words = ["optbench", "report", *map(str, places)]
+    words += [f"columns=[{','.join(columns)}]"] if columns else []
+    words += [f"sort={sort}"] if sort else []
+    words += [f"target={target:g}"] if target is not None else []
+    return shlex.join(words)
 
 
 @dataclass(frozen=True)
@@ -107,6 +124,7 @@ class Found:
         table: What `compare` makes of `results`.
         columns: As for `readable`.
         sort: As for `readable`.
+        target: As for `race`.
     """
 
     everything: Results
@@ -115,6 +133,7 @@ class Found:
     table: pd.DataFrame
     columns: Sequence[str]
     sort: str | None
+    target: float | None = None
 
     @cached_property
     def title(self) -> str:
@@ -126,6 +145,11 @@ class Found:
         """The sentences that answer what the runs were made for."""
         tuned = outcome.sentences(self.trials) if self.trials else []
         return [*workload_sentences(self.scores), *answer(self.results.frame, self.table), *tuned]
+
+    @cached_property
+    def race(self) -> Race:
+        """Who reached the targets when."""
+        return race(self.results, self.target)
 
     @property
     def notices(self) -> list[str]:
@@ -149,7 +173,7 @@ class Found:
         return workload_scores(self.times)
 
 
-def reading(places: Sequence[Path], columns: Sequence[str], sort: str | None) -> Found:
+def reading(places: Sequence[Path], columns: Sequence[str], sort: str | None, target: float | None = None) -> Found:
     """Read runs, and return what there is to say of them.
 
     Raises:
@@ -165,7 +189,7 @@ def reading(places: Sequence[Path], columns: Sequence[str], sort: str | None) ->
         columns = sharpness_columns(columns, results.frame)
     table = compare(results.frame)
     readable(table, columns, sort)
-    return Found(everything, results, trials, table, columns, sort)
+    return Found(everything, results, trials, table, columns, sort, target)
 
 
 def sharpness_columns(columns: Sequence[str], frame: pd.DataFrame) -> list[str]:
@@ -220,21 +244,29 @@ def draw_all(found: Found, names: Sequence[str], out: Path) -> tuple[list[Path],
         try:
             if shown is None:
                 raise UserError("there are no trials of a tuned study")
-            files += draw(name, shown, found.title, out)
+            choices = {"target": found.target} if name in OF_TARGET else {}
+            files += draw(name, shown, found.title, out, **choices)
         except Exception as error:  # whatever is wrong with one figure, the others and the table stand
             failures.append(f"no figure {name}: {' '.join(str(error).split()) or type(error).__name__}")
     return files, failures
 
 
-def draw(name: str, results: Results, title: str, out: Path) -> list[Path]:
+def draw(name: str, results: Results, title: str, out: Path, **choices: Any) -> list[Path]:
     """Draw one figure and return its files.
+
+    Args:
+        name: Of the figure.
+        results: What it shows.
+        title: What stands above.
+        out: Where it goes.
+        choices: What else its function takes.
 
     Raises:
         UserError: There is no such figure.
     """
     module, function = _known(name).split(":")
     with style.context():
-        figure = getattr(importlib.import_module(module), function)(results, title)
+        figure = getattr(importlib.import_module(module), function)(results, title, **choices)
         return style.save(figure, out / name, colours=PALETTE)
 
 
@@ -249,8 +281,9 @@ def interactive(found: Found, command: str, pictures: Mapping[str, Path], out: P
     """
     results = found.results
     frame = results.frame
-    drawn = [charts.curves(frame, results.evaluations), *charts.sensitivities(frame)]
-    drawn.append(charts.times(frame, results.evaluations))
+    drawn = [charts.curves(frame, results.evaluations), charts.profile(found.race), charts.times(found.race)]
+    drawn += charts.sensitivities(frame)
+    drawn += [charts.budget(found.trials)] if found.trials else []
     shown = readable(found.table, found.columns, found.sort)
     what = content(
         found.title,

@@ -5,19 +5,33 @@ A chart has `id`, `title`, `caption` and `command`; `views` (what is up) and `ax
 and `high` where there is an interval. A chart whose curves are no settings has `lines` of its own.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import stats
 
 from optbench.plots import style
-from optbench.results import labels, sensitivity, swept, time_to_target
+from optbench.report.tables import best_table, winner_table
+from optbench.results import (
+    Results,
+    best_values,
+    labels,
+    performance_profile,
+    profile_interval,
+    profile_score,
+    score_interval,
+    sensitivity,
+    swept,
+)
 from optbench.results.profile import CLOCKS
-from optbench.results.settings import ABSENT, written
+from optbench.results.race import Race
+from optbench.results.settings import named
 from optbench.results.statistics import measure
+from optbench.results.text import between, significant
+from optbench.tuning import outcome
 
 Chart = dict[str, Any]
 
@@ -45,12 +59,7 @@ AXES = {
 
 def names(frame: pd.DataFrame) -> "pd.Series[str]":
     """Return what each run's setting is called, shape (runs,): the optimizer, and what else differs, with its name."""
-    keys = labels(frame)
-    others = [key for key in keys if key != "optimizer"]
-    named = frame["optimizer"].astype(str)
-    for key in others:
-        named = named + (", " + str(key) + "=" + frame[key].map(written)).where(frame[key] != ABSENT, "")
-    return named
+    return named(frame, labels(frame)[1:])
 
 
 def ranked(frame: pd.DataFrame, comparison: pd.DataFrame) -> list[str]:
@@ -94,12 +103,11 @@ def curves(frame: pd.DataFrame, evaluations: pd.DataFrame) -> Chart:
     """
     finished = frame.index[frame["status"] == "done"]
     data = evaluations[evaluations["run"].isin(finished)]
-    named = names(frame)
+    called = names(frame)
     views = [name for name in VIEWS if name in data and data[name].notna().any()]
     found = []
-    for name, runs in data.groupby(data["run"].map(named), sort=False):
-        for view in views:
-            found.append({"name": name, "view": view, **band(runs, view)})
+    for name, runs in data.groupby(data["run"].map(called), sort=False):
+        found += [{"name": name, **curve} for curve in bands(runs, views)]
     banded = any("low" in curve for curve in found)
     spread = "band: its 95 % interval (Student's t)" if banded else f"no band with fewer than {FEWEST} seeds"
     return {
@@ -121,9 +129,9 @@ def _sensitivity(frame: pd.DataFrame, by: str) -> Chart:
     ranked = measure(frame)
     scale, unit = (100.0, ", %") if ranked.larger else (1.0, "")
     table = sensitivity(frame, by)
-    named = names(table.drop(columns=by).assign(seed=0)[[*[k for k in labels(frame) if k != by], "seed"]])
+    called = names(table.drop(columns=by).assign(seed=0)[[*[k for k in labels(frame) if k != by], "seed"]])
     found = []
-    for name, curve in table.groupby(named, sort=False):
+    for name, curve in table.groupby(called, sort=False):
         values = scale * curve[["mean", "low", "high"]]
         line = {
             "name": name,
@@ -148,89 +156,160 @@ def _sensitivity(frame: pd.DataFrame, by: str) -> Chart:
         "caption": "Line: mean over the seeds; band: its 95 % interval; cross: where runs diverged.",
         "views": [{"key": "mean", "title": f"{ranked.words}{unit}", "log": False}],
         "axes": [{"key": by, "title": by, "log": positive}],
-        "lines": lines(frame, list(dict.fromkeys(named)), dict(zip(named, table["optimizer"], strict=True))),
+        "lines": lines(frame, list(dict.fromkeys(called)), dict(zip(called, table["optimizer"], strict=True))),
         "curves": found,
+        "table": best_table(best_values(frame, by), by),
     }
 
 
-TARGETS = 16
-"""Levels of the chart of times to a target."""
+TAUS = np.linspace(1.0, 4.0, 61)
+"""Ratios to the fastest at which a profile is drawn."""
 
 
-def times(frame: pd.DataFrame, evaluations: pd.DataFrame) -> Chart:
-    """Return how long each setting took to any target: the median over its seeds, a seed that missed it included.
-
-    A target that is chosen after the runs favours somebody; so all of them are shown.
+def profile(raced: Race) -> Chart:
+    """Return the performance profile of every contender by each clock, with the table of their scores.
 
     Args:
-        frame: The runs.
-        evaluations: As for `curves`.
+        raced: Who reached the targets when.
     """
-    what = measure(frame).name.partition("_")[2]
-    scale = 100.0 if what.endswith("accuracy") else 1.0
     found: list[dict[str, Any]] = []
-    for clock, medians in _medians_by_clock(frame, evaluations, what).items():
-        for name, column in medians.items():
-            reached = column[np.isfinite(column)]
-            if len(reached):
-                x = {"target": (scale * reached.index.to_numpy()).tolist()}
-                found.append({"name": name, "view": clock, "x": x, "y": reached.tolist()})
+    tables = {clock: raced.by_seed(clock) for clock in CLOCKS if len(raced.times)}
+    for clock, times in tables.items():
+        shares = performance_profile(times, TAUS)
+        low, high = profile_interval(times, TAUS)
+        for name in times.columns:
+            curve = {"name": name, "view": clock, "x": {"tau": TAUS.tolist()}, "y": shares[name].tolist()}
+            if low[name].notna().all():
+                curve |= {"low": low[name].tolist(), "high": high[name].tolist()}
+            found.append(curve | {"shape": "hv"})
+    count = len(raced.targets)
+    places = f"{count} workload{'s' if count > 1 else ''}"
+    one = " With one workload a line is a single step, at its ratio of times." if count == 1 else ""
+    return {
+        "id": "profile",
+        "title": "Performance profile",
+        "caption": f"Share of {places} on which the median over the seeds reaches the target "
+        f" within tau times the fastest's time; missed and failed is never.{one} Band: bootstrap 95 % interval "
+        f"over the seeds, from three on. Score: the area below a line, from 0 to 1. {notes(raced)}",
+        "views": [{"key": clock, "title": f"share of workloads, by {AXES[clock]}", "log": False} for clock in CLOCKS],
+        "axes": [{"key": "tau", "title": "tau: time by that of the fastest", "log": False}],
+        "lines": contenders(raced),
+        "curves": found,
+        "table": scores(tables),
+    }
+
+
+def scores(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the scores of contenders by each clock with their intervals, as text, the best by steps first.
+
+    Args:
+        tables: Times by clock, as of `Race.by_seed`.
+    """
+    columns: dict[str, Any] = {}
+    order: list[str] = []
+    for clock, times in tables.items():
+        score, ends = profile_score(times), score_interval(times)
+        order = order or score.sort_values(ascending=False, kind="stable").index.tolist()
+        columns[f"score by {AXES[clock]}"] = score.map("{:.3f}".format)
+        columns[f"interval by {AXES[clock]}"] = [between(*pair) for pair in ends.to_numpy()]
+    table = pd.DataFrame(columns)
+    return table.loc[order].rename_axis("contender").reset_index() if order else table
+
+
+def times(raced: Race) -> Chart:
+    """Return how long every contender took to the target of each workload, by each clock, with a table.
+
+    Args:
+        raced: Who reached the targets when.
+    """
+    shown = raced.medians().sort_values("step", kind="stable")
+    table = pd.DataFrame({"contender": shown["contender"]})
+    if len(raced.targets) > 1:
+        table["workload"] = shown["workload"]
+    table["reached"] = [f"{a} of {b} seeds" for a, b in zip(shown["reached"], shown["runs"], strict=True)]
+    for clock in CLOCKS:
+        table[AXES[clock]] = [significant(time, math.nan) for time in shown[clock]]
+    found: list[dict[str, Any]] = []
+    along = "workload" if len(raced.targets) > 1 else "contender"
+    ticks = list(raced.targets) if len(raced.targets) > 1 else shown["contender"].tolist()
+    places = {name: place for place, name in enumerate(ticks)}
+    for name, own in shown.groupby("contender", sort=False):
+        for clock in CLOCKS:
+            reached = own[clock].where(own[clock] < math.inf)
+            x = {along: own[along].map(places).tolist()}
+            found.append({"name": name, "view": clock, "x": x, "y": reached.tolist(), "points": True})
     return {
         "id": "times",
         "title": "Time to target",
-        "caption": "Median over the seeds until a target was first reached; a line ends where half of them missed it.",
+        "caption": f"{raced.words} Median over the seeds until it was first reached, between two evaluations by a "
+        f"straight line; no point, or ∞, where half of them missed it. {notes(raced)}",
         "views": [{"key": clock, "title": AXES[clock], "log": False} for clock in CLOCKS],
-        "axes": [{"key": "target", "title": f"target: {VIEWS[what]}", "log": False}],
+        "axes": [{"key": along, "title": along, "log": False, "ticks": ticks}],
+        "lines": contenders(raced),
         "curves": found,
+        "table": table,
     }
 
 
-def _targets(values: "pd.Series[float]", rising: bool) -> NDArray[Any]:
-    """Return levels from what nearly all evaluations pass to the best that there is, evenly spread."""
-    known = values[np.isfinite(values)]
-    if known.empty:
-        return np.empty(0)
-    if rising:
-        return np.linspace(known.quantile(0.05), known.max(), TARGETS)
-    positive = known[known > 0].to_numpy(dtype=float)
-    if not len(positive):
-        return np.empty(0)
-    return np.geomspace(np.quantile(positive, 0.95), positive.min(), TARGETS)
+def contenders(raced: Race) -> list[dict[str, str]]:
+    """Return the lines of a race, those first that reached most, and of these the fastest."""
+    middle = raced.medians()
+    reached, steps = (middle.groupby("contender", sort=False)[name].sum() for name in ("reached", "step"))
+    order = pd.DataFrame({"reached": -reached, "step": steps}).sort_values(["reached", "step"], kind="stable").index
+    optimizers = dict(zip(raced.times["contender"], raced.times["optimizer"], strict=True))
+    return lines(raced.times, order.tolist(), optimizers)
 
 
-def _medians_by_clock(frame: pd.DataFrame, evaluations: pd.DataFrame, what: str) -> dict[str, pd.DataFrame]:
-    """Return for each clock the median times, targets by settings; infinity where half of the seeds missed one."""
-    named, rows = names(frame), {}
-    for level in _targets(evaluations[what], what.endswith("accuracy")):
-        times = time_to_target(evaluations, level, what, list(frame.index))
-        rows[level] = times.groupby(named, sort=False).median()
-    if not rows:
-        return {}
-    table = pd.concat(rows)
-    return {clock: table[clock].unstack() for clock in CLOCKS}
+def notes(raced: Race) -> str:
+    """Return what does not take part in a race, in sentences."""
+    return " ".join(f"{note[0].upper()}{note[1:]}." for note in raced.notes)
 
 
-def band(runs: pd.DataFrame, view: str) -> dict[str, Any]:
-    """Return the mean over a setting's runs at each step, and its 95 % interval from three seeds on.
+def budget(trials: Results) -> Chart:
+    """Return the best validation error of every contender against its number of trials, by resampling."""
+    curves = outcome.budget_curves(trials)
+    scale = 100.0 if trials.frame["final_val_accuracy"].notna().any() else 1.0
+    found: list[dict[str, Any]] = []
+    for name, own in curves.groupby("contender", sort=False):
+        ends = {key: (scale * own[part]).tolist() for key, part in (("y", "mean"), ("low", "low"), ("high", "high"))}
+        found.append({"name": name, "view": "error", "x": {"trials": own["trials"].tolist()}} | ends)
+    order = outcome.winners(trials)["contender"].tolist()
+    return {
+        "id": "budget",
+        "title": "Best against budget",
+        "caption": "Best validation error after so many trials: mean over draws of the trials that exist, without "
+        "replacement; band: 95 % of the draws. The right end is the best of all trials.",
+        "views": [{"key": "error", "title": f"best validation {'error, %' if scale > 1 else 'loss'}", "log": False}],
+        "axes": [{"key": "trials", "title": "trials", "log": False}],
+        "lines": lines(trials.frame, order, dict(zip(curves["contender"], curves["optimizer"], strict=True))),
+        "curves": found,
+        "table": winner_table(trials),
+    }
+
+
+def bands(runs: pd.DataFrame, views: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield the mean of each view over a setting's runs at each step, and its 95 % interval from three seeds on.
 
     Args:
         runs: Evaluations of one setting.
-        view: The column.
+        views: Columns.
     """
-    scale = 100.0 if view.endswith("accuracy") else 1.0
     steps = runs.groupby("step")
-    mean = scale * steps[view].mean()
-    along = steps[[axis for axis in AXES if axis != "step"]].mean().assign(step=mean.index)
-    places = thinned(len(mean))
-    x = {axis: along[axis].iloc[places].astype(float).tolist() for axis in AXES}
-    curve = {"x": x, "y": mean.iloc[places].tolist()}
-    seeds = steps[view].count()
-    if seeds.min() >= FEWEST:
-        reach = stats.t.ppf(0.975, seeds - 1) * scale * steps[view].sem()
-        most = 100.0 if scale == 100.0 else np.inf
-        curve["low"] = (mean - reach).clip(lower=0.0 if scale == 100.0 else -np.inf).iloc[places].tolist()
-        curve["high"] = (mean + reach).clip(upper=most).iloc[places].tolist()
-    return curve
+    axes = [axis for axis in AXES if axis != "step"]
+    means, errors, seeds = steps[[*axes, *views]].mean(), steps[list(views)].sem(), steps[list(views)].count()
+    places = thinned(len(means))
+    along = means[axes].assign(step=means.index).iloc[places].astype(float)
+    x = {axis: along[axis].tolist() for axis in AXES}
+    for view in views:
+        scale, most = (100.0, 100.0) if view.endswith("accuracy") else (1.0, np.inf)
+        mean = scale * means[view].iloc[places]
+        curve = {"view": view, "x": x, "y": mean.tolist()}
+        count = seeds[view].iloc[places]
+        if count.min() >= FEWEST:
+            reach = stats.t.ppf(0.975, count - 1) * scale * errors[view].iloc[places]
+            curve["low"] = (mean - reach).clip(lower=0.0 if most == 100.0 else -np.inf).tolist()
+            curve["high"] = (mean + reach).clip(upper=most).tolist()
+        yield curve
 
 
 def thinned(count: int) -> list[int]:

@@ -47,8 +47,13 @@ def content(
     """
     order = list(dict.fromkeys(charts.ranked(frame, comparison)))
     pictures = [
-        {"id": f"figure-{i}", "title": f"Figure: {name}", "image": image(path.read_bytes()), "command": command}
-        for i, (name, path) in enumerate((figures or {}).items())
+        {
+            "id": f"figure-{name}",
+            "title": f"Figure: {name.replace('_', ' ')}",
+            "image": image(path.read_bytes()),
+            "command": f"{command} figures=[{name}]",
+        }
+        for name, path in (figures or {}).items()
     ]
     return {
         "title": title,
@@ -62,10 +67,15 @@ def content(
             "commands": comparison["command"].tolist(),
         },
         "lines": charts.lines(frame, order),
-        "charts": [{"command": command, **chart} for chart in drawn if chart["curves"]] + pictures,
+        "charts": [{"command": command, **tabled(chart)} for chart in drawn if chart["curves"]] + pictures,
         "runs": run_rows(frame if everything is None else everything),
         "certificates": rows(certificates) if certificates is not None else {"headings": [], "rows": []},
     }
+
+
+def tabled(chart: charts.Chart) -> charts.Chart:
+    """Return a chart with its table, if it has one, as the page takes it."""
+    return {**chart, "table": rows(chart["table"])} if "table" in chart else chart
 
 
 def kind(row: "pd.Series[Any]") -> str:

@@ -52,14 +52,15 @@ def compare(frame: pd.DataFrame) -> pd.DataFrame:
     statuses = _statuses(frame)
     workloads = frame.groupby(WORKLOAD) if WORKLOAD in keys else [(None, frame)]
     of_workload = {name: [m for m in measured if runs[m].notna().any()] for name, runs in workloads}
+    worst = frame.assign(**{name: counted(frame, name) for name in measured})
     rows = []
-    for setting, runs in frame.groupby(keys, sort=False, dropna=False):
+    for setting, runs in worst.groupby(keys, sort=False, dropna=False):
         done = runs[runs["status"] == "done"]
         row: dict[str, Any] = dict(zip(keys, setting, strict=True)) | {"runs": len(runs)}
         row |= {status: int((runs["status"] == status).sum()) for status in statuses}
         row |= dict.fromkeys(EVIDENCE, math.nan) | {"tied": False, "reasons": reasons(runs)}
         for name in measured:
-            values = counted(runs, name) if name in of_workload[row.get(WORKLOAD)] else runs[name]
+            values = runs[name] if name in of_workload[row.get(WORKLOAD)] else frame.loc[runs.index, name]
             row |= {f"{name}_mean": mean(values), f"{name}_std": spread(values)}
         for name in [*asked, *COSTS]:
             row |= {f"{name}_mean": done[name].mean(), f"{name}_std": done[name].std()}

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from optbench.results.statistics import FEWEST, LEVEL, RESAMPLES
+
+Times = NDArray[np.float64]
 
 CLOCKS = ["step", "epoch", "grad_evals", "train_seconds"]
 """What a time to a target is told in."""
@@ -56,9 +58,8 @@ def performance_profile(times: pd.DataFrame, tau: ArrayLike) -> Any:
     Returns:
         The share of each optimizer, all workloads in the denominator: a Series, or a DataFrame with a row for each tau.
     """
-    ratios = _ratios(_medians(times))
-    shares = {name: np.mean(ratios[name].to_numpy()[:, None] <= np.atleast_1d(tau), axis=0) for name in ratios}
-    profile = pd.DataFrame(shares, index=pd.Index(np.atleast_1d(tau), name="tau"))
+    shares = _profile(_medians(times), np.atleast_1d(tau))
+    profile = pd.DataFrame(shares, index=pd.Index(np.atleast_1d(tau), name="tau"), columns=times.columns)
     return profile.iloc[0].rename(None) if np.ndim(tau) == 0 else profile
 
 
@@ -72,9 +73,7 @@ def profile_score(times: pd.DataFrame, tau_max: float = 4.0) -> "pd.Series[float
     Returns:
         From 0 to 1: 1 for one that is the fastest on every workload. All workloads are in the denominator.
     """
-    ratios = _ratios(_medians(times)).to_numpy()
-    areas = np.clip(tau_max - ratios, 0.0, None) / (tau_max - 1.0)
-    return pd.Series(areas.mean(0), index=times.columns)
+    return pd.Series(_score(_medians(times), tau_max)[0], index=times.columns)
 
 
 def profile_interval(times: pd.DataFrame, tau: ArrayLike) -> tuple[Any, Any]:
@@ -84,7 +83,10 @@ def profile_interval(times: pd.DataFrame, tau: ArrayLike) -> tuple[Any, Any]:
         times: As there, indexed by workload and seed; with fewer than three seeds of a workload there is no interval.
         tau: As there.
     """
-    return _interval(times, lambda resampled: performance_profile(resampled, np.atleast_1d(tau)), np.ndim(tau) == 0)
+    low, high = _interval(times, lambda middle: _profile(middle, np.atleast_1d(tau)))
+    index = pd.Index(np.atleast_1d(tau), name="tau")
+    ends = [pd.DataFrame(end, index=index, columns=times.columns) for end in (low, high)]
+    return (ends[0].iloc[0], ends[1].iloc[0]) if np.ndim(tau) == 0 else (ends[0], ends[1])
 
 
 def score_interval(times: pd.DataFrame, tau_max: float = 4.0) -> pd.DataFrame:
@@ -94,41 +96,55 @@ def score_interval(times: pd.DataFrame, tau_max: float = 4.0) -> pd.DataFrame:
         times: As for `profile_interval`.
         tau_max: As for `profile_score`.
     """
-    low, high = _interval(times, lambda resampled: profile_score(resampled, tau_max).to_frame().T, True)
-    return pd.DataFrame({"low": low, "high": high})
+    low, high = _interval(times, lambda middle: _score(middle, tau_max))
+    return pd.DataFrame({"low": low[0], "high": high[0]}, index=times.columns)
 
 
-def _medians(times: pd.DataFrame) -> pd.DataFrame:
+def _profile(times: Times, tau: Times) -> Times:
+    """Return the shares of workloads, shape (taus, optimizers), of times of shape (workloads, optimizers)."""
+    shares: Times = (_ratios(times) <= np.asarray(tau)[:, None, None]).mean(1)
+    return shares
+
+
+def _score(times: Times, tau_max: float) -> Times:
+    """Return the areas below the profiles, shape (1, optimizers)."""
+    areas = np.clip(tau_max - _ratios(times), 0.0, None) / (tau_max - 1.0)
+    scores: Times = areas.mean(0, keepdims=True)
+    return scores
+
+
+def _medians(times: pd.DataFrame) -> Times:
     """Return the times by workload: of several seeds the median, which is infinite where most missed the target."""
-    if times.index.nlevels == 1:
-        return times.fillna(math.inf)
-    filled = times.fillna(math.inf)
-    middle = [np.median(part.to_numpy(), axis=0) for _, part in filled.groupby(level=0, sort=False)]
-    return pd.DataFrame(np.stack(middle), columns=times.columns)
+    return np.stack([np.median(part, axis=0) for part in _by_workload(times)])
 
 
-def _ratios(times: pd.DataFrame) -> pd.DataFrame:
+def _by_workload(times: pd.DataFrame) -> list[Times]:
+    """Return the times of each workload, shape (seeds, optimizers)."""
+    filled = times.fillna(math.inf).astype(float)
+    if filled.index.nlevels == 1:
+        return [row[None] for row in filled.to_numpy()]
+    return [part.to_numpy() for _, part in filled.groupby(level=0, sort=False)]
+
+
+def _ratios(times: Times) -> Times:
     """Return times by those of the fastest; infinity where a target was missed, by all of them too."""
-    fastest = times.min(axis=1)
+    fastest = times.min(axis=1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
-        ratios = times.div(fastest.to_numpy(), axis=0)
-    ratios = ratios.where(times.ne(fastest, axis=0), 1.0)
-    return ratios.where(np.isfinite(times), math.inf)
+        ratios = np.where(times == fastest, 1.0, times / fastest)
+    found: Times = np.where(np.isfinite(times), ratios, math.inf)
+    return found
 
 
-def _interval(times: pd.DataFrame, statistic: Callable[[pd.DataFrame], pd.DataFrame], single: bool) -> tuple[Any, Any]:
+def _interval(times: pd.DataFrame, statistic: Callable[[Times], Times]) -> tuple[Times, Times]:
     """Resample the seeds of each workload, for all optimizers alike, since runs of a seed are paired."""
-    workloads = [] if times.index.nlevels == 1 else [part for _, part in times.groupby(level=0, sort=False)]
-    if not workloads or min(map(len, workloads)) < FEWEST:
-        none = statistic(times) * math.nan
-        return (none.iloc[0], none.iloc[0]) if single else (none, none)
+    workloads = _by_workload(times)
+    if min(map(len, workloads)) < FEWEST:
+        none = np.full_like(statistic(_medians(times)), math.nan)
+        return none, none
     rng = np.random.default_rng(0)
     drawn = []
-    arrays = [part.fillna(math.inf).to_numpy() for part in workloads]
     for _ in range(RESAMPLES // 4):
-        middle = [np.median(part[rng.integers(len(part), size=len(part))], axis=0) for part in arrays]
-        drawn.append(statistic(pd.DataFrame(np.stack(middle), columns=times.columns)).to_numpy())
-    tails = np.quantile(np.stack(drawn), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    like = statistic(times)
-    low, high = (pd.DataFrame(tail, index=like.index, columns=like.columns) for tail in tails)
-    return (low.iloc[0], high.iloc[0]) if single else (low, high)
+        middle = [np.median(part[rng.integers(len(part), size=len(part))], axis=0) for part in workloads]
+        drawn.append(statistic(np.stack(middle)))
+    low, high = np.quantile(np.stack(drawn), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    return low, high

@@ -43,13 +43,18 @@ def sensitivity(frame: pd.DataFrame, by: str = "lr", what: str | None = None) ->
         not done count with the worst value, `low` and `high` of its interval, `of_done`, the mean over those that are
         done alone, and how many `runs` there are, and are `done` and `diverged`.
     """
-    name = what or measure(frame).name
+    return _curves(frame, by, what or measure(frame).name)
+
+
+def _curves(frame: pd.DataFrame, by: str, name: str, sure: bool = True) -> pd.DataFrame:
+    """Return what `sensitivity` does; without the intervals, which take long, if not `sure`."""
     keys = [key for key in labels(frame) if key != by]
     numbers = pd.to_numeric(frame[by], errors="coerce")
     rows: list[dict[str, Any]] = []
-    for setting, runs in frame.assign(**{by: numbers})[numbers.notna()].groupby([*keys, by], sort=True, dropna=False):
-        values, done = counted(runs, name), runs.loc[runs["status"] == "done", name]
-        low, high = interval(np.asarray(values, dtype=float))
+    known = frame.assign(**{by: numbers, "counted": counted(frame, name)})[numbers.notna()]
+    for setting, runs in known.groupby([*keys, by], sort=True, dropna=False):
+        values, done = runs["counted"], runs.loc[runs["status"] == "done", name]
+        low, high = interval(np.asarray(values, dtype=float)) if sure else (math.nan, math.nan)
         row = dict(zip([*keys, by], setting, strict=True)) | {"mean": mean(values), "low": low, "high": high}
         row |= {"of_done": done.mean(), "runs": len(runs), "done": len(done)}
         rows.append(row | {"diverged": int((runs["status"] == "diverged").sum())})
@@ -73,9 +78,9 @@ def best_values(frame: pd.DataFrame, by: str = "lr", within: float = WITHIN) -> 
     """
     chosen, ranked = chooser(frame), measure(frame)
     keys = [key for key in labels(frame) if key != by]
-    curves = sensitivity(frame, by, chosen.name)
+    curves = _curves(frame, by, chosen.name, sure=False)
     test = ranked.name.replace("_val_", "_test_")
-    tested = sensitivity(frame, by, test)
+    tested = _curves(frame, by, test, sure=False)
     rows: list[dict[str, Any]] = []
     for setting, curve in curves.groupby(keys, sort=False, dropna=False):
         row: dict[str, Any] = dict(zip(keys, setting, strict=True)) | {by: math.nan, "edge": False}

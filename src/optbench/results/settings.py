@@ -1,8 +1,10 @@
 """What tells runs apart: every value that differs in their resolved configs and matters to training, nothing else."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import pandas as pd
 
 from optbench.records import Run
 
@@ -81,6 +83,20 @@ def labelled(key: str, value: Any) -> str:
     if key == "trials":
         return str(value) if value == "defaults" else f"{value} trials"
     return f"{key} {written(value)}"
+
+
+def named(frame: pd.DataFrame, keys: Sequence[str]) -> "pd.Series[str]":
+    """Return what each run of a frame is called: its optimizer, and what these other labels say of it."""
+    told = frame["optimizer"].astype(str)
+    for key in keys:
+        told = told + (f", {key}=" + frame[key].map(written)).where(frame[key] != ABSENT, "")
+    return told
+
+
+def of_data(labels: Sequence[str], runs: Iterable[Run]) -> list[str]:
+    """Return the labels that are of the data or the model, rather than of the optimizer and how it is run."""
+    known = {key for run in runs for group in ("data", "model") for key in _group(run, group)} | {"data", "model"}
+    return [label for label in labels if label in known or label.startswith(("data.", "model."))]
 
 
 def _kind(run: Run, group: str) -> str:

@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -80,11 +81,17 @@ def interval(values: Values) -> tuple[float, float]:
         return math.nan, math.nan
     if np.ptp(values) == 0:
         return float(values[0]), float(values[0])
+    return _bootstrapped(tuple(values.tolist()))
+
+
+@lru_cache(maxsize=100_000)
+def _bootstrapped(values: tuple[float, ...]) -> tuple[float, float]:
+    """Return the interval of values that differ; tables, figures and sentences ask for the same ones."""
     for method in ("BCa", "percentile"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = stats.bootstrap(
-                (values,),
+                (np.array(values),),
                 np.mean,
                 confidence_level=LEVEL,
                 n_resamples=RESAMPLES,

@@ -193,6 +193,7 @@ function image(spec) {
   section(spec, make("div", {className: "figure"}, picture));
 }
 
+// A spec has an id, a title, and perhaps a caption, a command, and a table below.
 function section(spec, ...content) {
   const heading = make("h2", {textContent: spec.title, id: `heading-${spec.id}`});
   const made = make("section", {id: `chart-${spec.id}`}, heading, ...content);
@@ -200,6 +201,14 @@ function section(spec, ...content) {
   if (spec.caption) made.append(make("p", {className: "caption", textContent: spec.caption}));
   if (spec.command) made.append(commandLine(spec.command));
   $("charts").append(made);
+  if (spec.table) {
+    const id = `table-${spec.id}`;
+    const matches = make("output", {id: `${id}-matches`});
+    const filter = make("input", {id: `${id}-filter`, type: "search"});
+    const row = make("div", {className: "row"}, make("label", {}, "Filter ", filter), matches);
+    made.append(row, make("div", {className: "scroll"}, make("div", {id})));
+    table(id, spec.table, filter.id, matches.id, spec.table.rows.length > 12 ? {height: "380px"} : {});
+  }
 }
 
 // The page -----------------------------------------------------------------------------------------------------------

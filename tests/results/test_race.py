@@ -1,0 +1,104 @@
+"""Time to target by workload and contender: stated targets, failures that count as missed, and nobody left out."""
+
+import math
+
+import pytest
+
+from optbench.checks import UserError
+from optbench.plots.race import profile, time_to_target
+from optbench.results import performance_profile, profile_score, read
+from optbench.results.profile import CLOCKS
+from optbench.results.race import race
+
+
+def falling(at):
+    """Return ten epochs whose accuracy rises by a straight line and reaches 0.9 in epoch `at`."""
+    values = [min(1.0, 0.9 * epoch / at) for epoch in range(11)]
+    return [
+        {"test_accuracy": x, "test_loss": 1 - x, "train_loss": 1 - x, "grad_evals": 20 * i}
+        for i, x in enumerate(values)
+    ]
+
+
+@pytest.fixture
+def problem(write):
+    """Write runs of an optimizer, a seed each, that reach the target in so many epochs; a workload is a width."""
+
+    def written(optimizer, epochs, width=32, lost=(), **config):
+        model = {"_target_": "optbench.models.mlp", "hidden": [width]}
+        data = {"_target_": "optbench.data.MNISTSubset"}
+        for seed, at in enumerate(epochs):
+            status = "diverged" if seed in lost else "done"
+            typed = [f"optimizer={optimizer}", f"seed={seed}"]
+            groups = {"model": model, "data": data} | config
+            write(f"{optimizer}{width}{seed}", typed, falling(at), status, **groups)
+
+    return written
+
+
+def test_the_target_of_a_data_set_is_from_an_independent_baseline(problem, tmp_path):
+    problem("sgd", (2, 4, 6))
+    found = race(read(tmp_path))
+    assert found.times["step"].tolist() == pytest.approx([20, 40, 60])
+    assert found.times["grad_evals"].tolist() == pytest.approx([40, 80, 120])
+    assert "Target: test accuracy 90 % (about what a linear classifier reaches" in found.words
+
+
+def test_a_target_that_is_stated_with_the_runs_goes_first_and_one_chosen_later_says_so(problem, tmp_path):
+    problem("sgd", (2,), workload={"name": "mine", "target": 0.45})
+    found = race(read(tmp_path))
+    assert list(found.targets) == ["mine"] and found.words == "Target: test accuracy 45 % (stated before the runs)."
+    assert found.times["step"].tolist() == pytest.approx([10])
+    assert "chosen after the runs" in race(read(tmp_path), 0.2).words
+
+
+def test_failures_and_what_was_never_run_are_missed_and_counted(problem, tmp_path):
+    problem("sgd", (2, 2, 2))
+    problem("adam", (1, 1, 1), lost=(0, 1))
+    problem("sgd", (2, 2, 2), width=64)
+    found = race(read(tmp_path))
+    times = found.by_seed("step")
+    assert times.shape == (6, 2) and (times["Adam"] == math.inf).sum() == 5
+    assert profile_score(times).to_dict() == {"SGD": 1.0, "Adam": 0.0}
+    assert performance_profile(times, 4.0)["Adam"] == 0
+    middle = found.medians().set_index(["workload", "contender"])
+    assert (middle["reached"] <= middle["runs"]).all() and len(middle) == 3
+
+
+def test_of_a_rate_that_was_swept_the_best_takes_part(problem, tmp_path, write):
+    for i, (rate, at) in enumerate(((0.1, 9.5), (0.2, 2), (0.3, 5))):
+        optimizer = {"_target_": "optbench.optimizers.SGD", "lr": rate}
+        data = {"_target_": "optbench.data.MNISTSubset"}
+        write(str(i), ["optimizer=sgd", "seed=0"], falling(at), optimizer=optimizer, data=data)
+    found = race(read(tmp_path))
+    assert found.times["contender"].tolist() == ["SGD"] and found.times["step"].tolist() == pytest.approx([20])
+
+
+def test_few_that_ran_elsewhere_are_named(problem, tmp_path):
+    for name in ("sgd", "adam", "lion"):
+        problem(name, (2,))
+    problem("muon", (2,), width=64)
+    found = race(read(tmp_path))
+    assert len(found.targets) == 1 and any("few optimizers ran on" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("figure", [profile, time_to_target])
+def test_without_a_target_the_figures_are_refused_in_a_line(problem, tmp_path, figure):
+    problem("sgd", (2,), data={"_target_": "mine.Data"})
+    with pytest.raises(UserError, match="no target is stated for Data, mlp: give workload.target="):
+        figure(read(tmp_path), "")
+    assert figure(read(tmp_path), "", 0.5).axes
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_a_crowd_has_a_panel_each_and_few_share_one_a_clock(problem, tmp_path, count):
+    for i in range(count):
+        problem(f"rule{i}", (2 + i % 3, 3 + i % 3, 4))
+    names = {f"rule{i}" for i in range(count)}
+    axes = profile(read(tmp_path), "").axes
+    if count == 1:
+        assert len(axes) == len(CLOCKS)
+    else:
+        assert {ax.get_title().partition(":")[0] for ax in axes} == names
+    labels = [text.get_text() for text in time_to_target(read(tmp_path), "").axes[0].get_yticklabels()]
+    assert set(labels) == names
