@@ -78,5 +78,13 @@ def test_hparams_have_only_what_differs_and_a_diverged_setting_has_failed(ask):
     assert found["Adam", 1e12] == "STATUS_FAILURE"
 
 
+def test_a_setting_is_three_runs_at_most_and_its_outcome_a_section_of_its_own(ask, records):
+    tags = ask("scalars/tags")
+    assert {name.rpartition("/")[2] for name in tags if name not in (".", "figures")} <= {"mean", "low", "high"}
+    row = records[2].set_index(["optimizer", "lr"]).loc[("SGD", 0.01)]
+    drawn = ask("scalars/scalars", run="SGD, lr=0.01/mean", tag="outcome/final_test_loss")
+    assert [value for _, _, value in drawn] == pytest.approx([row["final_test_loss_mean"]], rel=1e-5)
+
+
 def test_figures_are_images(ask):
     assert "curves" in ask("images/tags")["figures"]

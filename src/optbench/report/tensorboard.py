@@ -82,12 +82,12 @@ def hyperparameters(folder: Path, frame: pd.DataFrame, comparison: pd.DataFrame)
     keys = labels(frame)
     measures = [str(name) for name in comparison.columns if str(name).endswith("_mean") and "accuracy" in str(name)]
     measures += [str(name) for name in comparison.columns if str(name).endswith("loss_mean")]
-    metrics = [Metric(name.removesuffix("_mean")) for name in measures]
+    metrics = [Metric(tag(name)) for name in measures]
     with events(folder) as add:
         add(Event(summary=hparams_config_pb(hparams=[HParam(key) for key in keys], metrics=metrics)))
     for name, (_, row) in zip(ranked(frame, comparison), comparison.iterrows(), strict=True):
         well = bool(row["done"] == row["runs"])
-        with events(folder / safe(name)) as add:
+        with events(folder / safe(name) / "mean") as add:  # a run of its own would be one more to tick in the list
             add(Event(summary=hparams_pb({key: plain(row[key]) for key in keys}, trial_id=name)))
             add(Event(summary=reached(row, measures if well else [])))
             add(Event(summary=session_end(Status.STATUS_SUCCESS if well else Status.STATUS_FAILURE)))
@@ -96,7 +96,12 @@ def hyperparameters(folder: Path, frame: pd.DataFrame, comparison: pd.DataFrame)
 def reached(row: "pd.Series[Any]", measures: Sequence[str]) -> Summary:
     """Return the means of a setting, as far as they are finite."""
     finite = [name for name in measures if np.isfinite(row[name])]
-    return Summary(value=[Summary.Value(tag=name.removesuffix("_mean"), simple_value=row[name]) for name in finite])
+    return Summary(value=[Summary.Value(tag=tag(name), simple_value=row[name]) for name in finite])
+
+
+def tag(measure: str) -> str:
+    """Return what TensorBoard calls a column of a comparison: all of them are one section below the curves."""
+    return f"outcome/{measure.removesuffix('_mean')}"
 
 
 def session_end(status: int) -> Summary:
