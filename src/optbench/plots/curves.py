@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from optbench.plots.lines import Panel, draw
 from optbench.plots.ranking import ranking
 from optbench.results.frame import Results, labels
+from optbench.results.sensitivity import at_best, swept
 
 CURVES = [
     Panel("train_loss", "training loss"),
@@ -36,14 +37,19 @@ MOST = 14  # optimizers in one panel; more than these are a ranking
 def curves(results: Results, title: str) -> Figure:
     """Return losses and accuracies of training and test by epoch; losses alone where there are no classes.
 
-    More optimizers than a panel can hold are ranked instead.
+    More optimizers than a panel can hold are ranked instead; of more values of a number that was swept each optimizer
+    has its best.
     """
+    caption, numbers = "", swept(results.frame)
+    if numbers and results.frame.groupby(labels(results.frame), dropna=False).ngroups > MOST:
+        results = results.only(at_best(results.frame, numbers[0]))
+        caption = f"Each optimizer at its best {numbers[0]} of those that were tried."
     data = results.evaluations
     optimizers = results.frame["optimizer"].nunique()
     if optimizers > MOST and len(results.frame.groupby(labels(results.frame), dropna=False)) == optimizers:
         return ranking(results, title)
     panels = [panel for panel in CURVES if data[panel.y].notna().any()]
-    return draw(results.frame, data, panels, title, rates=rates(results))
+    return draw(results.frame, data, panels, title, caption, rates=rates(results))
 
 
 def rates(results: Results) -> dict[Hashable, float]:
