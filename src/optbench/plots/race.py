@@ -91,7 +91,7 @@ def time_to_target(results: Results, title: str, target: float | None = None) ->
         for place, name in enumerate(order):
             _row(ax, place, values[times["contender"] == name], edge, looks[name]["color"])
         ax.set(xlabel=WORDS[clock] + (", by the fastest's" if several else ""), ylim=(len(order) - 0.4, -0.6))
-        if several and len(known):
+        if several and edge > 2:
             ax.set_xscale("log")
             ax.xaxis.set_major_formatter(PLAIN)
             ax.xaxis.set_minor_formatter(PLAIN if edge < 10 else NullFormatter())
