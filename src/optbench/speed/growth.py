@@ -97,7 +97,7 @@ def megabytes(value: float) -> str:
 
 
 PANELS = {
-    "parameters": Panel("A step of an optimizer", "parameters", "memory", seconds),
+    "parameters": Panel("A step of an optimizer", "parameters", "main memory, past all caches", seconds),
     "replicas": Panel("A training step of a stack, Adam", "replicas", "arithmetic", seconds),
     "memory": Panel("Memory of a stack, above one process", "replicas", "weights, gradients, state", megabytes),
     "cells": Panel("A sweep from the shell, hidden 20", "runs", "arithmetic", seconds),
