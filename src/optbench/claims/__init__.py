@@ -1,9 +1,35 @@
 """The textbooks' claims, tried: what is commonly said of optimizers, measured with this suite's own classes."""
 
-from optbench.claims import adaptive, costs, curvature, examples, minima, networks, noise, special, steps, valleys
+from optbench.claims import (
+    adaptive,
+    choices,
+    costs,
+    curvature,
+    examples,
+    minima,
+    networks,
+    noise,
+    special,
+    steps,
+    table,
+    valleys,
+)
 from optbench.claims.claim import Claim, Finding
 
-THEMES = (examples, steps, adaptive, costs, minima, curvature, valleys, noise, special, networks)
+THEMES = (
+    examples,
+    steps,
+    adaptive,
+    costs,
+    minima,
+    curvature,
+    valleys,
+    noise,
+    special,
+    table,
+    networks,
+    choices,
+)
 CLAIMS: tuple[Claim, ...] = tuple(claim for theme in THEMES for claim in theme.CLAIMS)
 
 __all__ = ["CLAIMS", "Claim", "Finding"]

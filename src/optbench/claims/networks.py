@@ -51,10 +51,9 @@ def trained(name: str, *overrides: str) -> pd.DataFrame:
 
 @functools.cache
 def by_rate() -> pd.DataFrame:
-    """Return eight optimizers at nine rates."""
-    return trained(
-        "rates", "optimizer=sgd,momentum,nag,adagrad,rmsprop,adadelta,adam,nadam", f"optimizer.lr={RATES}", ALL_SEEDS
-    )
+    """Return nine optimizers at nine rates."""
+    names = "sgd,momentum,nag,adagrad,rmsprop,adadelta,adam,nadam,amsgrad"
+    return trained("rates", f"optimizer={names}", f"optimizer.lr={RATES}", ALL_SEEDS)
 
 
 Table = dict[str, dict[float, float]]
@@ -181,9 +180,15 @@ def gaps() -> Finding:
 
 
 @functools.cache
+def decays() -> pd.DataFrame:
+    """Return Adam and AdamW at six decays."""
+    return trained("decay", "optimizer=adam,adamw", "++optimizer.weight_decay=0,1e-3,1e-2,1e-1,1,10", ALL_SEEDS)
+
+
+@functools.cache
 def norms() -> Table:
     """Return the mean final norm of the weights, by optimizer and decay."""
-    frame = trained("decay", "optimizer=adam,adamw", "++optimizer.weight_decay=0,1e-3,1e-2,1e-1,1,10", ALL_SEEDS)
+    frame = decays()
     last = evaluations(frame).groupby("run").tail(1).set_index("run")["weight_norm"]
     return tabulated(frame.assign(lr=frame["weight_decay"]), last)
 

@@ -21,6 +21,8 @@ from optbench.configs import CONF, files, targets
 Row = dict[str, Any]
 """What is known of one name: `name`, `description`, and more by kind."""
 
+NOTE = "* measured; one of the documents says the contrary in its table (optbench claims property_table)"
+
 
 def main(arguments: list[str]) -> None:
     """Run `optbench list`.
@@ -54,6 +56,8 @@ def main(arguments: list[str]) -> None:
         console = Console()
         console.width = max(console.width, 0 if console.is_terminal else 160)
         console.print(view([brief(row) for row in rows]))
+        if "order" in rows[0]:
+            print(NOTE)
 
 
 def write(rows: Sequence[Row], what: str | None, folder: Path) -> None:
@@ -79,15 +83,19 @@ def markdown(rows: Sequence[Row]) -> str:
 
     short = [brief(row) for row in rows]
     cells = [[typed(value) for value in row.values()] for row in short]
-    return markdown_table(pd.DataFrame(cells, columns=list(short[0])), None, marked=True) + "\n"
+    table = markdown_table(pd.DataFrame(cells, columns=list(short[0])), None, marked=True) + "\n"
+    return table + f"\n{NOTE.replace('*', chr(92) + '*')}\n" if "order" in rows[0] else table
 
 
 def brief(row: Row) -> Row:
     """Return a row without what only JSON has room for: of an optimizer's properties, the words and the links."""
     if "order" not in row:
         return row
+    from optbench.claims.table import contested
+
     left_out = ("class", "description", "hyperparameters", "link", "extends")
-    short = {k.replace("_", " "): v for k, v in row.items() if k not in left_out}
+    marked = {k: f"{typed(v)}*" if k in contested(row) else v for k, v in row.items()}
+    short = {k.replace("_", " "): v for k, v in marked.items() if k not in left_out}
     short["paper"] = re.match(r"[^&,]*(,[^&,]*)* & [^,]*|[^,]*", row["paper"] or "")[0]  # type: ignore[index]
     return {k: f"{v:.3g}" if isinstance(v, float) else v for k, v in short.items()}
 
