@@ -16,7 +16,7 @@ CONFIGS = {
 
 @pytest.fixture(scope="module")
 def table():
-    names = ["sgd", "momentum", "nag", "adagrad", "rmsprop", "adam", "amsgrad", "rprop", "sam", "lbfgs", "newton"]
+    names = ["sgd", "momentum", "nag", "adagrad", "rmsprop", "adam", "amsgrad", "rprop", "sam", "lbfgs", "newton", "kfac"]
     return properties.table({name: CONFIGS[name] for name in names})
 
 
@@ -49,6 +49,7 @@ def test_measures_what_a_step_costs(table):
     assert 0 < table["state_bytes"]["lbfgs"] <= 80
     assert dict(table["gradients_per_step"].loc[["sgd", "adam", "sam"]]) == {"sgd": 1, "adam": 1, "sam": 2}
     assert table["gradients_per_step"]["lbfgs"] > 1
+    assert table["gradients_per_step"]["kfac"] == 14 / 12  # two of twelve steps renew the factors
     assert table["products_per_step"]["newton"] > 0
     assert not table["products_per_step"].drop("newton").any()
     assert dict(table["order"].loc[["adam", "lbfgs", "newton"]]) == {"adam": 1, "lbfgs": 1.5, "newton": 2}
