@@ -16,7 +16,20 @@ CONFIGS = {
 
 @pytest.fixture(scope="module")
 def table():
-    names = ["sgd", "momentum", "nag", "adagrad", "rmsprop", "adam", "amsgrad", "rprop", "sam", "lbfgs", "newton", "kfac"]
+    names = [
+        "sgd",
+        "momentum",
+        "nag",
+        "adagrad",
+        "rmsprop",
+        "adam",
+        "amsgrad",
+        "rprop",
+        "sam",
+        "lbfgs",
+        "newton",
+        "kfac",
+    ]
     return properties.table({name: CONFIGS[name] for name in names})
 
 
