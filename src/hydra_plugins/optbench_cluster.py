@@ -336,7 +336,9 @@ class ClusterLauncher(Launcher):
                     since = absent.setdefault(cell.key, time.monotonic())
                     if time.monotonic() - since > ABSENT:
                         left.remove(cell)
-                        reason = f"its job {job} was cancelled, or ended without a word"
+                        reason = (
+                            f"its job {job} was cancelled, or ended without a word; see {cell.directory / 'output.txt'}"
+                        )
                         records.lose(cell.directory, reason)
                         if records.status_of(cell.directory) is None:
                             lost[cell.directory] = reason

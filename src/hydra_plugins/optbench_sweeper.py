@@ -100,7 +100,7 @@ class CheckedSweeper(Sweeper):
         """
         from optbench.report.build import report
 
-        failures = {**lost} | {cell.directory: reason for cell in cells if (reason := failed(cell.directory))}
+        failures = {cell.directory: reason for cell in cells if (reason := failed(cell.directory))} | {**lost}
         try:
             report(Path(self.settings.hydra.sweep.dir))
         except Exception as error:  # which runs failed is to be said in any case

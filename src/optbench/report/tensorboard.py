@@ -6,6 +6,8 @@ The runs are called by what differs between them (`Adam, lr=0.01/mean`), HPARAMS
 figures are images. Everything comes from the records; event files are written, never read.
 """
 
+import errno
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,7 +39,7 @@ def write(
         comparison: A row for each setting, in the order in which they are first drawn.
         figures: Pictures in PNG by name.
     """
-    fresh = folder.with_name(f".{folder.name}.new")
+    fresh = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(fresh, ignore_errors=True)
     for name, curves in by_setting(charts).items():
         for part, line in (("mean", "y"), ("low", "low"), ("high", "high")):
@@ -49,9 +51,13 @@ def write(
         for name, path in figures.items():
             picture = Summary.Image(encoded_image_string=path.read_bytes())
             add(Event(summary=Summary(value=[Summary.Value(tag=name, image=picture)])))
-    shutil.rmtree(folder, ignore_errors=True)
-    fresh.rename(folder)
-    return folder
+    while True:
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            return fresh.rename(folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise  # otherwise another process put its own there meanwhile
 
 
 def by_setting(charts: Sequence[Chart]) -> dict[str, list[dict[str, Any]]]:
