@@ -112,7 +112,15 @@ def test_samples_of_other_shapes_are_refused(task, x, y, said):
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda at: table(at, "a,b\n1,x\n"), "could not convert string to float: 'x'"),
+        (lambda at: table(at, "a,b\n1,x\n"), "a.csv, line 2: b is 'x'; give numbers"),
+        (lambda at: table(at, "a,b\n1,2\n\n1,\n"), "line 3: b is ''"),
+        (lambda at: table(at, "a,b\n1,2\n1\n"), "line 3 has 1 values for 2 names"),
+        (lambda at: table(at, "1,2\n3,4\n"), "begins with numbers; put a line of names above"),
+        (lambda at: table(at, "a,b\n"), "has 1 lines; give a line of names, and lines of numbers below it"),
+        (lambda at: table(at, ""), "has 0 lines"),
+        (lambda at: table(at, "a;b\n1;2\n"), "separated by commas"),
+        (lambda at: table(at, "b\n1\n0\n"), "a column of x or more"),
+        (lambda at: table(at, "a,a,b\n1,2,3\n", target="a"), "has several columns 'a'"),
         (lambda at: table(at, "a,b\n1,2\n", target="c"), "has no column 'c'; there are a, b"),
         (lambda at: Table(path=at / "none.csv"), "cannot be read"),
         (lambda at: table(at, "a,b\n1,2\n3,0.5\n", kind="classification"), "not whole; give data.kind=regression"),
@@ -124,6 +132,53 @@ def test_files_and_sets_that_will_not_do_are_refused(tmp_path, make, said):
     with pytest.raises(UserError) as refusal:
         make(tmp_path).setup()
     assert said in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+X = np.ones((8, 2))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (None, "samples() returns NoneType; return x, y"),
+        ((X, X, X), "returns 3 values"),
+        ((X, ["a", "b"] * 4), "y of <U1; return real numbers, classes as 0, 1, ..."),
+        ((X + 1j, np.arange(8) % 2), "x of complex128; return real numbers"),
+        (([[1, 2], [3]], [0, 1]), "x whose rows differ"),
+        ((X, np.arange(7) % 2), "return as many rows of both"),
+        ((np.ones((8, 0)), np.arange(8) % 2), "a column of x or more"),
+        ((X, np.arange(8) % 2 + 1), "y holds 2 whole numbers from 1 to 2; count classes from 0; of amounts, give"),
+        ((X, np.arange(8) % 2 - 1), "from -1 to 0; count classes from 0"),
+        ((X, np.arange(8) // 2 * 100), "y holds 4 whole numbers from 0 to 300; count classes from 0"),
+        ((X, np.arange(8)), "y holds 8 whole numbers in 8 samples; count classes from 0"),
+        ((X, np.zeros(8, int)), "y is 0 everywhere"),
+    ],
+)
+def test_samples_that_will_not_do_are_refused(given, said):
+    made = type("Mine", (Samples,), {"samples": lambda self: given})
+    with pytest.raises(UserError) as refusal:
+        made(batch_size=2).setup()
+    assert said in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("y", [np.arange(8) % 2 == 0, np.arange(8).reshape(8, 1) % 2, (np.arange(8) % 2).astype("u1")])
+def test_truths_and_columns_of_whole_numbers_are_classes(y):
+    data = type("Mine", (Samples,), {"samples": lambda self: (X, y)})(batch_size=2)
+    data.setup()
+    assert (data.task, data.outputs) == ("classification", 2) and data.split("train")[1].dtype == torch.int64
+
+
+def test_an_error_in_samples_is_named_before_anything_is_written(optbench, tmp_path):
+    with pytest.raises(SystemExit, match="data: KeyError: 'boom'"):
+        optbench("train", "data._target_=test_samples.Raising", "hydra.run.dir=run")
+    assert list(tmp_path.iterdir()) == []
+
+
+class Raising(Samples):
+    """Fails."""
+
+    def samples(self):
+        raise KeyError("boom")
 
 
 def test_digits_are_scikit_learns():

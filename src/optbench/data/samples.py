@@ -45,23 +45,61 @@ class Samples(DataModule):
         """The samples as arrays: two or four.
 
         Raises:
-            UserError: There are neither two nor four.
+            UserError: There are neither two nor four, or they are no numbers, or not as many of x and y.
         """
         given = self.samples()
-        if len(given) not in (2, 4):
-            raise self._error(f"samples() returns {len(given)} values; return x, y, or x, y, x_test, y_test")
-        return tuple(np.asarray(a.detach().cpu() if isinstance(a, Tensor) else a) for a in given)
+        if not isinstance(given, tuple | list) or len(given) not in (2, 4):
+            what = f"{len(given)} values" if isinstance(given, tuple | list) else type(given).__name__
+            raise self._error(f"samples() returns {what}; return x, y, or x, y, x_test, y_test")
+        arrays = tuple(self._numbers(a, "y" if i % 2 else "x") for i, a in enumerate(given))
+        for x, y in zip(arrays[::2], arrays[1::2], strict=True):
+            if not x.size or len(x) != len(y):
+                raise self._error(
+                    f"samples() returns x of shape {x.shape} and y of shape {y.shape}; return as many rows of both, "
+                    "and a column of x or more"
+                )
+        return tuple(a.astype(np.int64) if i % 2 and a.dtype == bool else a for i, a in enumerate(arrays))
+
+    def _numbers(self, given: Any, name: str) -> Array:
+        """Return an array, a tensor or lists as an array of real numbers with rows."""
+        try:
+            array = np.asarray(given.detach().cpu() if isinstance(given, Tensor) else given)
+        except ValueError as error:
+            raise self._error(
+                f"samples() returns {name} whose rows differ ({error}); give rows of one length"
+            ) from None
+        if array.dtype.kind not in "biuf" or not array.ndim:
+            raise self._error(f"samples() returns {name} of {array.dtype}; return real numbers, classes as 0, 1, ...")
+        return array
 
     @functools.cached_property
     def sizes(self) -> tuple[Literal["classification", "regression"], int, int]:
         """Task, features and outputs; small, where the arrays may be large."""
         x, y = self.arrays[:2]
-        whole = np.issubdtype(y.dtype, np.integer) and y.ndim == 1
+        whole = np.issubdtype(y.dtype, np.integer) and y.size == len(y)
         task = self.kind or ("classification" if whole else "regression")
         features = int(np.prod(x.shape[1:]))
         if task == "classification":
-            return task, features, int(max(part.max(initial=0) for part in self.arrays[1::2])) + 1
+            return task, features, self._classes(np.concatenate([part.ravel() for part in self.arrays[1::2]]))
         return task, features, 1 if y.ndim == 1 else y.shape[1]
+
+    def _classes(self, y: Array) -> int:
+        """Return how many classes there are.
+
+        Raises:
+            UserError: Nobody called them classes, and they look like amounts, or are not counted from 0.
+        """
+        known, classes = np.unique(y), int(y.max()) + 1
+        if self.kind:
+            return max(classes, 1)
+        remedy = "count classes from 0; of amounts, give data.kind=regression"
+        if len(known) == 1:
+            raise self._error(f"y is {known[0]} everywhere, so that nothing can be learned; {remedy}")
+        if known[0] < 0 or len(known) < classes:
+            raise self._error(f"y holds {len(known)} whole numbers from {known[0]} to {known[-1]}; {remedy}")
+        if 2 * classes > len(y):
+            raise self._error(f"y holds {classes} whole numbers in {len(y)} samples; {remedy}")
+        return classes
 
     @property
     def task(self) -> Literal["classification", "regression"]:  # type: ignore[override]
@@ -130,9 +168,8 @@ class Table(Samples):
                 with np.load(path, allow_pickle=False) as file:
                     wanted = ["x", "y", "x_test", "y_test"] if "x_test" in file else ["x", "y"]
                     return tuple(file[name] for name in wanted)
-            with path.open(newline="") as file:
-                names, *lines = csv.reader(file)
-            table = np.array(lines, dtype=float)
+            with path.open(newline="", encoding="utf-8-sig") as file:
+                lines = [line for line in csv.reader(file) if line]
         except KeyError as error:
             raise self._error(f"{path} has no {error.args[0].split()[0]}; give arrays x and y") from None
         except (OSError, ValueError) as error:
@@ -140,12 +177,35 @@ class Table(Samples):
                 f"{path} cannot be read ({' '.join(str(error).split())}); give an .npz, or a CSV of "
                 "numbers below a line of names"
             ) from None
-        if self.target is not None and self.target not in names:
-            raise self._error(f"{path} has no column '{self.target}'; there are {', '.join(names)}")
+        names, table = self._table(path, lines)
+        if self.target is not None and names.count(self.target) != 1:
+            count = "no column" if self.target not in names else "several columns"
+            raise self._error(f"{path} has {count} '{self.target}'; there are {', '.join(names)}")
         column = names.index(self.target) if self.target else len(names) - 1
         y = table[:, column]
         whole = self.kind is None and bool((y == np.floor(y)).all()) and y.min() >= 0
         return np.delete(table, column, 1), y.astype(np.int64) if whole else y
+
+    def _table(self, path: Path, lines: list[list[str]]) -> tuple[list[str], Array]:
+        """Return the names of a CSV's columns, and its numbers.
+
+        Raises:
+            UserError: It has no line of names, or something else than a number below each.
+        """
+        if len(lines) < 2:
+            raise self._error(f"{path} has {len(lines)} lines; give a line of names, and lines of numbers below it")
+        names, *rows = lines
+        if all(map(_is_number, names)):
+            raise self._error(f"{path} begins with numbers; put a line of names above them")
+        for number, row in enumerate(rows, 2):
+            if len(row) != len(names):
+                raise self._error(
+                    f"{path}, line {number} has {len(row)} values for {len(names)} names; give one for each"
+                )
+            for name, value in zip(names, row, strict=True):
+                if not _is_number(value):
+                    raise self._error(f"{path}, line {number}: {name} is {value!r}; give numbers, separated by commas")
+        return names, np.array(rows, dtype=float)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -231,6 +291,14 @@ class MNIST1D(Samples):
         random.setstate(states[0])
         np.random.set_state(states[1])
         return made["x"], made["y"], made["x_test"], made["y_test"]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _missing(name: str, package: str) -> UserError:

@@ -180,7 +180,8 @@ def validate(config: DictConfig, directory: Path | None = None) -> None:
         raise UserError("trainer: enable_progress_bar=true: a sweep shows a bar of its own; leave it out")
     trainer = trainers.example(json.dumps(OmegaConf.to_container(config.trainer, resolve=True)))
     clipping(config.trainer)
-    data = dataset(config.data)
+    with blaming("data"):
+        data = dataset(config.data)
     length = measure(config.trainer, data.batches_per_epoch)
     try:
         optimizer = rehearsed(config, trainer, length.steps)
