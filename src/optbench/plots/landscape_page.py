@@ -1,10 +1,6 @@
 """Landscapes as one interactive page that needs no network: choose plane, data and runs, and walk through the steps."""
 
-import html
-import json
-import math
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -14,7 +10,7 @@ from optbench.landscape.arrays import Array
 from optbench.landscape.picture import Landscape, Track
 from optbench.plots import style
 from optbench.plots.landscape import AXES, EQUAL, levels, looks
-from optbench.plots.surface_page import SYMBOLS, packed
+from optbench.plots.page import SYMBOLS, digits, filled
 
 
 def page(landscapes: Sequence[Landscape], title: str, notes: Sequence[str] = ()) -> str:
@@ -27,12 +23,7 @@ def page(landscapes: Sequence[Landscape], title: str, notes: Sequence[str] = ())
     """
     look = looks([track for one in landscapes for track in one.tracks])
     shown = [describe(one, look, notes) for one in landscapes]
-    data = json.dumps(shown, separators=(",", ":"), allow_nan=False).encode()
-    script = files("plotly").joinpath("package_data", "plotly.min.js").read_bytes()
-    template = files("optbench.plots").joinpath("landscape_page.html").read_text()
-    for mark, value in {"TITLE": html.escape(title), "PLOTLY": packed(script), "DATA": packed(data)}.items():
-        template = template.replace("{{" + mark + "}}", value)
-    return template
+    return filled("landscape_page.html", title, shown)
 
 
 def describe(one: Landscape, look: dict[str, dict[str, Any]], notes: Sequence[str]) -> dict[str, Any]:
@@ -79,8 +70,3 @@ def _track(track: Track, look: dict[str, Any]) -> dict[str, Any]:
 def rounded(values: Array) -> list[float | None]:
     """Return numbers with five digits, None for what is not finite."""
     return [digits(float(x)) for x in np.ravel(values)]
-
-
-def digits(x: float) -> float | None:
-    """Return a number with five digits, or None where it is not finite."""
-    return float(f"{x:.5g}") if math.isfinite(x) else None

@@ -1,18 +1,14 @@
 """Scenes as one interactive page that needs no network: turn the surface, hide an optimizer, move through the steps."""
 
-import base64
-import gzip
-import html
-import json
 import math
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from optbench.plots import style
+from optbench.plots.page import SYMBOLS, digits, filled
 from optbench.plots.surface import names
 from optbench.plots.surface_shape import inside, relief
 from optbench.surfaces.scene import Scene, Track
@@ -20,22 +16,11 @@ from optbench.surfaces.surface import Surface
 from optbench.surfaces.terrain import along, critical_points
 
 STEPS = 300  # of a path are in the page at most, the first ones all
-SYMBOLS = {"o": "circle", "s": "square", "D": "diamond", "X": "x", "P": "cross"}
 
 
 def page(scenes: Sequence[dict[str, Any]], title: str) -> str:
     """Return the page of described scenes, as HTML with everything in it."""
-    template = files("optbench.plots").joinpath("surface_page.html").read_text()
-    script = files("plotly").joinpath("package_data", "plotly.min.js").read_bytes()
-    data = json.dumps(list(scenes), separators=(",", ":"), allow_nan=False).encode()
-    for mark, value in {"TITLE": html.escape(title), "PLOTLY": packed(script), "DATA": packed(data)}.items():
-        template = template.replace("{{" + mark + "}}", value)
-    return template
-
-
-def packed(data: bytes) -> str:
-    """Return bytes compressed and as text, a third of their size here; the same for the same bytes."""
-    return base64.b64encode(gzip.compress(data, mtime=0)).decode()
+    return filled("surface_page.html", title, list(scenes))
 
 
 def describe_all(scenes: Sequence[Scene], study: str) -> list[dict[str, Any]]:
@@ -110,8 +95,3 @@ def rounded(values: Tensor) -> Any:
         return flat
     width = values.shape[-1]
     return [flat[i : i + width] for i in range(0, len(flat), width)]
-
-
-def digits(x: float) -> float | None:
-    """Return a number with five digits, or None where it is not finite."""
-    return float(f"{x:.5g}") if math.isfinite(x) else None
