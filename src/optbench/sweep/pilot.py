@@ -26,7 +26,7 @@ from optbench.training.length import Length, measure
 FEW = 3
 """Epochs of the second pilot; the first one has one epoch, and the difference tells what an epoch takes."""
 
-LONG = 30.0
+LONG = 10.0
 """Seconds from which on the first pilot is enough: what it takes to begin no longer counts."""
 
 PATIENCE = 10.0
