@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from optbench.checks import UserError
+from optbench.optimizers.newton import Newton
 from optbench.surfaces.descent import Factory, descend
 from optbench.surfaces.network import losses_and_indices
 from optbench.surfaces.problems import Factorization
@@ -98,11 +99,15 @@ def index(setting: Setting, surface: Surface, tracks: Sequence[Track]) -> list[T
     """Return loss and index of critical points, (m, 2), whatever the tracks.
 
     Raises:
-        UserError: The surface has no more than two parameters; `optbench terrain` then finds the points themselves.
+        UserError: The surface has no more than two parameters, for which `optbench terrain` finds the points
+            themselves, or none was found.
     """
     if surface.size <= 2:
         raise UserError(f"panel index is for more than 2 parameters; {surface.name}: optbench terrain names its points")
-    return [losses_and_indices(surface.f, surface.size, seed=setting.seed)]
+    pairs = losses_and_indices(surface.f, surface.size, seed=setting.seed)
+    if not len(pairs):
+        raise UserError(f"{surface.name}: no critical point was found; leave panel index out, or try another seed")
+    return [pairs]
 
 
 def roots(setting: Setting, surface: Surface, tracks: Sequence[Track]) -> list[Tensor]:
@@ -127,9 +132,12 @@ def slopes(setting: Setting, surface: Surface, tracks: Sequence[Track]) -> list[
     """Return x and f'(x) over the window, (m, 2), and then of each track's points, (steps + 1, 2).
 
     Raises:
-        UserError: The surface has more than one parameter.
+        UserError: The surface has more than one parameter, or an optimizer does not step along tangents of f'.
     """
     line_only("slopes", surface)
+    for track in tracks:
+        if track.optimizer != Newton.__name__:
+            raise UserError(f"panel slopes shows the tangents of Newton's method; leave {track.optimizer} out")
     points = [surface.grid(300)[0], *(track.points for track in tracks)]
     return [torch.cat([x, gradients(surface.f, x)], dim=-1) for x in points]
 
