@@ -47,6 +47,7 @@ def test_sophia_renews_its_estimate_at_every_interval(estimator, products):
     assert (objective.grad_evals, objective.hvp_evals) == (STEPS + 7, 7 * products)
 
 
+@pytest.mark.slow
 def test_hutchinsons_estimate_is_right_on_average():
     p = torch.nn.Parameter(torch.tensor(START))
     half = torch.tensor(DRAW.normal(size=(12, 12)))

@@ -25,6 +25,7 @@ def test_plans_an_array_of_jobs_and_begins_nothing(tmp_path, monkeypatch, capsys
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("typed", "named"),
     [(["trainer.max_epochs=-1", "trainer.max_time=00:00:01:00"], "max_epochs"), (["--cfg", "job"], "--cfg")],
