@@ -23,9 +23,10 @@ from optbench.results import Results, answer, compare, read, readable
 from optbench.results.frame import labels
 from optbench.results.race import Race, race
 from optbench.results.sensitivity import swept
+from optbench.results.settings import WORKLOAD
 from optbench.results.table import caption, latex, markdown, plain, terminal
 from optbench.results.text import escaped, markdown_table
-from optbench.results.workloads import workload_scores, workload_sentences, workload_times
+from optbench.results.workloads import CLOCK, workload_scores, workload_sentences
 from optbench.tuning import outcome
 
 PALETTE = 256
@@ -165,7 +166,7 @@ class Found:
     @cached_property
     def times(self) -> pd.DataFrame:
         """When each contender reached the target of each workload; empty where there are none."""
-        return workload_times(self.results)
+        return self.race.by_seed(CLOCK) if WORKLOAD in self.results.frame else pd.DataFrame()
 
     @cached_property
     def scores(self) -> pd.DataFrame:

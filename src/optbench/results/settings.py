@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -89,7 +90,7 @@ def named(frame: pd.DataFrame, keys: Sequence[str]) -> "pd.Series[str]":
     """Return what each run of a frame is called: its optimizer, and what these other labels say of it."""
     told = frame["optimizer"].astype(str)
     for key in keys:
-        told = told + (f", {key}=" + frame[key].map(written)).where(frame[key] != ABSENT, "")
+        told = told + (", " + frame[key].map(partial(labelled, key))).where(frame[key] != ABSENT, "")
     return told
 
 

@@ -1,62 +1,31 @@
 """What holds over several workloads: when each optimizer reached each workload's target, and its score over all."""
 
 import math
-from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from optbench.results.comparison import in_order
-from optbench.results.frame import Results, labels
-from optbench.results.profile import profile_score, score_interval, time_to_target
-from optbench.results.settings import ABSENT, WORKLOAD, labelled
-from optbench.results.statistics import measure
+from optbench.results.frame import Results
+from optbench.results.profile import profile_score, score_interval
+from optbench.results.race import race
+from optbench.results.settings import WORKLOAD
 from optbench.results.text import between
 
 CLOCK = "grad_evals"
 """What times to targets are compared in: a step of L-BFGS costs many gradients, and seconds depend on the machine."""
-OF_EACH = (WORKLOAD, "setting")
-"""Labels that differ between the workloads of one contender: a tuned study's winner is another on each."""
-
-
-def contenders(frame: pd.DataFrame) -> "pd.Series[str]":
-    """Return what each run's contender is called, shape (runs,): the optimizer, with what else tells it apart."""
-    named = frame["optimizer"].astype(str)
-    for key in (key for key in labels(frame)[1:] if key not in OF_EACH):
-        told = frame[key].map(partial(labelled, key))
-        named = named + (", " + told).where(frame[key] != ABSENT, "")
-    return named
 
 
 def workload_times(results: Results, clock: str = CLOCK) -> pd.DataFrame:
-    """Return when each contender reached the target that its workload states, for `profile_score` and its like.
+    """Return when each contender reached the target of each workload, for `profile_score` and its like.
 
     Args:
         results: Runs of `workloads=...`; of a tuned study the finals.
         clock: One of `profile.CLOCKS`.
 
     Returns:
-        A column for each contender, infinity where the target was missed or the run is not done; indexed by workload
-        and seed. Empty where no run belongs to a workload with a target.
+        As `Race.by_seed`; empty where no run belongs to a workload.
     """
-    frame = results.frame
-    targets = pd.Series({i: _target(run.config) for i, run in results.runs.items()}, dtype=float)
-    if WORKLOAD not in frame:
-        return pd.DataFrame()
-    parts = []
-    for _, runs in frame.groupby(WORKLOAD, sort=False):
-        target = targets.reindex(runs.index).dropna()
-        if target.empty:
-            continue
-        what = measure(runs).name.removeprefix("final_")
-        times = time_to_target(results.evaluations, float(target.iloc[0]), what, list(runs.index))[clock]
-        parts.append(runs.assign(time=times.where(runs["status"] == "done", math.inf), contender=contenders(frame)))
-    if not parts:
-        return pd.DataFrame()
-    table = pd.concat(parts).pivot_table("time", [WORKLOAD, "seed"], "contender", aggfunc="max", dropna=False)
-    order = sorted(table.index, key=lambda pair: (in_order(str(pair[0])), pair[1]))
-    return table.dropna(how="all").reindex([pair for pair in order if pair in table.index]).fillna(math.inf)
+    return race(results).by_seed(clock) if WORKLOAD in results.frame else pd.DataFrame()
 
 
 def workload_scores(times: pd.DataFrame, tau_max: float = 4.0) -> pd.DataFrame:
@@ -127,10 +96,3 @@ def _medians(times: pd.DataFrame) -> pd.DataFrame:
     """Return the median over the seeds, a row for each workload; infinite where half of them missed the target."""
     parts = {name: np.median(part.to_numpy(), axis=0) for name, part in times.groupby(level=0, sort=False)}
     return pd.DataFrame.from_dict(parts, orient="index", columns=times.columns).rename_axis(WORKLOAD)
-
-
-def _target(config: Any) -> float:
-    """Return the target that a run's config states; of a damaged one none."""
-    workload = config.get("workload")
-    target = workload.get("target") if isinstance(workload, dict) else None
-    return float(target) if isinstance(target, int | float) else math.nan
