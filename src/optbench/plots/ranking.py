@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from optbench.plots.lines import write
 from optbench.results.comparison import compare
-from optbench.results.frame import Results, labels, written
+from optbench.results.frame import Results, labels
+from optbench.results.settings import ABSENT, labelled, named
 from optbench.results.statistics import measure
 
 BAR = "#9aa7b5"
@@ -27,7 +28,9 @@ def ranking(results: Results, title: str) -> Figure:
     axes = figure.subplots()
     colours = [LEAD if tied or place == 0 else BAR for place, tied in enumerate(table["tied"])]
     axes.barh(places, np.where(np.isfinite(means), means, 0.0), color=colours, height=0.72)
-    axes.set_yticks(places, _names(table, labels(results.frame)), fontsize=8)
+    keys = labels(results.frame)[1:]
+    usual = _usual(table, keys)
+    axes.set_yticks(places, _names(table, keys, usual), fontsize=8)
     axes.set_ylim(len(table) - 0.4, -0.6)
     shown = scale * table[["low", "high"]].to_numpy(float)
     whole = (table["done"] == table["runs"]).to_numpy()
@@ -46,7 +49,8 @@ def ranking(results: Results, title: str) -> Figure:
         end = max([x for x in (mean, high) if np.isfinite(x)], default=first)
         axes.text(end, float(place), text, va="center", fontsize=7.5, clip_on=True)
     axes.grid(axis="y", visible=False)
-    write(figure, title, CAPTION)
+    rest = f" Where nothing else is said: {', '.join(labelled(*pair) for pair in usual.items())}." if usual else ""
+    write(figure, title, CAPTION + rest)
     return figure
 
 
@@ -69,8 +73,15 @@ def _limits(values: NDArray[np.float64], larger: bool) -> tuple[float, float, bo
     return first, highest + 0.12 * (highest - first), False
 
 
-def _names(table: pd.DataFrame, keys: list[str]) -> list[str]:
+def _usual(table: pd.DataFrame, keys: list[str]) -> dict[str, object]:
+    """Return the commonest value of each label that no optimizer has two of: only what differs from it is named."""
+    counts = table.groupby("optimizer")[keys].nunique()
+    return {key: table[key].mode()[0] for key in keys if counts[key].max() == 1}
+
+
+def _names(table: pd.DataFrame, keys: list[str], usual: dict[str, object]) -> list[str]:
     """Return what each row is called, with how many of its runs are done where some are not."""
-    names = table[keys].map(written).agg(", ".join, axis=1)
+    shown = table.assign(**{key: table[key].mask(table[key] == value, ABSENT) for key, value in usual.items()})
+    names = named(shown, keys)
     counts = zip(names, table["done"], table["runs"], strict=True)
     return [name if done == runs else f"{name} ({done} of {runs} done)" for name, done, runs in counts]

@@ -48,7 +48,7 @@ def answer(frame: pd.DataFrame, table: pd.DataFrame | None = None) -> list[str]:
     if len(others) and others["p"].isna().all() and (others["done"] == others["runs"]).any():
         sentences.append(f"With fewer than {FEWEST} seeds no interval can be given, and no difference is certain.")
     sentences += _ties(rows.iloc[0], tied, frame, ranked)
-    sentences += _next(rows.iloc[0], told, frame, ranked)
+    sentences += _next(rows.iloc[0], told, bool(len(tied)), frame, ranked)
     sentences += _default(block, frame, ranked)
     sentences += _sensitive(rows.iloc[0], whole)
     if (table["done"] < table["runs"]).any():
@@ -125,21 +125,24 @@ def _ties(best: Row, tied: pd.DataFrame, frame: pd.DataFrame, ranked: Measure) -
     if real:
         row, gap = max(real, key=lambda pair: seeds_for(float(pair[1].std(ddof=1)), float(pair[1].mean())))
         seeds = seeds_for(float(gap.std(ddof=1)), float(gap.mean()))
-        seen = f"{points(abs(float(gap.mean())), ranked)} for {name(row, frame)}"
-        yield f"{seeds} seeds would settle it, if the differences that were seen are real: {seen}."
+        seen = f"{name(row, frame)}, {points(abs(float(gap.mean())), ranked)} away"
+        most = f", takes the most of the {len(real)}" if len(real) > 1 else ""
+        yield f"{seeds} seeds would settle it, if the differences that were seen are real: {seen}{most}."
     small = [gap for _, gap in gaps if len(gap) > 1 and abs(gap.mean()) < _smallest(best, ranked)]
     if small:
-        yield f"{len(small)} of them differ from it by less than {points(_smallest(best, ranked), ranked)}."
+        verb = "differs" if len(small) == 1 else "differ"
+        yield f"{len(small)} of them {verb} from it by less than {points(_smallest(best, ranked), ranked)}."
 
 
-def _next(best: Row, told: pd.DataFrame, frame: pd.DataFrame, ranked: Measure) -> Iterator[str]:
+def _next(best: Row, told: pd.DataFrame, tied: bool, frame: pd.DataFrame, ranked: Measure) -> Iterator[str]:
     if told.empty:
         return
     row = told.iloc[0]
     gap = abs(row[f"{ranked.name}_mean"] - best[f"{ranked.name}_mean"])
     ends = (row["difference_low"], row["difference_high"])
     low, high = (-ends[1], -ends[0]) if ranked.larger else ends
-    yield f"It beats the next, {name(row, frame)}, by {points(gap, ranked)}{doubt(low, high, ranked)}."
+    whom = "the first that it is told from" if tied else "the next"
+    yield f"It beats {whom}, {name(row, frame)}, by {points(gap, ranked)}{doubt(low, high, ranked)}."
 
 
 def _default(rows: pd.DataFrame, frame: pd.DataFrame, ranked: Measure) -> Iterator[str]:
