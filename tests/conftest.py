@@ -14,6 +14,9 @@ from optbench.commands import main as cli
 KIND = os.environ.get("ATEN_CPU_CAPABILITY", "native")
 os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.join(tempfile.gettempdir(), f"optbench_tests_{KIND}"))
 
+# submitit's import closes all handlers of logging, and one of them closes the file that pytest writes to
+os.environ.setdefault("SUBMITIT_LOG_LEVEL", "NOCONFIG")
+
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
