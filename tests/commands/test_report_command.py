@@ -18,7 +18,7 @@ PARTICULAR = {"sensitivity": "no number takes three values"}
 
 
 def test_a_report_holds_the_table_and_the_figures_of_the_config(swept, optbench, tmp_path, capsys):
-    optbench("report", swept, "--out", "out")
+    optbench("report", swept, "--out", "out", "sort=rank")
     figures = {f"{name}.{kind}" for name in ("curves", "steps", "landscape") for kind in ("png", "svg")}
     assert {path.name for path in (tmp_path / "out").iterdir()} == {*TABLES, *figures, "report.html", "tensorboard"}
     printed = capsys.readouterr().out

@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> None:
     parser = Parser(prog="optbench advise", description="Tell when to use which optimizer, and on what evidence.")
     parser.add_argument("words", nargs="*", metavar="WORD", help="only what is about it, such as sparse or adam")
     parser.add_argument("--out", type=Path, help="a folder for advice.md")
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)
     if given.out:
         records.prepare(given.out)
     verdicts = tried()

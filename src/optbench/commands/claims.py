@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="such as bias_correction; all if not given")
     parser.add_argument("--quick", action="store_true", help="leave out those that train networks")
     parser.add_argument("--out", type=Path, help="where claims.md and claims.csv go; results if all are tried")
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)
     chosen = choose(given.names, given.quick)
     out = given.out or (None if given.names or given.quick else Path("results"))
     if out:

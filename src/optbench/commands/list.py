@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--config-dir", type=Path, help="a folder with configs of your own, as for optbench train")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--out", type=Path, help="also write the table here, as CSV and Markdown; and the family tree")
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)
     if given.config_dir and not given.config_dir.is_dir():
         raise UserError(f"--config-dir={given.config_dir} is no directory; give one with folders such as optimizer/")
     if given.what not in (None, *LISTS):

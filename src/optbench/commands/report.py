@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> None:
     )
     parser.add_argument("directories", nargs="+", metavar="DIR", help="what `optbench train` wrote; or a choice")
     parser.add_argument("--out", type=Path, help="where the report goes; report in the first DIR if not given")
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)
     directories, chosen = split(given.directories)
     if not directories:
         raise UserError("the following arguments are required: DIR; see optbench report --help")

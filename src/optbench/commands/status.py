@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("directory", type=Path, metavar="DIR", help="what `optbench train -m` wrote")
     parser.add_argument("--watch", action="store_true", help="show it until all cells have ended")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)
     if given.watch and given.json:
         raise UserError("--watch is a table that moves, and --json a text that does not; give one of them")
     console = Console()
