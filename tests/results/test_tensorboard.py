@@ -58,10 +58,10 @@ def ask(swept, records, tmp_path_factory):
 def test_a_setting_has_its_mean_by_step_under_a_name_that_says_what_differs(ask, records):
     frame, data, _ = records
     tags = ask("scalars/tags")
-    assert {"SGD, lr=0.01/mean", "Adam, lr=0.01/mean"} <= tags.keys()
+    assert {"SGD, lr 0.01/mean", "Adam, lr 0.01/mean"} <= tags.keys()
     runs = frame.index[(frame["optimizer"] == "SGD") & (frame["status"] == "done")]
     expected = data[data["run"].isin(runs)].groupby("step")["train_loss"].mean()
-    drawn = ask("scalars/scalars", run="SGD, lr=0.01/mean", tag="train_loss")
+    drawn = ask("scalars/scalars", run="SGD, lr 0.01/mean", tag="train_loss")
     assert [step for _, step, _ in drawn] == expected.index.tolist()
     assert [value for _, _, value in drawn] == pytest.approx(expected.tolist(), rel=1e-5)
 
@@ -82,7 +82,7 @@ def test_a_setting_is_three_runs_at_most_and_its_outcome_a_section_of_its_own(as
     tags = ask("scalars/tags")
     assert {name.rpartition("/")[2] for name in tags if name not in (".", "figures")} <= {"mean", "low", "high"}
     row = records[2].set_index(["optimizer", "lr"]).loc[("SGD", 0.01)]
-    drawn = ask("scalars/scalars", run="SGD, lr=0.01/mean", tag="outcome/final_test_loss")
+    drawn = ask("scalars/scalars", run="SGD, lr 0.01/mean", tag="outcome/final_test_loss")
     assert [value for _, _, value in drawn] == pytest.approx([row["final_test_loss_mean"]], rel=1e-5)
 
 

@@ -12,6 +12,9 @@ from optbench.configs.known import CONF, LISTED, fields, files
 
 def explain(error: Exception) -> UserError:
     """Return an error of Hydra or OmegaConf as one line that names the nearest option there is."""
+    primary = re.search(r"Cannot find primary config '([^']+)'", str(error))
+    if primary:
+        return UserError(f"no config '{primary[1]}'; -cn takes the name of a yaml in the folder of --config-dir")
     options = getattr(error, "options", None)
     several = re.search(r"Could not load '([^']+)'", str(error))  # of a list of choices Hydra gives no options
     missing = getattr(error, "missing_cfg_file", None) or (several and several[1])
@@ -25,9 +28,6 @@ def explain(error: Exception) -> UserError:
         if "." not in unknown[1]:
             return nearest("field", unknown[1], fields(), "optbench train --cfg job")
         return UserError(f"no field '{unknown[1]}'; see the fields with optbench train --cfg job")
-    primary = re.search(r"Cannot find primary config '([^']+)'", str(error))
-    if primary:
-        return UserError(f"no config '{primary[1]}'; -cn takes the name of a yaml in the folder of --config-dir")
     below: BaseException | None = error
     while below is not None:
         if isinstance(below, UserError):
