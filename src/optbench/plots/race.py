@@ -16,11 +16,10 @@ from optbench.results import Results, performance_profile, profile_interval, pro
 from optbench.results.profile import CLOCKS
 from optbench.results.race import Race, race
 from optbench.results.text import between
+from optbench.results.workloads import CLOCK
 
 CROWD = 14
 """More contenders have a panel each."""
-CLOCK = "grad_evals"
-"""What a crowd is told in, since an optimizer may evaluate several gradients a step."""
 WORDS = {"step": "steps", "epoch": "epochs", "grad_evals": "gradient evaluations", "train_seconds": "seconds"}
 PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
 TAUS = np.linspace(1.0, 4.0, 301)
