@@ -10,7 +10,7 @@ import optbench
 
 ROOT = Path(optbench.__file__).parent
 ROOMS = [
-    {"checks"},
+    {"checks", "garbage"},
     {"configs", "records", "models", "schedules", "processes"},
     {"data", "optimizers"},
     {"training"},

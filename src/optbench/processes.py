@@ -58,7 +58,7 @@ def prepare(modules: Sequence[str] = HEAVY) -> None:
 
     It has no threads, and that is what makes it safe to fork: torch starts them with the first backward pass.
     """
-    forkserver.set_forkserver_preload(list(modules))
+    forkserver.set_forkserver_preload(["optbench.garbage", *modules])
     forkserver.ensure_running()
 
 

@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 
+import optbench.garbage  # noqa: F401  (before all that is heavy)
 from optbench.checks import UserError, nearest
 
 COMMANDS = {

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from optbench import records
+from optbench import processes, records
 from optbench.checks import UserError
 from optbench.commands.completion import SCRIPT
 from optbench.configs import CONF, explain, filled, settable, trusted
@@ -44,6 +44,8 @@ def main(arguments: list[str]) -> None:
     flags_first = sorted(arguments, key=lambda a: "=" in a and not a.startswith("-"))  # argparse has to have it so
     check_flags(flags_first)
     sys.argv = ["optbench train", *map(typed, flags_first)]
+    if {"-m", "--multirun"} & set(arguments):
+        processes.prepare()  # which imports beside us what both need
     if shows(arguments):
         shown = io.StringIO()
         with contextlib.redirect_stdout(shown):

@@ -1,5 +1,6 @@
 """What configs there are: folders, groups, names, fields and figures."""
 
+import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,7 @@ def fields() -> list[str]:
     return [name for name in yaml.safe_load((CONF / "train.yaml").read_text()) if name not in ("defaults", "hydra")]
 
 
+@functools.cache
 def groups() -> list[str]:
     """Return the names of the groups of configs that a run chooses from."""
     defaults = yaml.safe_load((CONF / "train.yaml").read_text())["defaults"]
