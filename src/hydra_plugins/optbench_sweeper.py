@@ -98,6 +98,7 @@ class CheckedSweeper(Sweeper):
         Raises:
             SystemExit: A cell failed, which its last lines name.
         """
+        from optbench.checks import one_line
         from optbench.report.build import report
 
         failures = {cell.directory: reason for cell in cells if (reason := failed(cell.directory))} | {**lost}
@@ -106,7 +107,7 @@ class CheckedSweeper(Sweeper):
         except Exception as error:  # which runs failed is to be said in any case
             if not failures:
                 raise
-            print(f"optbench: no report: {' '.join(str(error).split())}", file=sys.stderr)
+            print(f"optbench: no report: {one_line(error)}", file=sys.stderr)
         if failures:
             raise SystemExit(summary(failures, len(cells)))
 

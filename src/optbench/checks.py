@@ -17,6 +17,11 @@ class UserError(ValueError):
     """Something the user typed; its message is one line and is all that the user needs to see."""
 
 
+def one_line(said: object) -> str:
+    """Return what an error says, or any other text, in one line."""
+    return " ".join(str(said).split())
+
+
 class Interval:
     """A range of numbers in the usual notation, such as `[0, 1)`.
 

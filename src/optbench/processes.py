@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, TypeVar, cast
 
-from optbench.checks import Count, UserError, check
+from optbench.checks import Count, UserError, check, one_line
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -282,7 +282,7 @@ def _answer(
 
 
 def _raised(error: BaseException) -> str:
-    line = " ".join(str(error).split())
+    line = one_line(error)
     said = f"ended: {line}" if isinstance(error, UserError) else f"ended by {type(error).__name__}: {line}"
     return said[:500]
 

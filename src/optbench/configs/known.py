@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from hydra.utils import get_object
 
-from optbench.checks import UserError, nearest
+from optbench.checks import UserError, nearest, one_line
 
 CONF = next(path for path in (Path(__file__).parents[1] / "conf", Path(__file__).parents[3] / "conf") if path.is_dir())
 """The configs: inside an installed package, at the top of a checkout."""
@@ -60,7 +60,7 @@ def targets(folders: Sequence[Path], group: str) -> Iterator[tuple[str, dict[str
             config = yaml.safe_load(path.read_text())
             yield path.stem, config, get_object(config["_target_"])
         except Exception as error:  # a config of the user's may be wrong in any way
-            raise UserError(f"{path}: {' '.join(str(error).split())}") from None
+            raise UserError(f"{path}: {one_line(error)}") from None
 
 
 def fields() -> list[str]:

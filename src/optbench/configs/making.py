@@ -9,7 +9,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from optbench.checks import UserError, check, check_call
+from optbench.checks import UserError, check, check_call, one_line
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,7 +26,7 @@ def located(group: str, config: Mapping[str, Any]) -> Any:
     try:
         return get_object(config["_target_"])
     except Exception as error:  # of any module that is imported
-        why = " ".join(str(error.__cause__ or error).split())
+        why = one_line(error.__cause__ or error)
         raise UserError(f"{group}: {config['_target_']} cannot be imported: {why}") from None
 
 
@@ -44,7 +44,7 @@ def construct(group: str, config: Any, later: Sequence[str] = ()) -> partial[Any
     try:
         make: partial[Any] = instantiate(config, _partial_=True)
     except InstantiationException as error:
-        raise UserError(f"{group}: {' '.join(str(error.__cause__ or error).split())}") from None
+        raise UserError(f"{group}: {one_line(error.__cause__ or error)}") from None
     check_call(make.func, make.keywords, later)
     return plain(make)
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor
 
-from optbench.checks import Fraction, UserError
+from optbench.checks import Fraction, UserError, one_line
 from optbench.data.module import Array, DataModule
 
 
@@ -174,7 +174,7 @@ class Table(Samples):
             raise self._error(f"{path} has no {error.args[0].split()[0]}; give arrays x and y") from None
         except (OSError, ValueError) as error:
             raise self._error(
-                f"{path} cannot be read ({' '.join(str(error).split())}); give an .npz, or a CSV of "
+                f"{path} cannot be read ({one_line(error)}); give an .npz, or a CSV of "
                 "numbers below a line of names"
             ) from None
         names, table = self._table(path, lines)
@@ -235,7 +235,7 @@ class FromDataset(Samples):
             x, y = np.stack([np.asarray(x) for x in xs]), np.stack([np.asarray(y) for y in ys])
             return x.reshape(len(x), -1).astype(np.float32), y
         except (TypeError, ValueError, IndexError) as error:
-            why = " ".join(str(error).split())
+            why = one_line(error)
             raise self._error(f"{type(data).__name__} is no Dataset of (x, y) in numbers ({why})") from None
 
 

@@ -13,7 +13,7 @@ import torch
 from torch.func import functional_call
 
 from optbench import records
-from optbench.checks import UserError
+from optbench.checks import UserError, one_line
 from optbench.landscape.arrays import Array
 from optbench.landscape.grid import MEMORY, losses
 from optbench.landscape.plane import Plane
@@ -204,7 +204,7 @@ class Landscape:
                 **rest,
             )
         except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
-            raise UserError(f"{path} holds no readable landscape: {' '.join(str(error).split())}") from None
+            raise UserError(f"{path} holds no readable landscape: {one_line(error)}") from None
 
 
 WORDS = ("title", "what", "split", "examples", "statistics", "notes")

@@ -10,7 +10,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig
 from torch import nn
 
-from optbench.checks import UserError, nearest
+from optbench.checks import UserError, nearest, one_line
 from optbench.configs import rule
 from optbench.optimizers.base import Optimizer
 
@@ -26,7 +26,7 @@ def build_optimizer(config: DictConfig, model: nn.Module, total_steps: int | Non
     try:
         cls: Any = get_class(config._target_)
     except Exception as error:  # of any module that is imported
-        raise UserError(f"optimizer: {' '.join(str(error).split())}") from None
+        raise UserError(f"optimizer: {one_line(error)}") from None
     if not is_ours(cls):
         return contender(cls, instantiate({k: v for k, v in config.items() if k not in ("_target_", "_partial_")}))
     known = {"model": model} if total_steps is None else {"model": model, "total_steps": total_steps}

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from optbench.checks import one_line
+
 
 def short(value: Any) -> str:
     """Return a stranger's value as one short line."""
@@ -18,4 +20,4 @@ def path_line(path: Path) -> str:
 
 def line(error: BaseException) -> str:
     """Return what an error says as one line."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return one_line(error)[:200] or type(error).__name__

@@ -12,7 +12,7 @@ import pandas as pd
 from rich.console import Console
 
 from optbench import records
-from optbench.checks import UserError, nearest
+from optbench.checks import UserError, nearest, one_line
 from optbench.plots import style
 from optbench.records import Run
 from optbench.report import charts, tensorboard
@@ -248,7 +248,7 @@ def draw_all(found: Found, names: Sequence[str], out: Path) -> tuple[list[Path],
             choices = {"target": found.target} if name in OF_TARGET else {}
             files += draw(name, shown, found.title, out, **choices)
         except Exception as error:  # whatever is wrong with one figure, the others and the table stand
-            failures.append(f"no figure {name}: {' '.join(str(error).split()) or type(error).__name__}")
+            failures.append(f"no figure {name}: {one_line(error) or type(error).__name__}")
     return files, failures
 
 

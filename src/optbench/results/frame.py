@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from optbench import records
-from optbench.checks import UserError
+from optbench.checks import UserError, one_line
 from optbench.records import METRICS, Run
 from optbench.results.settings import settings, written
 from optbench.sweep import ledger
@@ -208,7 +208,7 @@ def _table(run: Run, part: str, columns: list[str]) -> pd.DataFrame:
     except UserError:
         raise
     except (OSError, ValueError, TypeError) as error:  # pandas' own errors are ValueErrors
-        raise UserError(f"{run.directory}/{part}.csv cannot be read: {' '.join(str(error).split())}") from None
+        raise UserError(f"{run.directory}/{part}.csv cannot be read: {one_line(error)}") from None
     return numbers
 
 

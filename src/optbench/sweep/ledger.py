@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from optbench import configs, records
-from optbench.checks import UserError
+from optbench.checks import UserError, one_line
 from optbench.records.files import text_of
 from optbench.records.reading import check_config
 
@@ -74,7 +74,7 @@ def entries(root: Path) -> list[Entry]:
     try:
         found = [Entry(**entry) for entry in json.loads(text_of(path))]
     except (OSError, ValueError, TypeError, RecursionError, UserError) as error:
-        raise UserError(f"{path} is damaged: {' '.join(str(error).split())[:200]}") from None
+        raise UserError(f"{path} is damaged: {one_line(error)[:200]}") from None
     for entry in found:
         kinds = (
             (entry.key, str),

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from optbench.checks import UserError
+from optbench.checks import UserError, one_line
 from optbench.optimizers.objective import Objective
 from optbench.training.module import in_full
 
@@ -99,4 +99,4 @@ def fit(data: Any, model: str, output: Any, y: Tensor) -> None:
 
 def line(error: Exception) -> str:
     """Return an error as one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    return f"{type(error).__name__}: {one_line(error)[:200]}"

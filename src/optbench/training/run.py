@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from optbench import records
-from optbench.checks import Count, Interval, Positive, UserError, check, nearest
+from optbench.checks import Count, Interval, Positive, UserError, check, nearest, one_line
 from optbench.configs import (
     FIGURES,
     GROUPS,
@@ -117,7 +117,7 @@ def failing(unfinished: Iterable[records.Record]) -> Iterator[None]:
         raise
     except Exception as error:
         for record in unfinished:
-            record.finish("failed", f"{type(error).__name__}: {' '.join(str(error).split())}")
+            record.finish("failed", f"{type(error).__name__}: {one_line(error)}")
             records.write(record.directory / "error.txt", traceback.format_exc())
 
 
@@ -189,7 +189,7 @@ def validate(config: DictConfig, directory: Path | None = None) -> None:
         rate = optimizer.param_groups[0].get("lr")
         schedule(0, rate or 0.0)
     except TypeError as error:
-        raise UserError(" ".join(str(error).split())) from None
+        raise UserError(one_line(error)) from None
     logged = bool(config.get("logger")) and not config.trainer.get("fast_dev_run")
     names = callbacks.measures(set(data.splits), data.task == "classification")
     callbacks.check_callbacks(trainer, names, logged, rate is not None)
@@ -205,7 +205,7 @@ def blaming(group: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"{group}: {type(error).__name__}: {' '.join(str(error).split())}") from None
+        raise UserError(f"{group}: {type(error).__name__}: {one_line(error)}") from None
 
 
 REHEARSED: set[str] = set()

@@ -21,7 +21,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from torch import Tensor, nn
 from torch._C._distributed_c10d import FileStore
 
-from optbench.checks import UserError
+from optbench.checks import UserError, one_line
 from optbench.processes import Worker, prepare
 from optbench.training.ending import GRACE, Cut, Ending
 
@@ -163,7 +163,7 @@ def together(
             raise
         except Exception as error:
             watch.gone.wait(1.0)
-            own = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            own = f"{type(error).__name__}: {one_line(error)}"
             if watch.lost and not watch.lost.endswith(own):
                 raise Cut(watch.lost) from error
             raise

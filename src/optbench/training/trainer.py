@@ -15,7 +15,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from optbench.checks import UserError, check, nearest
+from optbench.checks import UserError, check, nearest, one_line
 from optbench.configs import located
 from optbench.training import length
 from optbench.training.callbacks import make_callbacks, plain
@@ -232,7 +232,7 @@ def make_trainer(
         raise
     except Exception as error:  # of Lightning's, or of a callback's or profiler's constructor
         told = error.__cause__ if isinstance(error, InstantiationException) else error
-        raise UserError(f"trainer: {' '.join(str(told or error).split())}") from None
+        raise UserError(f"trainer: {one_line(told or error)}") from None
     leave_signals(trainer)
     # The optimizer steps inside of training_step, and has no use for a precision that is the model's.
     trainer.precision_plugin.train_step_context = nullcontext

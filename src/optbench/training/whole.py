@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
+from optbench.checks import one_line
 from optbench.optimizers.base import Optimizer, State
 from optbench.optimizers.halves import Unsplit
 from optbench.optimizers.objective import Objective
@@ -64,7 +65,7 @@ class Compiled:
             for part in {id(part.compiled): part for parts in self.parts for part in parts}.values():
                 part.warm(example)
         except Exception as error:  # of a compiler's making
-            raise Unsplit(f"torch.compile: {' '.join(str(error).split())[:200]}") from error
+            raise Unsplit(f"torch.compile: {one_line(error)[:200]}") from error
         self.seconds = time.perf_counter() - began
 
     def advance(self, x: Tensor, y: Tensor, lrs: Sequence[Sequence[float]]) -> Tensor:
