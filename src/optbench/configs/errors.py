@@ -6,33 +6,64 @@ import yaml
 from hydra.errors import OverrideParseException
 from omegaconf.errors import MissingMandatoryValue
 
-from optbench.checks import UserError, nearest
+from optbench.checks import UserError, nearest, one_line
 from optbench.configs.known import CONF, LISTED, fields, files
 
 
 def explain(error: Exception) -> UserError:
     """Return an error of Hydra or OmegaConf as one line that names the nearest option there is."""
-    primary = re.search(r"Cannot find primary config '([^']+)'", str(error))
+    return _of_composing(error) or _of_ours(error) or _of_a_kind(error) or _as_it_says(error)
+
+
+def _of_composing(error: Exception) -> UserError | None:
+    """Return the line for a config, a choice or a field that does not exist; Hydra tells them by text alone."""
+    text = str(error)
+    primary = re.search(r"Cannot find primary config '([^']+)'", text)
     if primary:
         return UserError(f"no config '{primary[1]}'; -cn takes the name of a yaml in the folder of --config-dir")
-    options = getattr(error, "options", None)
-    several = re.search(r"Could not load '([^']+)'", str(error))  # of a list of choices Hydra gives no options
-    missing = getattr(error, "missing_cfg_file", None) or (several and several[1])
+    missing = getattr(error, "missing_cfg_file", None)
     if missing:
-        group, _, name = missing.rpartition("/")
-        options = options or [path.stem for path in files([CONF], group)]
-        listing = f"optbench list {LISTED[group]}" if group in LISTED else ", ".join(options)
-        return nearest(group or "config", name, options, listing)
-    unknown = re.search(r"Could not override '([^']+)'", str(error))
-    if unknown:
-        if "." not in unknown[1]:
-            return nearest("field", unknown[1], fields(), "optbench train --cfg job")
-        return UserError(f"no field '{unknown[1]}'; see the fields with optbench train --cfg job")
+        return _no_choice(missing, getattr(error, "options", None))
+    of_several = re.search(r"Could not load '([^']+)'", text)
+    if of_several:
+        return _no_choice(of_several[1], None)
+    field = re.search(r"Could not override '([^']+)'", text)
+    if field:
+        return _no_field(field[1])
+    return None
+
+
+def _no_choice(path: str, options: list[str] | None) -> UserError:
+    """Return the line for a choice that a group does not have.
+
+    Args:
+        path: The group and the name that was chosen, such as `optimizer/adma`.
+        options: The names that the group has, where Hydra says so.
+    """
+    group, _, name = path.rpartition("/")
+    known = options or [file.stem for file in files([CONF], group)]
+    listing = f"optbench list {LISTED[group]}" if group in LISTED else ", ".join(known)
+    return nearest(group or "config", name, known, listing)
+
+
+def _no_field(name: str) -> UserError:
+    if "." in name:
+        return UserError(f"no field '{name}'; see the fields with optbench train --cfg job")
+    return nearest("field", name, fields(), "optbench train --cfg job")
+
+
+def _of_ours(error: Exception) -> UserError | None:
+    """Return the error of ours that Hydra wrapped in others, if there is one."""
     below: BaseException | None = error
     while below is not None:
         if isinstance(below, UserError):
             return below
         below = below.__cause__ or below.__context__
+    return None
+
+
+def _of_a_kind(error: Exception) -> UserError | None:
+    """Return the line for an error whose class says what it is about."""
     if isinstance(error, MissingMandatoryValue):
         return UserError(f"{error.full_key} is missing; give {error.full_key}=<value>")
     if isinstance(error, OSError) and error.filename:
@@ -46,5 +77,10 @@ def explain(error: Exception) -> UserError:
             f"'{error.override}' is no override: give key=value, and a value with commas or brackets of its own in "
             "quotes within quotes, as in \"key='a,b'\""
         )
-    cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
-    return UserError(" ".join(str(error if not str(cause) else cause).split()))
+    return None
+
+
+def _as_it_says(error: Exception) -> UserError:
+    """Return what an error, or better its cause, says."""
+    cause = one_line(error.__cause__) if isinstance(error.__cause__, Exception) else ""
+    return UserError(cause or one_line(error))
