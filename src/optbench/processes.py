@@ -21,7 +21,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-HEAVY = ["optbench.sweep.module", "torch.utils.tensorboard", "torch._dynamo"]
+HEAVY = ["optbench.sweep.stacked", "torch.utils.tensorboard", "torch._dynamo"]
 """What a training takes seconds to import; the last one with its optimizer's first step."""
 
 OUTPUT = 2**20

@@ -1,34 +1,31 @@
 """Runs that differ in numbers only, trained as one stack, each with the record of a run alone."""
 
 import copy
-import json
 import time
-import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as lightning
 import torch
-from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from optbench import configs
+from optbench.checks import one_line
 from optbench.data import DataModule
 from optbench.data.chunks import Chunks
 from optbench.optimizers.base import Optimizer
 from optbench.optimizers.halves import Unsplit
-from optbench.records import Record, write
 from optbench.sweep.stack import Stack
-from optbench.training import checkpoint, fit, path, run, trainer
-from optbench.training.checkpoint import Every, Keeper
-from optbench.training.ending import Cut, Ending
-from optbench.training.length import measure
+from optbench.training import checkpoint, path
+from optbench.training.checkpoint import Keeper
+from optbench.training.ending import Cut
 from optbench.training.module import EVALUATION_BATCH, Diverged, Training, first_batch, spans, within
 from optbench.training.network import losses
 from optbench.training.whole import Compiled
+
+STATE = "stack.ckpt"
+"""The state of a stack, in the directory of its first run."""
 
 
 class Batches(Chunks):
@@ -264,7 +261,7 @@ class Replicas(lightning.LightningModule):
         except Cut:
             raise
         except Exception as error:  # of this replica's making: its stack goes on without it
-            replica.record.finish("failed", f"{type(error).__name__}: {' '.join(str(error).split())}")
+            replica.record.finish("failed", f"{type(error).__name__}: {one_line(error)}")
             replica.ended = True
             if all(other.ended for other in self.runs):
                 raise
@@ -320,67 +317,3 @@ class Replicas(lightning.LightningModule):
             replica.ended = replica.ended or ended
             if not replica.ended:
                 replica.restore(state)
-
-
-STATE = "stack.ckpt"
-"""The state of a stack, in the directory of its first run; `stack.json` beside it names all its runs by their keys."""
-
-
-def members(directory: Path) -> list[str]:
-    """Return the keys of the runs of a stack whose state lies in a run's directory; none where there is none."""
-    try:
-        keys = json.loads((directory / "stack.json").read_text())
-    except (OSError, ValueError):
-        return []
-    whole = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
-    return keys if whole and (directory / STATE).is_file() else []
-
-
-def forget(directory: Path) -> None:
-    """Remove the state of a stack."""
-    for name in ("stack.json", STATE):
-        (directory / name).unlink(missing_ok=True)
-
-
-def train(cells: Sequence[tuple[DictConfig, Record]], loaded: Mapping[str, Any], ending: Ending) -> None:
-    """Train the cells of a sweep as one stack; how each ended is in its record, and nothing is raised.
-
-    Args:
-        cells: Resolved configs as `stacks` groups them, each with its open record.
-        loaded: Data modules that this process has already, see `configs.dataset`.
-        ending: What asks the runs to end.
-    """
-    first = cells[0][0]
-    trainer.quiet()
-    warnings.filterwarnings("ignore", "There is a performance drop")  # vmap lacks a rule, and is still the faster way
-    torch.set_num_threads(first.threads)
-    runs: list[Replica] = []
-    records = [record for _, record in cells]
-    ending.records = [record for record in records if not record.over]
-    home = records[0].directory
-    with run.failing(
-        record for i, record in enumerate(records) if not (record.over or (i < len(runs) and runs[i].ended))
-    ):
-        data = configs.load(first.data, loaded)
-        for config, record in cells:
-            record.status["stacked"] = len(cells)
-            runs.append(fit.build(Replica, config, data, record))
-            runs[-1].ended = record.over
-            runs[-1].logger = None if record.over else fit.make_logger(config)
-        module = Replicas(runs, data, list(dict.fromkeys(config.data.seed for config, _ in cells)))
-        module.keeper = Keeper(Every.of(first.checkpoint.every), ending, module.save)
-        start = home / STATE if all(record.over or record.resumed for record in records) else None
-        if start is None:
-            forget(home)
-            write(home / "stack.json", json.dumps([record.status["key"] for record in records]))
-        parameters = sum(p.numel() for p in runs[0].model.parameters())
-        steps = measure(first.trainer, data.batches_per_epoch).steps
-        module.path, module.reason = path.choose(first, parameters, steps, len(runs))
-        try:
-            trainer.make_trainer(first.trainer).fit(module, ckpt_path=start, weights_only=True)
-        except Diverged:
-            forget(home)
-            return
-        for replica in module.going():
-            module.end(replica, "done")
-        forget(home)

@@ -12,7 +12,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from optbench import configs, processes, records
-from optbench.sweep import module
+from optbench.sweep import stacked
 from optbench.sweep.compose import Cell
 from optbench.training import run
 from optbench.training.ending import Ending
@@ -24,7 +24,7 @@ def begun(everything: Sequence[Cell], cells: Sequence[Cell]) -> list[list[Cell]]
     wanted = {cell.key for cell in cells}
     stacks = []
     for cell in everything:
-        keys = module.members(cell.directory)
+        keys = stacked.members(cell.directory)
         if len(keys) > 1 and wanted.intersection(keys) and all(key in by_key for key in keys):
             stacks.append([by_key[key] for key in keys])
     return stacks
@@ -107,7 +107,7 @@ def execute(context: HydraContext, task: TaskFunction, data: Mapping[str, Any], 
     alone: Any = task
     function = partial(alone, loaded=data, ending=ending)
 
-    again = len(cells) > 1 and module.members(cells[0].directory) == [cell.key for cell in cells]
+    again = len(cells) > 1 and stacked.members(cells[0].directory) == [cell.key for cell in cells]
 
     def begin(config: DictConfig) -> None:
         OmegaConf.resolve(config)
@@ -124,5 +124,5 @@ def execute(context: HydraContext, task: TaskFunction, data: Mapping[str, Any], 
             busy += 1
     if opened:
         with ending.listening():
-            module.train(opened, data, ending)
+            stacked.train(opened, data, ending)
     return BUSY if busy == len(cells) else None
