@@ -228,34 +228,61 @@ def cut(form: Form, graph: GraphModule, count: int) -> Halves:
         Unsplit: A number of the state comes out of tensors.
     """
     *nodes, output = graph.graph.nodes
-    first, second = Graph(), Graph()
-    left: dict[Node, Node] = {}
-    for i, node in enumerate(nodes):
-        name = getattr(getattr(node.target, "overloadpacket", None), "__name__", "")
-        alone = bool(node.all_input_nodes) and all(x in left for x in node.all_input_nodes)
-        if i < count:
-            left[node] = first.node_copy(node)
-        elif alone and name in ON_NUMBERS and (not node.kwargs or name == "_to_copy"):
-            left[node] = first.call_function(ON_NUMBERS[name], torch.fx.node.map_arg(node.args, left.__getitem__))
-    others = [node for node in nodes if node not in left]
     results = list(output.args[0])
-    kept, renewed = results[: 1 + len(form.vectors)], results[1 + len(form.vectors) :]
+    moved = results[: 1 + len(form.vectors)]
+    renewed = results[1 + len(form.vectors) :]
+    first, left = of_numbers(nodes, count)
+    others = [node for node in nodes if node not in left]
     if any(isinstance(x, Node) and x not in left for x in renewed):
         raise Unsplit("its numbers depend on tensors")
-    needed = [x for node in others for x in node.all_input_nodes] + [x for x in kept if isinstance(x, Node)]
-    crossing = list(dict.fromkeys(x for x in needed if x in left))
+    wanted = [x for node in others for x in node.all_input_nodes] + [x for x in moved if isinstance(x, Node)]
+    crossing = list(dict.fromkeys(x for x in wanted if x in left))
     first.output(([left[x] for x in crossing], [left.get(x, x) for x in renewed]))
-    right = {node: second.node_copy(node) for node in others if node.op == "placeholder"}
-    right |= {node: second.placeholder(node.name) for node in crossing}
-    for node in crossing:
-        if node.meta["val"].dtype is torch.bool:
-            right[node] = second.call_function(operator.ne, (right[node], 0))
-    for node in others:
-        if node not in right:
-            right[node] = second.node_copy(node, right.__getitem__)
-    second.output(tuple(right.get(x, x) for x in kept))
+    second, right = of_tensors(others, crossing)
+    second.output(tuple(right.get(x, x) for x in moved))
     numbers = GraphModule({}, first)
     return Halves(form, numbers.forward, GraphModule(graph, second), len(crossing), numbers.code)
+
+
+def of_numbers(nodes: Sequence[Node], count: int) -> tuple[Graph, dict[Node, Node]]:
+    """Return a graph of what is computed from numbers alone, without its output, and where each node is in it.
+
+    Args:
+        nodes: Those of the whole rule.
+        count: How many of its inputs are numbers; they come first.
+    """
+    graph = Graph()
+    copies: dict[Node, Node] = {}
+    for node in nodes[:count]:
+        copies[node] = graph.node_copy(node)
+    for node in nodes[count:]:
+        inputs = node.all_input_nodes
+        alone = bool(inputs) and all(x in copies for x in inputs)
+        name = getattr(getattr(node.target, "overloadpacket", None), "__name__", "")
+        known = name in ON_NUMBERS and (not node.kwargs or name == "_to_copy")
+        if alone and known:
+            arguments = torch.fx.node.map_arg(node.args, copies.__getitem__)
+            copies[node] = graph.call_function(ON_NUMBERS[name], arguments)
+    return graph, copies
+
+
+def of_tensors(nodes: Sequence[Node], crossing: Sequence[Node]) -> tuple[Graph, dict[Node, Node]]:
+    """Return a graph of what is done to tensors, without its output, and where each node is in it.
+
+    Args:
+        nodes: Those of the whole rule that are not computed from numbers alone.
+        crossing: Numbers that they need, which are inputs after the tensors.
+    """
+    graph = Graph()
+    copies = {node: graph.node_copy(node) for node in nodes if node.op == "placeholder"}
+    copies |= {node: graph.placeholder(node.name) for node in crossing}
+    for node in crossing:
+        if node.meta["val"].dtype is torch.bool:  # which comes as 0 or 1
+            copies[node] = graph.call_function(operator.ne, (copies[node], 0))
+    for node in nodes:
+        if node not in copies:
+            copies[node] = graph.node_copy(node, copies.__getitem__)
+    return graph, copies
 
 
 def initial(rule: Rule, p: Tensor, h: Hyper) -> State:

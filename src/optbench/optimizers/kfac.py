@@ -110,13 +110,33 @@ class KFAC(Optimizer):
         They are rows, one for each example, of shapes (examples, inputs + 1) and (examples, outputs); the 1 stands for
         the bias, where there is one that moves. A layer that the model does not call is left out.
         """
+        inputs, outputs = self._watched(objective, layers)
+        objective.grad_evals += 1
+        draw = torch.Generator(next(iter(layers)).weight.device).manual_seed((1_000_003 * h["seed"] + t) % 2**32)
+        loss = sampled_loss(prediction(outputs.get(self.model, [None])[-1]), h["likelihood"], draw)
+        called = [m for m in layers if m in inputs]
+        calls = [y for m in called for y in outputs[m]]
+        slopes = iter(torch.autograd.grad(loss, calls, materialize_grads=True))
+        examples = {}
+        for m in called:
+            bias = len(layers[m]) - 1
+            x = [nn.functional.pad(given.flatten(0, -2), (0, bias), value=1) for given in inputs[m]]
+            y = [next(slopes).flatten(0, -2) for _ in outputs[m]]
+            examples[m] = (torch.cat(x), torch.cat(y))
+        return examples
+
+    def _watched(
+        self, objective: Objective, layers: Layers
+    ) -> tuple[dict[nn.Module, list[Tensor]], dict[nn.Module, list[Any]]]:
+        """Evaluate the loss, and return the inputs of the layers and the outputs of layers and model, call by call."""
         inputs: dict[nn.Module, list[Tensor]] = {}
         outputs: dict[nn.Module, list[Any]] = {}
 
         def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
             outputs.setdefault(module, []).append(output)
             if module in layers:
-                inputs.setdefault(module, []).append((args[0] if args else kwargs["input"]).detach())
+                given = args[0] if args else kwargs["input"]
+                inputs.setdefault(module, []).append(given.detach())
 
         hooks = [m.register_forward_hook(note, with_kwargs=True) for m in {*layers, self.model}]
         try:
@@ -124,17 +144,7 @@ class KFAC(Optimizer):
         finally:
             for hook in hooks:
                 hook.remove()
-        objective.grad_evals += 1
-        draw = torch.Generator(next(iter(layers)).weight.device).manual_seed((1_000_003 * h["seed"] + t) % 2**32)
-        loss = sampled_loss(prediction(outputs.get(self.model, [None])[-1]), h["likelihood"], draw)
-        used = [m for m in layers if m in inputs]
-        calls = [(m, x, y) for m in used for x, y in zip(inputs[m], outputs[m], strict=True)]
-        slopes = torch.autograd.grad(loss, [y for _, _, y in calls], materialize_grads=True)
-        rows: dict[nn.Linear, list[tuple[Tensor, Tensor]]] = {m: [] for m in used}
-        for (m, x, _), slope in zip(calls, slopes, strict=True):
-            ones = nn.functional.pad(x.flatten(0, -2), (0, len(layers[m]) - 1), value=1)
-            rows[m].append((ones, slope.flatten(0, -2)))
-        return {m: (torch.cat([x for x, _ in r]), torch.cat([y for _, y in r])) for m, r in rows.items()}
+        return inputs, outputs
 
 
 def prediction(output: Any) -> Tensor:

@@ -1,13 +1,14 @@
 """YellowFin."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from optbench.checks import Count, Decay, Positive, Rate
 from optbench.optimizers.arithmetic import gradient
-from optbench.optimizers.base import Moving, Optimizer, State
+from optbench.optimizers.base import Hyper, Moving, Optimizer, State
 
 FIRM = 100.0
 """How many times the largest curvature a gradient's square may count."""
@@ -47,42 +48,74 @@ class YellowFin(Optimizer):
         states = [self._ready(p) for p, _ in moving]
         gradients = [gradient(p) for p, _ in moving]
         oldest = max(states, key=lambda s: s["step"])  # the others may have been added later
-        h, t = moving[0][1], oldest["step"]
-        share = 1 - h["beta"]
-        unbias = 1 - h["beta"] ** (t + 1)
-        largest = math.exp(oldest["high"] / (1 - h["beta"] ** t)) if h["clip"] and t else math.inf
+        h = moving[0][1]
+        t = oldest["step"]
+        largest = math.inf
+        if h["clip"] and t:
+            largest = math.exp(oldest["high"] / (1 - h["beta"] ** t))
         if t > 1:
             gradients = shortened(gradients, (FIRM * largest) ** 0.5 + h["eps"])
-        square = mean = 0.0
+        square = sum(float((g * g).sum()) for g in gradients)
         for g, s in zip(gradients, states, strict=True):
-            s["mean"] = s["mean"].lerp(g, share)
-            square += float((g * g).sum())
-            mean += float(s["mean"].square().sum()) / unbias**2
-        newest = oldest["curvatures"].new_tensor([math.log(square + h["eps"])])
-        curvatures = torch.cat([oldest["curvatures"], newest])[-h["window"] :]
-        low, high, mean_square, norm, distance = (oldest[k] for k in ("low", "high", "square", "norm", "distance"))
-        low += share * (float(curvatures.min()) - low)
-        high += share * (float(curvatures.max()) - high)
-        mean_square += share * (square - mean_square)
-        norm += share * (square**0.5 - norm)
-        distance += share * (norm / (mean_square + h["eps"]) - distance)
-        lr, mu = self.defaults["lr"], h["beta_init"]
+            s["mean"] = s["mean"].lerp(g, 1 - h["beta"])
+        curvatures, means = remembered(oldest, square, h)
+        lr = self.defaults["lr"]
+        mu = h["beta_init"]
         if t:
-            low_h, high_h = (math.exp(x / unbias) + h["eps"] for x in (low, high))
-            mu = max(
-                single_step(distance / unbias + h["eps"], low_h, max(mean_square / unbias - mean, h["eps"]), h["eps"]),
-                1 - 2 / (max(high_h / low_h, 1 + h["eps"]) ** 0.5 + 1),
-            )
-            lr = (1 - mu) ** 2 / low_h * min(1, (t + 1) / (10 * h["window"]))
-            mu *= mu
+            unbias = 1 - h["beta"] ** (t + 1)
+            of_means = sum(float(s["mean"].square().sum()) / unbias**2 for s in states)
+            lr, mu = tuned({name: value / unbias for name, value in means.items()}, of_means, h)
+            lr *= min(1, (t + 1) / (10 * h["window"]))
         longest = FAR / (square + h["eps"]) ** 0.5 if h["clip"] else math.inf
         if square >= largest:
             gradients = shortened(gradients, largest**0.5 + h["eps"])
-        means = {"low": low, "high": high, "square": mean_square, "norm": norm, "distance": distance}
         for (p, group), g, s in zip(moving, gradients, states, strict=True):
             s.update(means, v=mu * s["v"] + g, curvatures=curvatures.clone(), step=s["step"] + 1)
             share_of_rate = group["lr"] / self.defaults["lr"] if self.defaults["lr"] else 0.0
             p.sub_(s["v"], alpha=float(min(lr * share_of_rate, longest)))
+
+
+def remembered(s: State, square: float, h: Hyper) -> tuple[Tensor, dict[str, float]]:
+    """Return the log curvatures of the window and the running means, after one more gradient.
+
+    Args:
+        s: The state before it.
+        square: The gradient's squared norm over all parameters.
+        h: Hyperparameters.
+    """
+    newest = s["curvatures"].new_tensor([math.log(square + h["eps"])])
+    curvatures = torch.cat([s["curvatures"], newest])[-h["window"] :]
+    share = 1 - h["beta"]
+
+    def moved(name: str, value: float) -> float:
+        mean: float = s[name]
+        return mean + share * (value - mean)
+
+    means = {
+        "low": moved("low", float(curvatures.min())),
+        "high": moved("high", float(curvatures.max())),
+        "square": moved("square", square),
+        "norm": moved("norm", square**0.5),
+    }
+    means["distance"] = moved("distance", means["norm"] / (means["square"] + h["eps"]))
+    return curvatures, means
+
+
+def tuned(means: Mapping[str, float], of_means: float, h: Hyper) -> tuple[float, float]:
+    """Return learning rate and momentum for the measured curvature, variance and distance.
+
+    Args:
+        means: The running means, unbiased; `low` and `high` are logarithms.
+        of_means: Squared norm of the unbiased mean gradient.
+        h: Hyperparameters.
+    """
+    low = math.exp(means["low"]) + h["eps"]
+    high = math.exp(means["high"]) + h["eps"]
+    variance = max(means["square"] - of_means, h["eps"])
+    single = single_step(means["distance"] + h["eps"], low, variance, h["eps"])
+    robust = 1 - 2 / (max(high / low, 1 + h["eps"]) ** 0.5 + 1)
+    root = max(single, robust)
+    return (1 - root) ** 2 / low, root * root
 
 
 def shortened(gradients: list[Tensor], length: float) -> list[Tensor]:
