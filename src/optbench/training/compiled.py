@@ -22,7 +22,7 @@ from optbench.optimizers.halves import Halves, Numbers, halve, initial
 from optbench.training.clip import Clip
 from optbench.training.network import Network, forward
 
-Loss = Callable[..., Tensor]
+Criterion = Callable[..., Tensor]
 Tensors = dict[str, Tensor]
 Step = Callable[..., tuple[Tensor, Tensors]]
 
@@ -42,7 +42,7 @@ class Plan:
     layers: Sequence[nn.Module]
     halves: Mapping[str, Halves]
     places: Mapping[str, slice]
-    loss: Loss
+    loss: Criterion
     clip: Clip | None = None
 
     def step(self, x: Tensor, y: Tensor, numbers: Tensor, p: Tensors, s: dict[str, Tensors], b: Tensors) -> Any:
@@ -131,37 +131,50 @@ class Part:
         rows: slice,
         network: Network,
         optimizers: Sequence[Optimizer],
-        loss: Loss,
+        loss: Criterion,
         example: tuple[Tensor, Tensor],
         clip: Clip | None = None,
     ) -> None:
-        self.rows, self.hyper = rows, [optimizer.param_groups[0] for optimizer in optimizers]
+        self.rows = rows
+        self.hyper = [optimizer.param_groups[0] for optimizer in optimizers]
         self.params = {name: leaf.detach()[rows] for name, leaf in network.leaves.items()}
         self.buffers = {name: b[rows] for name, b in network.tensors.items() if name not in self.params}
         self.gradients: Tensors = {}
         self.tensors: dict[str, Tensors] = {}
         self.numbers: dict[str, Numbers] = {}
-        halves: dict[str, Halves] = {}
+        self.halves: dict[str, Halves] = {}
         for i, (name, p) in enumerate(self.params.items()):
             states = [begun(optimizer, i) for optimizer in optimizers]
-            halves[name] = halve(type(optimizers[0]), self.hyper, p[0], states[0])
-            form = halves[name].form
-            self.tensors[name] = {key: torch.stack([state[key] for state in states]) for key in form.vectors}
-            own = [np.array([float(state[key]) for state in states]) for key in form.numbers]
-            self.numbers.setdefault(halves[name].source, own)
-        self.sources = {each.source: each for each in halves.values()}
-        places, end = {}, 0
-        for source, each in self.sources.items():
-            places[source] = slice(end, end + each.needs)
-            end += each.needs
+            self.halves[name] = halve(type(optimizers[0]), self.hyper, p[0], states[0])
+            self._take_up(name, states)
+        self.sources = {halves.source: halves for halves in self.halves.values()}
         layers = [copy.deepcopy(layer).to("meta") for layer in network.layers]
-        self.halves = halves
-        self.plan = Plan(layers, halves, {name: places[each.source] for name, each in halves.items()}, loss, clip)
+        self.plan = Plan(layers, self.halves, self._places(), loss, clip)
+        self.compiled = compiled(self.plan, self._key(example))
+        self.size = example[0].shape
+
+    def _take_up(self, name: str, states: Sequence[State]) -> None:
+        """Stack the states that the replicas have of a parameter."""
+        form = self.halves[name].form
+        self.tensors[name] = {key: torch.stack([state[key] for state in states]) for key in form.vectors}
+        numbers = [np.array([float(state[key]) for state in states]) for key in form.numbers]
+        self.numbers.setdefault(self.halves[name].source, numbers)
+
+    def _places(self) -> dict[str, slice]:
+        """Return where each parameter finds its numbers among those of all; parameters of one source share them."""
+        places = {}
+        end = 0
+        for source, halves in self.sources.items():
+            places[source] = slice(end, end + halves.needs)
+            end += halves.needs
+        return {name: places[halves.source] for name, halves in self.halves.items()}
+
+    def _key(self, example: tuple[Tensor, Tensor]) -> str:
+        """Return what tells the compiled step from others."""
         shapes = [(name, tuple(p.shape), p.dtype, p.device) for name, p in self.params.items()]
         batch = [(tuple(tensor.shape), tensor.dtype) for tensor in example]
-        text = [(each.tensors.code, each.needs) for each in halves.values()]
-        self.compiled = compiled(self.plan, repr((layers, shapes, batch, text, loss, clip)))
-        self.size = example[0].shape
+        text = [(halves.tensors.code, halves.needs) for halves in self.halves.values()]
+        return repr((self.plan.layers, shapes, batch, text, self.plan.loss, self.plan.clip))
 
     def advance(self, x: Tensor, y: Tensor, done: int, lrs: Sequence[Sequence[float]]) -> Tensor:
         """Take a step for each mini-batch and return the losses before it, shape (steps, replicas).

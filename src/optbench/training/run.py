@@ -58,7 +58,7 @@ def train(config: DictConfig, loaded: Mapping[str, Any] | None = None, ending: E
         SystemExit: A single run failed.
     """
     quiet()
-    single = HydraConfig.get().mode == RunMode.RUN
+    single = _is_single()
     ending = ending or Ending()
     try:
         record = open_record(config, "longer" if single and config.get("resume") else None)
@@ -74,6 +74,12 @@ def train(config: DictConfig, loaded: Mapping[str, Any] | None = None, ending: E
         record.finish(*fit(config, record, loaded, ending))
     if single:
         announce(record)
+
+
+def _is_single() -> bool:
+    """Return whether Hydra runs one job, rather than a sweep."""
+    mode: RunMode | None = HydraConfig.get().mode
+    return mode == RunMode.RUN
 
 
 def open_record(config: DictConfig, resume: records.Resume | None = None) -> records.Record:
@@ -153,31 +159,10 @@ def validate(config: DictConfig, directory: Path | None = None) -> None:
     Raises:
         UserError: A part does not exist or refuses its values, or the directory will not do.
     """
-    check("train", "seed", config.seed, Seed)
-    check("train", "threads", config.threads, Count)
-    check("train", "replicas", config.replicas, Literal["auto", "off", False] | Count)
-    check("train", "compile", config.compile, path.Choice)
-    check("train", "divergence", config.divergence, Positive)
-    Keeping.of(config.trajectory)
-    check("train", "timeout", config.timeout, Positive | None)
-    check("train", "rerun", config.rerun, Literal["failed", "all"] | None)
-    check("train", "fail_fast", config.fail_fast, bool)
-    Every.of(config.checkpoint.every)
-    for group in (*GROUPS, "trainer"):
-        if not config.get(group):
-            raise UserError(f"a run needs a {group}; give {group}=<name>")
-    for name in ("budget", "search"):
-        if config.get(name) and "tuning" not in config:
-            raise UserError(f"{name} is of a tuned study, which this is not; give study=tuned, or leave {name} out")
-    if config.get("workloads") and HydraConfig.get().mode == RunMode.RUN:
-        raise UserError(f"workloads: {', '.join(config.workloads)}: many runs, and this is one; give optbench train -m")
-    for name in config.figures or ():
-        if name not in FIGURES:
-            raise nearest("figure", str(name), FIGURES, ", ".join(FIGURES))
+    _check_values(config)
+    _check_kind(config)
     quiet()
     trainers.check_logger(config.get("logger"))
-    if config.trainer.get("enable_progress_bar") and HydraConfig.get().mode == RunMode.MULTIRUN:
-        raise UserError("trainer: enable_progress_bar=true: a sweep shows a bar of its own; leave it out")
     trainer = trainers.example(json.dumps(OmegaConf.to_container(config.trainer, resolve=True)))
     clipping(config.trainer)
     with blaming("data"):
@@ -195,6 +180,37 @@ def validate(config: DictConfig, directory: Path | None = None) -> None:
     callbacks.check_callbacks(trainer, names, logged, rate is not None)
     if directory:
         records.vacant(directory, records.identity(resolve(config)))
+
+
+def _check_values(config: DictConfig) -> None:
+    """Raise where a value at the top of a config is none, or a group is missing."""
+    check("train", "seed", config.seed, Seed)
+    check("train", "threads", config.threads, Count)
+    check("train", "replicas", config.replicas, Literal["auto", "off", False] | Count)
+    check("train", "compile", config.compile, path.Choice)
+    check("train", "divergence", config.divergence, Positive)
+    Keeping.of(config.trajectory)
+    check("train", "timeout", config.timeout, Positive | None)
+    check("train", "rerun", config.rerun, Literal["failed", "all"] | None)
+    check("train", "fail_fast", config.fail_fast, bool)
+    Every.of(config.checkpoint.every)
+    for group in (*GROUPS, "trainer"):
+        if not config.get(group):
+            raise UserError(f"a run needs a {group}; give {group}=<name>")
+    for name in config.figures or ():
+        if name not in FIGURES:
+            raise nearest("figure", str(name), FIGURES, ", ".join(FIGURES))
+
+
+def _check_kind(config: DictConfig) -> None:
+    """Raise where a config holds what is of a sweep or a tuned study alone, or what is not of a sweep."""
+    for name in ("budget", "search"):
+        if config.get(name) and "tuning" not in config:
+            raise UserError(f"{name} is of a tuned study, which this is not; give study=tuned, or leave {name} out")
+    if config.get("workloads") and _is_single():
+        raise UserError(f"workloads: {', '.join(config.workloads)}: many runs, and this is one; give optbench train -m")
+    if config.trainer.get("enable_progress_bar") and not _is_single():
+        raise UserError("trainer: enable_progress_bar=true: a sweep shows a bar of its own; leave it out")
 
 
 @contextmanager

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from optbench.training.team import Team
 
-OURS = (*length.KINDS, "gradient_clip_val", "gradient_clip_algorithm")
+CLIPPING = ("gradient_clip_val", "gradient_clip_algorithm")
+OURS = (*length.KINDS, *CLIPPING)
 """Honoured in our loop, since Lightning's batch is a chunk of mini-batches: see `length` and `clip`."""
 
 HONOURED = (
@@ -60,6 +61,9 @@ REPLACED = (
     "strategy",
 )
 """What a trainer is given by us, as far as it may be set made of the config's."""
+
+NOT_HANDED_ON = ("_target_", *REPLACED, "limit_train_batches", "overfit_batches", *CLIPPING)
+"""What of a config Lightning's Trainer is not given as it stands there."""
 
 EVALUATION = "all of every split is measured before training and after every epoch"
 ONE_MACHINE = (
@@ -207,24 +211,23 @@ def make_trainer(
     from optbench.training.ranks import Here, Ranks
 
     refuse(config)
-    shown = config.get("enable_progress_bar")
-    bar = bar if shown is None else shown
-    ours = (*REPLACED, "limit_train_batches", "overfit_batches", *OURS[-2:])
+    given = {str(name): plain(value) for name, value in config.items() if name not in NOT_HANDED_ON}
+    bar = bar if config.get("enable_progress_bar") is None else bool(config["enable_progress_bar"])
     try:
         callbacks = make_callbacks(config.get("callbacks"))
-        saving = any(isinstance(callback, lightning.callbacks.Checkpoint) for callback in callbacks)
-        bars = any(isinstance(callback, lightning.callbacks.ProgressBar) for callback in callbacks)
+        saves = any(isinstance(callback, lightning.callbacks.Checkpoint) for callback in callbacks)
+        draws = any(isinstance(callback, lightning.callbacks.ProgressBar) for callback in callbacks)
         trainer = located("trainer", config)(
-            **{str(key): plain(value) for key, value in config.items() if key not in ("_target_", *ours)},
+            **given,
             strategy=Ranks(cluster_environment=Here(team.rank)) if team else "auto",
             plugins=[] if team else [Here()],
             logger=logger or False,
             callbacks=callbacks,
             profiler=make_profiler(config.get("profiler"), directory),
             default_root_dir=directory,
-            enable_progress_bar=bar or bars,
+            enable_progress_bar=bar or draws,
             enable_model_summary=bool(config.get("enable_model_summary")),
-            enable_checkpointing=bool(config.get("enable_checkpointing")) or saving,
+            enable_checkpointing=bool(config.get("enable_checkpointing")) or saves,
             num_sanity_val_steps=0,
             log_every_n_steps=1 if callbacks else None,
         )

@@ -15,7 +15,7 @@ from optbench.optimizers.base import Optimizer, State
 from optbench.optimizers.halves import Unsplit
 from optbench.optimizers.objective import Objective
 from optbench.training.clip import Clip
-from optbench.training.compiled import Loss, Part, Tensors
+from optbench.training.compiled import Criterion, Part, Tensors
 from optbench.training.network import Network
 
 CACHE = 12 * 2**20
@@ -44,7 +44,7 @@ class Compiled:
         self,
         models: Sequence[nn.Module],
         optimizers: Sequence[Optimizer],
-        loss: Loss,
+        loss: Criterion,
         orders: int,
         example: tuple[Tensor, Tensor],
         clip: Clip | None = None,
@@ -159,7 +159,7 @@ class Alone:
         model: nn.Module,
         optimizer: Optimizer,
         objective: Objective,
-        loss: Loss,
+        loss: Criterion,
         example: tuple[Tensor, Tensor],
         clip: Clip | None = None,
     ) -> None:
