@@ -103,20 +103,22 @@ def draw(
             notes.append("Rows differ in their axes.")
         for axes, (name, group) in zip(column, groups.items(), strict=True):
             window = windows[name]
+            worst = window.low if panel.better > 0 else window.high
             for s in group:
-                if raw is not None:
-                    _faint(axes, s, raw, panel)
+                _faint(axes, s, raw, panel)
                 _line(axes, s, curves[s], banded)
-                _crosses(axes, s, data, panel, window.low if panel.better > 0 else window.high)
-            _leaving(axes, {s.name: curves[s] for s in group}, window)
+                _crosses(axes, s, data, panel, worst)
+            shown = {s.name: curves[s] for s in group}
+            _leaving(axes, shown, window)
             _axes(axes, panel, window)
-            _single(axes, [curves[s] for s in group])
+            _single(axes, list(shown.values()))
             axes.set_title(f"{name}: {panel.title}" if name else panel.title)
     legend(figure, series, ", ".join(labels(frame)[1:]) or None, rates)
     if "diverged" in set(frame["status"]):
         notes.append("Cross: where a run was last seen before it diverged.")
+    told = dict.fromkeys(note for note in notes if note)
     room = beside(series, rates or {}, figure.get_figheight())
-    write(figure, title, " ".join(filter(None, dict.fromkeys(notes))), room)
+    write(figure, title, " ".join(told), room)
     return figure
 
 
@@ -244,8 +246,10 @@ def _ends(lines: Sequence[NDArray[Any]]) -> tuple[float, float]:
     return max(float(values.min()), low - room), min(float(values.max()), high + room)
 
 
-def _faint(axes: Axes, series: Series, raw: pd.DataFrame, panel: Panel) -> None:
-    """Draw the values themselves of a line's first run."""
+def _faint(axes: Axes, series: Series, raw: pd.DataFrame | None, panel: Panel) -> None:
+    """Draw the values themselves of a line's first run, if they are given."""
+    if raw is None:
+        return
     first = raw[raw["run"] == series.runs.index[0]]
     axes.plot(first[panel.x], first[panel.y], color=series.look["color"], alpha=0.2, lw=0.6, rasterized=True)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -20,38 +21,66 @@ def ranking(results: Results, title: str) -> Figure:
     """Return a bar for each setting, by the measure that ranks them; those without a run that is done have a note."""
     table = compare(results.frame)
     ranked = measure(results.frame)
-    scale = 100.0 if ranked.name.endswith("accuracy") else 1.0
-    unit = ", %" if scale == 100 else ""
+    percent = ranked.name.endswith("accuracy")
+    scale = 100.0 if percent else 1.0
     means = scale * table[f"{ranked.name}_mean"].mask(table["done"] == 0).to_numpy(float)
-    places = np.arange(len(table))
-    figure = Figure(figsize=(8.5, 0.2 * len(table) + 1.6))
-    axes = figure.subplots()
-    colours = [LEAD if tied or place == 0 else BAR for place, tied in enumerate(table["tied"])]
-    axes.barh(places, np.where(np.isfinite(means), means, 0.0), color=colours, height=0.72)
+    intervals = scale * table[["low", "high"]].to_numpy(float)
     keys = labels(results.frame)[1:]
     usual = _usual(table, keys)
-    axes.set_yticks(places, _names(table, keys, usual), fontsize=8)
+    figure = Figure(figsize=(8.5, 0.2 * len(table) + 1.6))
+    axes = figure.subplots()
+    _bars(axes, table, means)
+    axes.set_yticks(np.arange(len(table)), _names(table, keys, usual), fontsize=8)
     axes.set_ylim(len(table) - 0.4, -0.6)
-    shown = scale * table[["low", "high"]].to_numpy(float)
     whole = (table["done"] == table["runs"]).to_numpy()
-    ends = np.concatenate([means[whole], shown[whole].ravel()])
+    ends = np.concatenate([means[whole], intervals[whole].ravel()])
     first, last, log = _limits(ends[np.isfinite(ends)], ranked.larger)
     axes.set_xlim(first, last)
     axes.set_xscale("log" if log else "linear")
+    unit = ", %" if percent else ""
     starts = f" (the axis starts at {first:.3g})" if first else ""
     axes.set_xlabel(ranked.words + unit + starts)
-    for place, mean, (low, high) in zip(places, means, shown, strict=True):
-        if np.isfinite([low, high]).all():
-            axes.plot([low, high], [place, place], color="black", linewidth=1.1)
-        text = (
-            f" {mean:.4g}" if np.isfinite(mean) else " not all runs are done" if mean == np.inf else " no run is done"
-        )
-        end = max([x for x in (mean, high) if np.isfinite(x)], default=first)
-        axes.text(end, float(place), text, va="center", fontsize=7.5, clip_on=True)
+    for place, (mean, interval) in enumerate(zip(means, intervals, strict=True)):
+        _value(axes, place, mean, interval, first)
     axes.grid(axis="y", visible=False)
-    rest = f" Where nothing else is said: {', '.join(labelled(*pair) for pair in usual.items())}." if usual else ""
-    write(figure, title, CAPTION + rest)
+    write(figure, title, CAPTION + _rest(usual))
     return figure
+
+
+def _bars(axes: Axes, table: pd.DataFrame, means: NDArray[np.float64]) -> None:
+    """Draw a bar for each row that has a finite mean, in another colour where it is not told from the best."""
+    colours = [LEAD if tied else BAR for tied in table["tied"]]
+    colours[0] = LEAD
+    axes.barh(np.arange(len(table)), np.where(np.isfinite(means), means, 0.0), color=colours, height=0.72)
+
+
+def _value(axes: Axes, place: int, mean: float, interval: NDArray[np.float64], first: float) -> None:
+    """Write a row's mean behind its bar, or why there is none, and draw its interval.
+
+    Args:
+        axes: Those of the figure.
+        place: The row, from 0.
+        mean: Its mean; infinite where a run counts with the worst value, and not a number where none is done.
+        interval: Of the mean, low and high, shape (2,).
+        first: Where the axis starts.
+    """
+    if np.isfinite(interval).all():
+        axes.plot(interval, [place, place], color="black", linewidth=1.1)
+    text = f" {mean:.4g}"
+    if np.isnan(mean):
+        text = " no run is done"
+    elif np.isinf(mean):
+        text = " not all runs are done"
+    end = max([x for x in (mean, interval[1]) if np.isfinite(x)], default=first)
+    axes.text(end, float(place), text, va="center", fontsize=7.5, clip_on=True)
+
+
+def _rest(usual: dict[str, object]) -> str:
+    """Return a sentence about the labels that the names leave out."""
+    if not usual:
+        return ""
+    told = ", ".join(labelled(key, value) for key, value in usual.items())
+    return f" Where nothing else is said: {told}."
 
 
 def _limits(values: NDArray[np.float64], larger: bool) -> tuple[float, float, bool]:
