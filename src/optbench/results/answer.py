@@ -149,25 +149,45 @@ def _default(rows: pd.DataFrame, frame: pd.DataFrame, ranked: Measure) -> Iterat
     """Yield by how much the best of a tuned study beats its own defaults, and how many gained from being tuned."""
     if "trials" not in labels(frame) or "defaults" not in set(rows["trials"]):
         return
-    values = by_setting(frame, ranked, worst=True)
-    gains = {}
     others = [key for key in labels(frame) if key not in ("trials", "setting")]
-    for who, own in rows.groupby(others, sort=False):
-        tuned, default = own[own["trials"] != "defaults"], own[own["trials"] == "defaults"]
-        if len(tuned) and len(default):
-            pair = (values[_setting(tuned.iloc[0], frame)], values[_setting(default.iloc[0], frame)])
-            gains[who] = (paired(*pair) * (1 if ranked.larger else -1), tuned.iloc[0])
-    best = rows.iloc[0]
-    for gap, row in gains.values():
-        if all(row[key] == best[key] for key in others) and len(gap):
-            moved = gap if gap.mean() >= 0 else -gap
-            what = "gained {} over" if gap.mean() >= 0 else "lost {} against"
-            told = what.format(points(float(moved.mean()), ranked))
-            yield f"Tuning {row['optimizer']} {told} its defaults{doubt(*interval(moved), ranked)}."
-    better = sum(_surely_positive(gap) for gap, _ in gains.values())
-    worse = sum(_surely_positive(-gap) for gap, _ in gains.values())
+    gains = _gains(rows, others, frame, ranked)
+    best = tuple(rows.iloc[0][key] for key in others)
+    gap = gains.get(best)
+    if gap is not None and len(gap):
+        gained = gap.mean() >= 0
+        moved = gap if gained else -gap
+        size = points(float(moved.mean()), ranked)
+        what = f"gained {size} over" if gained else f"lost {size} against"
+        yield f"Tuning {rows.iloc[0]['optimizer']} {what} its defaults{doubt(*interval(moved), ranked)}."
     if len(gains) > 1:
+        better = sum(_surely_positive(gap) for gap in gains.values())
+        worse = sum(_surely_positive(-gap) for gap in gains.values())
         yield f"Of {len(gains)} optimizers {better} gained by tuning and {worse} lost, as far as their intervals tell."
+
+
+def _gains(
+    rows: pd.DataFrame, keys: Sequence[str], frame: pd.DataFrame, ranked: Measure
+) -> dict[tuple[Any, ...], Values]:
+    """Return by how much each tuned setting is better than its defaults, seed by seed, by its labels.
+
+    Args:
+        rows: Those of the comparison.
+        keys: The labels but for what is tuned.
+        frame: The runs.
+        ranked: What ranks.
+    """
+    values = by_setting(frame, ranked, worst=True)
+    sign = 1 if ranked.larger else -1
+    gains = {}
+    for who, own in rows.groupby(list(keys), sort=False):
+        is_default = own["trials"] == "defaults"
+        tuned = own[~is_default]
+        default = own[is_default]
+        if len(tuned) and len(default):
+            ours = values[_setting(tuned.iloc[0], frame)]
+            theirs = values[_setting(default.iloc[0], frame)]
+            gains[who] = sign * paired(ours, theirs)
+    return gains
 
 
 def _surely_positive(gap: Values) -> bool:

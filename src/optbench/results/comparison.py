@@ -50,28 +50,32 @@ def compare(frame: pd.DataFrame) -> pd.DataFrame:
     measured = [f"{which}_{m}" for which in ("final", "best") for m in MEASURES if frame[f"final_{m}"].notna().any()]
     asked = [str(name) for name in frame.columns if str(name).startswith("sharpness_")]
     statuses = _statuses(frame)
-    workloads = frame.groupby(WORKLOAD) if WORKLOAD in keys else [(None, frame)]
-    of_workload = {name: [m for m in measured if runs[m].notna().any()] for name, runs in workloads}
-    worst = frame.assign(**{name: counted(frame, name) for name in measured})
+    worst = frame.assign(**{name: _with_worst(frame, name) for name in measured})
     rows = []
     for setting, runs in worst.groupby(keys, sort=False, dropna=False):
-        done = runs[runs["status"] == "done"]
         row: dict[str, Any] = dict(zip(keys, setting, strict=True)) | {"runs": len(runs)}
         row |= {status: int((runs["status"] == status).sum()) for status in statuses}
         row |= dict.fromkeys(EVIDENCE, math.nan) | {"tied": False, "reasons": reasons(runs)}
         for name in measured:
-            values = runs[name] if name in of_workload[row.get(WORKLOAD)] else frame.loc[runs.index, name]
-            row |= {f"{name}_mean": mean(values), f"{name}_std": spread(values)}
+            row |= {f"{name}_mean": mean(runs[name]), f"{name}_std": spread(runs[name])}
+        done = runs[runs["status"] == "done"]
         for name in [*asked, *COSTS]:
             row |= {f"{name}_mean": done[name].mean(), f"{name}_std": done[name].std()}
         rows.append(row | {"command": command(runs)})
     table = pd.DataFrame(rows)
     table["share"] = table["done"] / table["runs"]
-    of_table, of_frame = blocks(table), blocks(frame)
-    parts = [
-        _judged(table[of_table == block], frame[of_frame == block]) for block in sorted(set(of_table), reverse=True)
-    ]
-    return pd.concat(parts, ignore_index=True).drop(columns="share")
+    of_rows = blocks(table)
+    of_runs = blocks(frame)
+    first_to_last = sorted(set(of_rows), reverse=True)
+    judged = [_judged(table[of_rows == block], frame[of_runs == block]) for block in first_to_last]
+    return pd.concat(judged, ignore_index=True).drop(columns="share")
+
+
+def _with_worst(frame: pd.DataFrame, name: str) -> "pd.Series[float]":
+    """Return a measure of each run as `counted` does, but where no run of its workload has it: there it is none."""
+    workload = frame[WORKLOAD] if WORKLOAD in labels(frame) else pd.Series("", frame.index)
+    measured = frame[name].notna().groupby(workload).transform("any")
+    return counted(frame, name).where(measured, frame[name])
 
 
 def _judged(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
@@ -93,11 +97,12 @@ def _judged(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
 def _judge(table: pd.DataFrame, block: pd.Index, frame: pd.DataFrame, ranked: Measure) -> None:
     """Fill in what `EVIDENCE` names of the rows of a block, the best first."""
     keys = labels(frame)
-    done, whole = by_setting(frame, ranked), by_setting(frame, ranked, worst=True)
+    done = by_setting(frame, ranked)
+    counted_all = by_setting(frame, ranked, worst=True)
     settings = [tuple(row) for row in table.loc[block, keys].itertuples(index=False, name=None)]
     none = pd.Series(dtype=float)
     finished = {i: done.get(setting, none) for i, setting in zip(block, settings, strict=True)}
-    values = {i: whole[setting] for i, setting in zip(block, settings, strict=True)}
+    values = {i: counted_all[setting] for i, setting in zip(block, settings, strict=True)}
     best = block[0]
     complete = table.loc[block, "share"] == table.loc[best, "share"]
     tests = {i: p_value(values[i], values[best]) for i in block[1:] if complete[i]}
@@ -107,11 +112,18 @@ def _judge(table: pd.DataFrame, block: pd.Index, frame: pd.DataFrame, ranked: Me
         measured = values[i] if len(finished[i]) else none
         low, high = interval(np.asarray(measured, dtype=float))
         below, above = interval(paired(measured, values[best]))
-        better = probability_of_improvement(sign * values[i], sign * values[best])
-        tested = corrected.get(i, math.nan)
-        row = [place, low, high, below, above, tested, better, mean(values[i]), finished[i].mean()]
-        names = [name for name in EVIDENCE if name != "tied"]
-        table.loc[i, names] = row
+        found = {
+            "rank": place,
+            "low": low,
+            "high": high,
+            "difference_low": below,
+            "difference_high": above,
+            "p": corrected.get(i, math.nan),
+            "improvement": probability_of_improvement(sign * values[i], sign * values[best]),
+            "score": mean(values[i]),
+            "of_done": finished[i].mean(),
+        }
+        table.loc[i, list(found)] = list(found.values())
         table.loc[i, "tied"] = bool(corrected.get(i, 0.0) >= ALPHA)  # not where it is no number
     table.loc[best, "tied"] = len(finished[best]) >= FEWEST
 

@@ -53,22 +53,44 @@ def settings(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """
     kinds = [{group: _kind(run, group) for group in GROUPS} for run in runs]
     values = [_values(run) for run in runs]
-    several = [group for group in GROUPS if group != "optimizer" and len({kind[group] for kind in kinds}) > 1]
+    groups = [group for group in GROUPS if group != "optimizer" and len({kind[group] for kind in kinds}) > 1]
     keys = _varying(kinds, values)
     workloads = [str(flat.get(WORKLOAD, ABSENT)) for flat in values]
     if len(set(workloads)) > 1:  # its name stands for all that goes with it
-        several = [group for group in several if not _follows(workloads, [kind[group] for kind in kinds])]
+        groups = [group for group in groups if not _follows(workloads, [kind[group] for kind in kinds])]
         keys = [key for key in keys if not _of_workload(key, workloads, values)]
     if _orders(runs):
         keys.append("data.seed")
-        values = [flat | {"data.seed": run.config["data"]["seed"]} for flat, run in zip(values, runs, strict=True)]
-    names = _short([*several, *keys])
-    named = _named(runs, kinds)
+        for flat, run in zip(values, runs, strict=True):
+            flat["data.seed"] = run.config["data"]["seed"]
+    return _labels(groups, keys, kinds, values, _named(runs, kinds))
+
+
+def _labels(
+    groups: Sequence[str],
+    keys: Sequence[str],
+    kinds: Sequence[Mapping[str, str]],
+    values: Sequence[Mapping[str, Any]],
+    names: Sequence[Mapping[str, str]],
+) -> list[dict[str, Any]]:
+    """Return the labels of each run by their shortest names.
+
+    Args:
+        groups: Those whose class is a label.
+        keys: Dotted keys that are labels.
+        kinds: The class of each group, by run.
+        values: Values by dotted key, by run.
+        names: What readers call each group's class, by run.
+    """
+    short = _short([*groups, *keys])
     rows = []
-    for kind, flat, name in zip(kinds, values, named, strict=True):
-        row = {"optimizer": name["optimizer"]}
-        row |= {names[group]: name[group] if kind[group] else ABSENT for group in several}
-        rows.append(row | {names[key]: flat.get(key, ABSENT) for key in keys})
+    for kind, flat, name in zip(kinds, values, names, strict=True):
+        row: dict[str, Any] = {"optimizer": name["optimizer"]}
+        for group in groups:
+            row[short[group]] = name[group] if kind[group] else ABSENT
+        for key in keys:
+            row[short[key]] = flat.get(key, ABSENT)
+        rows.append(row)
     return rows
 
 
@@ -129,12 +151,15 @@ def _named(runs: Sequence[Run], kinds: Sequence[Mapping[str, str]]) -> list[dict
     chosen: dict[tuple[str, str], str] = {}
     for run, kind in zip(runs, kinds, strict=True):
         for group in GROUPS:
-            if group != "optimizer" and (typed := _typed(run, group)):
+            typed = _typed(run, group)
+            if typed and group != "optimizer":
                 chosen.setdefault((group, kind[group]), typed)
-    return [
-        {group: chosen.get((group, name), name.rpartition(" ")[2].rpartition(".")[2]) for group, name in kind.items()}
-        for kind in kinds
-    ]
+    return [{group: chosen.get((group, name), _class(name)) for group, name in kind.items()} for kind in kinds]
+
+
+def _class(kind: str) -> str:
+    """Return the name of a kind's class without its module, or the name of the user's own config of an optimizer."""
+    return kind.rpartition(" ")[2].rpartition(".")[2]
 
 
 def _values(run: Run) -> dict[str, Any]:
