@@ -1,6 +1,6 @@
 """The sweeper of `study=tuned`: trials, then the winners on fresh seeds."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,6 @@ class TunedSweeper(CheckedSweeper):
             SystemExit: A run failed, which the last lines name.
         """
         from optbench.sweep.compose import Composer
-        from optbench.tuning.contender import outcome
 
         if any(argument.lstrip("+").startswith("tuning.stage=") for argument in arguments):
             return super().sweep(arguments)
@@ -39,18 +38,27 @@ class TunedSweeper(CheckedSweeper):
         self.placed: list[Cell] = []
         self.lost: dict[Path, str] = {}
         contenders, seeds = self.contenders(arguments)
-        waiting = [each.final({}, seed, "defaults") for each in contenders for seed in seeds]
-        trial_seed = self.settings.trial_seed
-        for widened in (False, True) if self.settings.widen else (False,):
-            left = [each for each in contenders if not widened or each.widen()]
-            while batch := [(each, point) for each in left for point in each.propose()]:
-                cells = self.train([each.trial(point, trial_seed) for each, point in batch], waiting)
-                waiting = []
-                for (each, point), cell in zip(batch, cells, strict=True):
-                    each.tried.append((point, outcome(cell.directory)))
-        self.train([each.final(each.winner(), s, len(each.tried)) for each in contenders for s in seeds])
+        self.search(contenders, [each.final({}, seed, "defaults") for each in contenders for seed in seeds])
+        if self.settings.widen:
+            self.search([each for each in contenders if each.widen()])
+        self.train([each.final(each.winner(), seed, len(each.tried)) for each in contenders for seed in seeds])
         self.finish(self.placed, self.lost)
         return None
+
+    def search(self, contenders: Sequence["Contender"], beside: Sequence[list[str]] = ()) -> None:
+        """Run trials until no contender proposes another.
+
+        Args:
+            contenders: Those that are tuned.
+            beside: Overrides of cells that need no trial, and are trained beside the first ones.
+        """
+        from optbench.tuning.contender import outcome
+
+        while batch := [(each, point) for each in contenders for point in each.propose()]:
+            cells = self.train([each.trial(point, self.settings.trial_seed) for each, point in batch], beside)
+            beside = ()
+            for (each, point), cell in zip(batch, cells, strict=True):
+                each.tried.append((point, outcome(cell.directory)))
 
     def train(self, overrides: Sequence[list[str]], beside: Sequence[list[str]] = ()) -> list["Cell"]:
         """Train cells, others beside them, and return those of the first kind."""
@@ -75,45 +83,46 @@ class TunedSweeper(CheckedSweeper):
         Raises:
             UserError: Something is there twice, a range or a budget is wrong, or nobody has what is to be searched.
         """
-        from optbench.checks import Count, UserError, check, nearest
+        from optbench.checks import UserError
         from optbench.tuning.contender import Contender
-        from optbench.tuning.search import METHODS
-        from optbench.tuning.space import replacements, space
 
         grid = self.grid(arguments)
         for own in grid:
             if grid.count(own) > 1:
                 raise UserError(f"'{' '.join(own)}' is in the study twice; give each value once")
-        seeds = sorted({int(value) for own in grid for value in typed(own, "seed")})
         found: dict[tuple[str, ...], Contender] = {}
-        replaced: dict[str, Any] = {}
+        configs: list[Any] = []
         for own in grid:
             overrides = tuple(line for line in own if line.lstrip("+").partition("=")[0] not in OWN)
-            if overrides in found:
-                continue
-            config = self.composer.cell([*overrides, "tuning.stage=trials"], 0).task
-            plain: Any = OmegaConf.to_container(config)
-            method, budget = plain["search"].get("method"), plain["budget"]
-            if method not in METHODS:
-                raise nearest("search", str(method), METHODS, ", ".join(METHODS))
-            for name in ("trials", "seeds"):
-                check("budget", name, budget[name], Count)
-            if not plain["data"].get("val_fraction"):
-                raise UserError("study=tuned chooses on the validation split; give data.val_fraction above 0")
-            replaced = replacements(plain["search"])
-            name = plain["optimizer"]["_target_"].rpartition(".")[2]
-            ranges = space(name, plain["optimizer"], replaced)
-            found[overrides] = Contender(list(overrides), name, ranges, budget["trials"], method)
-            seeds = seeds or list(range(budget["seeds"]))
-        for name in replaced:
-            if not any(name in each.space for each in found.values()):
-                known = sorted({known for each in found.values() for known in each.space})
-                raise nearest("hyperparameter to search", name, known, ", ".join(known))
+            if overrides not in found:
+                config = self.composer.cell([*overrides, "tuning.stage=trials"], 0).task
+                configs.append(OmegaConf.to_container(config))
+                found[overrides] = Contender.of(overrides, configs[-1])
+        contenders = list(found.values())
+        refuse_unsearched(configs, contenders)
+        seeds = sorted({int(value) for own in grid for value in typed(own, "seed")})
+        seeds = seeds or list(range(configs[0]["budget"]["seeds"]))
         if self.settings.trial_seed in seeds:
             raise UserError(
                 f"seed={self.settings.trial_seed} is that of the trials; give others, or another trial_seed"
             )
-        return list(found.values()), seeds
+        return contenders, seeds
+
+
+def refuse_unsearched(configs: Sequence[Mapping[str, Any]], contenders: Sequence["Contender"]) -> None:
+    """Raise where a config names a hyperparameter to search that no contender has.
+
+    Raises:
+        UserError: One does.
+    """
+    from optbench.checks import nearest
+    from optbench.tuning.space import replacements
+
+    known = sorted({name for each in contenders for name in each.space})
+    for config in configs:
+        for name in replacements(config["search"]):
+            if name not in known:
+                raise nearest("hyperparameter to search", name, known, ", ".join(known))
 
 
 def typed(overrides: Sequence[str], key: str) -> Iterator[str]:

@@ -4,12 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from optbench import records
-from optbench.checks import UserError
-from optbench.tuning.search import METHODS, Values
-from optbench.tuning.space import Range, Space
+from optbench.checks import Count, UserError, check, nearest
+from optbench.tuning.search import METHODS, Proposal
+from optbench.tuning.space import Range, Space, replacements, space
 
 Outcome = tuple[float, float]
 """Error rate and loss on the validation split; the loss twice where there are no classes. Smaller is better."""
@@ -34,17 +34,39 @@ class Contender:
     space: Space
     trials: int
     method: str
-    tried: list[tuple[Values, Outcome | None]] = field(default_factory=list)
+    tried: list[tuple[Proposal, Outcome | None]] = field(default_factory=list)
     before: int = 0
 
-    def propose(self) -> list[Values]:
+    @classmethod
+    def of(cls, overrides: Sequence[str], config: Mapping[str, Any]) -> Self:
+        """Return the contender that overrides make.
+
+        Args:
+            overrides: All but the seed and the stage.
+            config: The config of a run of it.
+
+        Raises:
+            UserError: There is no such method of search, a range or a budget is wrong, or no data to choose on.
+        """
+        method = config["search"].get("method")
+        if method not in METHODS:
+            raise nearest("search", str(method), METHODS, ", ".join(METHODS))
+        for name in ("trials", "seeds"):
+            check("budget", name, config["budget"][name], Count)
+        if not config["data"].get("val_fraction"):
+            raise UserError("study=tuned chooses on the validation split; give data.val_fraction above 0")
+        name = config["optimizer"]["_target_"].rpartition(".")[2]
+        ranges = space(name, config["optimizer"], replacements(config["search"]))
+        return cls(list(overrides), name, ranges, config["budget"]["trials"], method)
+
+    def propose(self) -> list[Proposal]:
         """Return the points to try next; none where all trials were."""
         tried = [(point, outcome and outcome[0]) for point, outcome in self.tried[self.before :]]
         if not self.space:
             return [] if tried else [{}]
         return METHODS[self.method](self.space, self.trials, tried)
 
-    def winner(self) -> Values:
+    def winner(self) -> Proposal:
         """Return the best point; the first where no trial is done, whose finals then show what happens."""
         done = [(outcome, place) for place, (_, outcome) in enumerate(self.tried) if outcome is not None]
         return self.tried[min(done)[1] if done else 0][0]
@@ -60,13 +82,13 @@ class Contender:
         self.before = len(self.tried)
         return bool(edges)
 
-    def trial(self, point: Values, seed: int) -> list[str]:
+    def trial(self, point: Proposal, seed: int) -> list[str]:
         """Return the overrides of a trial."""
         ranges = {name: axis.plain() for name, axis in self.space.items()}
         own = [*_values(point), f"seed={seed}", "tuning.stage=trials"]
         return [*self.overrides, *own, f"tuning.space={written(ranges)}"]
 
-    def final(self, point: Values, seed: int, trials: int | str) -> list[str]:
+    def final(self, point: Proposal, seed: int, trials: int | str) -> list[str]:
         """Return the overrides of a final run.
 
         Args:
@@ -92,7 +114,7 @@ def outcome(directory: Path) -> Outcome | None:
     return None if math.isnan(loss) else (error, loss)
 
 
-def edge(point: Values, space: Space, trials: int) -> dict[str, bool]:
+def edge(point: Proposal, space: Space, trials: int) -> dict[str, bool]:
     """Return the ranges in whose outermost part, one of as many as there were trials, a point lies.
 
     Args:
@@ -121,5 +143,5 @@ def written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _values(point: Values) -> list[str]:
+def _values(point: Proposal) -> list[str]:
     return [f"++optimizer.{name}={written(value)}" for name, value in point.items()]

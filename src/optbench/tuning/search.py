@@ -9,17 +9,17 @@ from scipy.stats import qmc
 from optbench.checks import UserError
 from optbench.tuning.space import Range, Space
 
-Values = dict[str, Any]
+Proposal = dict[str, Any]
 """Hyperparameters by dotted name."""
 
-Tried = Sequence[tuple[Values, float | None]]
+Tried = Sequence[tuple[Proposal, float | None]]
 """Points with what they came to: smaller is better, None failed."""
 
 ROUNDS = 4
 """In so many batches Optuna proposes what one after another would be: the trials of a batch train side by side."""
 
 
-def sobol(space: Space, trials: int, tried: Tried) -> list[Values]:
+def sobol(space: Space, trials: int, tried: Tried) -> list[Proposal]:
     """Return the next points of a scrambled Sobol sequence: all that are left, since none depends on another's end.
 
     Args:
@@ -34,7 +34,7 @@ def sobol(space: Space, trials: int, tried: Tried) -> list[Values]:
     return [{name: axis.at(share) for (name, axis), share in zip(space.items(), row, strict=True)} for row in shares]
 
 
-def optuna(space: Space, trials: int, tried: Tried) -> list[Values]:
+def optuna(space: Space, trials: int, tried: Tried) -> list[Proposal]:
     """Return the next points by Optuna's tree-structured Parzen estimator, a batch of them.
 
     Args:
@@ -70,7 +70,7 @@ def optuna(space: Space, trials: int, tried: Tried) -> list[Values]:
     return [{name: _rounded(value) for name, value in trial.params.items()} for trial in asked]
 
 
-METHODS: dict[str, Callable[[Space, int, Tried], list[Values]]] = {"sobol": sobol, "optuna": optuna}
+METHODS: dict[str, Callable[[Space, int, Tried], list[Proposal]]] = {"sobol": sobol, "optuna": optuna}
 
 
 def _rounded(value: Any) -> Any:
