@@ -29,6 +29,21 @@ def crossed(workloads: Mapping[str, Any], overrides: Sequence[str]) -> Iterator[
     """
     given = {name: values for name, values in workloads.items() if name in AXES}
     presets = {name: preset for name, preset in workloads.items() if name not in AXES}
+    _check(given, presets)
+    typed = {_key(line) for line in overrides}
+    for name, preset in presets.items():
+        _check_typed(name, preset, typed)
+        fixed = [f"{_written(key)}={_null(value)}" for key, value in preset["set"].items() if key not in typed]
+        target = f"++workload.target={_null(preset.get('target'))}"
+        for point in _points(preset, given):
+            letters = [f"{AXES[axis]}{value}" for axis, value in point.items()]
+            title = f"++workload.name={'_'.join([name, *letters])}"
+            chosen = [_written(preset[axis]["write"].format(value)) for axis, value in point.items()]
+            yield [*fixed, *chosen, title, target, *overrides]
+
+
+def _check(given: Mapping[str, Any], presets: Mapping[str, Any]) -> None:
+    """Raise where a preset is none, or no preset has an axis that is given."""
     for name, preset in presets.items():
         if not isinstance(preset, Mapping) or "set" not in preset:
             raise nearest("axis of workloads", str(name), AXES, ", ".join(AXES))
@@ -37,24 +52,23 @@ def crossed(workloads: Mapping[str, Any], overrides: Sequence[str]) -> Iterator[
     for axis in given:
         if not any(axis in preset for preset in presets.values()):
             raise UserError(f"workloads.{axis}: {', '.join(presets)} have none; leave it out")
-    typed = {_key(line) for line in overrides}
-    for name, preset in presets.items():
-        own = {axis: preset[axis] for axis in AXES if axis in preset}
-        _untouched(name, {"data", "model"}, typed, "leave it out")
-        for axis, part in own.items():
-            _untouched(name, {_key(part["write"])}, typed, f"give workloads.{axis}=[...]")
-        fixed = [f"{_written(key)}={_null(value)}" for key, value in preset["set"].items() if key not in typed]
-        values = [_values(axis, given.get(axis, part["values"])) for axis, part in own.items()]
-        for point in product(*values):
-            title = "_".join([name, *(f"{AXES[axis]}{value}" for axis, value in zip(own, point, strict=True))])
-            lines = [_written(part["write"].format(x)) for part, x in zip(own.values(), point, strict=True)]
-            told = [f"++workload.name={title}", f"++workload.target={_null(preset.get('target'))}"]
-            yield [*fixed, *lines, *told, *overrides]
 
 
-def _untouched(name: str, keys: set[str], typed: set[str], remedy: str) -> None:
-    for key in sorted(keys & typed):
-        raise UserError(f"{key} is what workloads={name} sets; {remedy}")
+def _check_typed(name: str, preset: Mapping[str, Any], typed: set[str]) -> None:
+    """Raise where overrides set what a workload is made of."""
+    remedies = {"data": "leave it out", "model": "leave it out"}
+    remedies |= {_key(preset[axis]["write"]): f"give workloads.{axis}=[...]" for axis in AXES if axis in preset}
+    for key, remedy in remedies.items():
+        if key in typed:
+            raise UserError(f"{key} is what workloads={name} sets; {remedy}")
+
+
+def _points(preset: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a value for each axis of a preset, in all combinations."""
+    axes = [axis for axis in AXES if axis in preset]
+    values = [_values(axis, given.get(axis, preset[axis]["values"])) for axis in axes]
+    for point in product(*values):
+        yield dict(zip(axes, point, strict=True))
 
 
 def _values(axis: str, given: Any) -> list[Any]:
