@@ -246,13 +246,6 @@ def test_a_scene_that_is_wrong_keeps_the_others_from_being_written():
     assert files() == ["mine/surface_study/half.yaml"]
 
 
-def test_an_unwritable_directory_is_named():
-    Path("taken").write_text("a file")
-    with pytest.raises(UserError, match="out=taken/here cannot be written"):
-        command.main(["surface=bowl", "steps=2", "out=taken/here"])
-    assert files() == ["taken"]
-
-
 @pytest.mark.parametrize("main", [command.main, terrain_command.main])
 def test_help_says_how_it_is_used(main, capsys):
     main(["--help"])

@@ -146,6 +146,7 @@ def draw(directories: Sequence[Path], fields: dict[str, Any], folders: tuple[Pat
         check_kind(fields["animate"])
     results = read(*directories)
     out = Path(fields["out"] or directories[0] / "landscape")
+    records.prepare(out, "out=")
     runs = contenders(results)
     given = {name: fields[name] for name in ("plane", "what", "split", "points", "seed", "examples")}
     request = Request(**given, folders=folders, cache=out / "grids")

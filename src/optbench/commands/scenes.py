@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from optbench.checks import Interval, UserError, check
+from optbench import records
+from optbench.checks import Interval, check
 from optbench.plots import style, surface, surface_animation
 from optbench.surfaces.compute import compute
 from optbench.surfaces.request import Request, describe, formats
@@ -16,7 +17,7 @@ def make(request: Request, config: dict[str, Any]) -> tuple[list[Scene], list[Pa
     """Compute all scenes of a request, then draw them; return the scenes and the files.
 
     Raises:
-        UserError: Anything in the config is wrong, and nothing has been written; or the files cannot be written.
+        UserError: Anything in the config is wrong, or the folder cannot be written; nothing has been written then.
     """
     check("surface", "colours", config["colours"], Colours | None)
     kinds = formats(config)
@@ -25,13 +26,12 @@ def make(request: Request, config: dict[str, Any]) -> tuple[list[Scene], list[Pa
     surface.check_panels(scenes)
     if kind:
         surface_animation.check_animation(scenes, kind)
+    out = Path(config["out"])
+    records.prepare(out, "out=")
     files = []
-    try:
-        with style.context():
-            for scene in scenes:
-                path = Path(config["out"]) / scene.name
-                files += style.save(surface.draw(scene), path, kinds, config["colours"])
-                files += [surface_animation.animate(scene, path, kind)] if kind else []
-    except OSError as error:
-        raise UserError(f"out={config['out']} cannot be written: {error.strerror}; choose another") from None
+    with style.context():
+        for scene in scenes:
+            files += style.save(surface.draw(scene), out / scene.name, kinds, config["colours"])
+            if kind:
+                files.append(surface_animation.animate(scene, out / scene.name, kind))
     return scenes, files

@@ -22,8 +22,12 @@ LIMITS = {
 """Bytes of a file beyond which it is no record of ours."""
 
 
-def prepare(out: Path) -> None:
+def prepare(out: Path, option: str = "--out") -> None:
     """Make the folder that results go to, before anything that takes time.
+
+    Args:
+        out: The folder.
+        option: What the user names another one with.
 
     Raises:
         UserError: It cannot be written.
@@ -31,7 +35,7 @@ def prepare(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{out} cannot be written: {error.strerror}; give another folder with --out") from None
+        raise UserError(f"{out} cannot be written: {error.strerror}; give another folder with {option}") from None
 
 
 def write(path: Path, text: str) -> None:
