@@ -7,7 +7,7 @@ import pytest
 from optbench.checks import UserError
 from optbench.plots.race import profile, time_to_target
 from optbench.results import performance_profile, profile_score, read
-from optbench.results.profile import CLOCKS
+from optbench.results.clocks import CLOCKS
 from optbench.results.race import race
 
 

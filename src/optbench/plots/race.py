@@ -13,14 +13,12 @@ from optbench.checks import UserError
 from optbench.plots import style
 from optbench.plots.panels import entitle, grid
 from optbench.results import Results, performance_profile, profile_interval, profile_score, score_interval
-from optbench.results.profile import CLOCKS
+from optbench.results.clocks import CLOCK, CLOCKS, WORDS
 from optbench.results.race import Race, race
 from optbench.results.text import between
-from optbench.results.workloads import CLOCK
 
 CROWD = 14
 """More contenders have a panel each."""
-WORDS = {"step": "steps", "epoch": "epochs", "grad_evals": "gradient evaluations", "train_seconds": "seconds"}
 PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
 TAUS = np.linspace(1.0, 4.0, 301)
 
@@ -46,7 +44,7 @@ def profile(results: Results, title: str, target: float | None = None) -> Figure
         f"within tau times the fastest's time. Band: bootstrap 95 % interval over the seeds. {raced.words} "
     )
     if len(order) > CROWD:
-        return _crowd(tables[CLOCK], raced, order, title, f"{caption} In gradient evaluations; grey: all others.")
+        return _crowd(tables[CLOCK], raced, order, title, f"{caption} By {WORDS[CLOCK]}; grey: all others.")
     figure = Figure(figsize=(11.5, 7.4))
     looks = _looks(raced)
     for ax, clock in zip(figure.subplots(2, 2, sharex=True, sharey=True).ravel(), CLOCKS, strict=True):

@@ -26,7 +26,8 @@ from optbench.results.sensitivity import swept
 from optbench.results.settings import WORKLOAD
 from optbench.results.table import caption, latex, markdown, plain, terminal
 from optbench.results.text import escaped, markdown_table
-from optbench.results.workloads import CLOCK, workload_scores, workload_sentences
+from optbench.results.clocks import CLOCK
+from optbench.results.workloads import workload_scores, workload_sentences
 from optbench.tuning import outcome
 
 PALETTE = 256

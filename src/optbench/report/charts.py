@@ -26,7 +26,7 @@ from optbench.results import (
     sensitivity,
     swept,
 )
-from optbench.results.profile import CLOCKS
+from optbench.results.clocks import CLOCKS, WORDS
 from optbench.results.race import Race
 from optbench.results.settings import named
 from optbench.results.statistics import measure
@@ -49,12 +49,8 @@ VIEWS = {
     "test_loss": "test loss",
     "train_loss": "training loss",
 }
-AXES = {
-    "epoch": "epoch",
-    "step": "step",
-    "grad_evals": "gradient evaluations",
-    "train_seconds": "seconds of training",
-}
+AXES = ("epoch", "step", "grad_evals", "train_seconds")
+"""What curves are drawn along, the first one first."""
 
 
 def names(frame: pd.DataFrame) -> "pd.Series[str]":
@@ -115,7 +111,7 @@ def curves(frame: pd.DataFrame, evaluations: pd.DataFrame) -> Chart:
         "title": "Curves",
         "caption": f"Line: mean over the seeds of a setting; {spread}. Unfinished runs are left out.",
         "views": [{"key": key, "title": VIEWS[key], "log": key == "train_loss"} for key in views],
-        "axes": [{"key": key, "title": title, "log": False} for key, title in AXES.items()],
+        "axes": [{"key": key, "title": WORDS[key], "log": False} for key in AXES],
         "curves": found,
     }
 
@@ -191,7 +187,7 @@ def profile(raced: Race) -> Chart:
         "caption": f"Share of {places} on which the median over the seeds reaches the target "
         f" within tau times the fastest's time; missed and failed is never.{one} Band: bootstrap 95 % interval "
         f"over the seeds, from three on. Score: the area below a line, from 0 to 1. {notes(raced)}",
-        "views": [{"key": clock, "title": f"share of workloads, by {AXES[clock]}", "log": False} for clock in CLOCKS],
+        "views": [{"key": clock, "title": f"share of workloads, by {WORDS[clock]}", "log": False} for clock in CLOCKS],
         "axes": [{"key": "tau", "title": "tau: time by that of the fastest", "log": False}],
         "lines": contenders(raced),
         "curves": found,
@@ -210,8 +206,8 @@ def scores(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     for clock, times in tables.items():
         score, ends = profile_score(times), score_interval(times)
         order = order or score.sort_values(ascending=False, kind="stable").index.tolist()
-        columns[f"score by {AXES[clock]}"] = score.map("{:.3f}".format)
-        columns[f"interval by {AXES[clock]}"] = [between(*pair) for pair in ends.to_numpy()]
+        columns[f"score by {WORDS[clock]}"] = score.map("{:.3f}".format)
+        columns[f"interval by {WORDS[clock]}"] = [between(*pair) for pair in ends.to_numpy()]
     table = pd.DataFrame(columns)
     return table.loc[order].rename_axis("contender").reset_index() if order else table
 
@@ -228,7 +224,7 @@ def times(raced: Race) -> Chart:
         table["workload"] = shown["workload"]
     table["reached"] = [f"{a} of {b} seeds" for a, b in zip(shown["reached"], shown["runs"], strict=True)]
     for clock in CLOCKS:
-        table[AXES[clock]] = [significant(time, math.nan) for time in shown[clock]]
+        table[WORDS[clock]] = [significant(time, math.nan) for time in shown[clock]]
     found: list[dict[str, Any]] = []
     along = "workload" if len(raced.targets) > 1 else "contender"
     ticks = list(raced.targets) if len(raced.targets) > 1 else shown["contender"].tolist()
@@ -243,7 +239,7 @@ def times(raced: Race) -> Chart:
         "title": "Time to target",
         "caption": f"{raced.words} Median over the seeds until it was first reached, between two evaluations by a "
         f"straight line; no point, or ∞, where half of them missed it. {notes(raced)}",
-        "views": [{"key": clock, "title": AXES[clock], "log": False} for clock in CLOCKS],
+        "views": [{"key": clock, "title": WORDS[clock], "log": False} for clock in CLOCKS],
         "axes": [{"key": along, "title": along, "log": False, "ticks": ticks}],
         "lines": contenders(raced),
         "curves": found,

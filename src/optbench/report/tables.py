@@ -7,7 +7,8 @@ import pandas as pd
 from optbench.results import Results
 from optbench.results.sensitivity import best_values, swept
 from optbench.results.settings import written
-from optbench.results.workloads import CLOCK, score_table, time_table
+from optbench.results.clocks import CLOCK, WORDS
+from optbench.results.workloads import score_table, time_table
 from optbench.tuning import outcome
 
 
@@ -15,8 +16,7 @@ def workload_tables(times: pd.DataFrame, scores: pd.DataFrame) -> dict[str, pd.D
     """Return what holds over all workloads, as text, by the headings; nothing where there are none."""
     if scores.empty:
         return {}
-    clock = CLOCK.replace("grad_evals", "gradient evaluations")
-    return {"Over all workloads": score_table(scores), f"To each target, in {clock}": time_table(times)}
+    return {"Over all workloads": score_table(scores), f"To each target, in {WORDS[CLOCK]}": time_table(times)}
 
 
 def best_tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:

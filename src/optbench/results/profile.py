@@ -13,12 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from optbench.results.clocks import CLOCKS
 from optbench.results.statistics import FEWEST, LEVEL, RESAMPLES
 
 Times = NDArray[np.float64]
-
-CLOCKS = ["step", "epoch", "grad_evals", "train_seconds"]
-"""What a time to a target is told in."""
 
 
 def time_to_target(
@@ -33,7 +31,7 @@ def time_to_target(
         runs: All runs, those without an evaluation included; those of the evaluations if None.
 
     Returns:
-        One row a run with the columns `CLOCKS`: optimizer steps, epochs, gradient evaluations and seconds of training.
+        One row a run with the columns `CLOCKS`.
     """
     sign = 1.0 if measure.endswith("accuracy") else -1.0
     numbers = list(dict.fromkeys(evaluations["run"])) if runs is None else list(runs)

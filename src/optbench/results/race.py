@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from optbench.records import Run
+from optbench.results.clocks import CLOCKS
 from optbench.results.frame import Results, labels
-from optbench.results.profile import CLOCKS, time_to_target
+from optbench.results.profile import time_to_target
 from optbench.results.sensitivity import at_best, swept
 from optbench.results.settings import named, of_data
 from optbench.results.statistics import measure

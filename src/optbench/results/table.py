@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from optbench.checks import nearest
+from optbench.results.clocks import WORDS
 from optbench.results.comparison import blocks, command, compare, is_classification
 from optbench.results.settings import WORKLOAD, written
 from optbench.results.statistics import FEWEST, measure
@@ -39,9 +40,7 @@ MEANS = {
     "best_test_loss": ("best_test_loss", "best"),
     "train_loss": ("final_train_loss", "train loss"),
     "seconds": ("train_seconds", "seconds"),
-    "step": ("step", "steps"),
-    "epoch": ("epoch", "epochs"),
-    "grad_evals": ("grad_evals", "gradient evaluations"),
+    **{clock: (clock, WORDS[clock]) for clock in ("step", "epoch", "grad_evals")},
     "best_val_accuracy": ("best_val_accuracy", "best validation accuracy, %"),
     "best_val_loss": ("best_val_loss", "best validation loss"),
     "best_train_accuracy": ("best_train_accuracy", "best train accuracy, %"),

@@ -5,14 +5,12 @@ import math
 import numpy as np
 import pandas as pd
 
+from optbench.results.clocks import CLOCK
 from optbench.results.frame import Results
 from optbench.results.profile import profile_score, score_interval
 from optbench.results.race import race
 from optbench.results.settings import WORKLOAD
 from optbench.results.text import between
-
-CLOCK = "grad_evals"
-"""What times to targets are compared in: a step of L-BFGS costs many gradients, and seconds depend on the machine."""
 
 
 def workload_times(results: Results, clock: str = CLOCK) -> pd.DataFrame:
@@ -20,7 +18,7 @@ def workload_times(results: Results, clock: str = CLOCK) -> pd.DataFrame:
 
     Args:
         results: Runs of `workloads=...`; of a tuned study the finals.
-        clock: One of `profile.CLOCKS`.
+        clock: One of `CLOCKS`.
 
     Returns:
         As `Race.by_seed`; empty where no run belongs to a workload.
