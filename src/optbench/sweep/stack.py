@@ -11,10 +11,8 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from optbench.optimizers.arithmetic import Spent, subtract_, to_tensor
-from optbench.optimizers.base import Optimizer, State
+from optbench.optimizers.base import SLICE, Optimizer, State
 from optbench.training.network import Network, Pack, losses
-
-SLICE = 2**17  # elements that an update moves at a time on a CPU: its temporaries then never leave the cache
 
 
 class Block:
