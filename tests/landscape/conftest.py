@@ -8,7 +8,7 @@ import torch
 from torch.nn.utils import parameters_to_vector
 
 from optbench import records
-from optbench.landscape.panels import Contender
+from optbench.landscape.panels import NamedRun
 from optbench.models import mlp
 
 DATA = {"_target_": "optbench.data.MNISTSubset", "train_size": 60, "test_size": 20, "batch_size": "full"}
@@ -38,6 +38,6 @@ def written(tmp_path):
         measures = {"train_loss": 1.0, "test_loss": 1.0, "train_accuracy": 0.5, "test_accuracy": 0.5}
         record.evaluation({"epoch": 1, "step": 10, "train_seconds": 1.0, **measures})
         record.finish(status)
-        return Contender(name, optimizer, records.read(Path(tmp_path, name)))
+        return NamedRun(name, optimizer, records.read(Path(tmp_path, name)))
 
     return write

@@ -11,7 +11,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from optbench.checks import UserError
 from optbench.landscape import Plane, accuracy, barrier, interpolation, loss_grid
-from optbench.landscape.grid import Surface, losses
+from optbench.landscape.grid import PlaneLoss, losses
 from optbench.landscape.segment import barriers
 from optbench.landscape.task import Task
 from optbench.landscape.task import task as problem
@@ -139,7 +139,7 @@ def test_little_memory_and_many_examples_change_nothing():
     plane, axis = Plane.fit(weights[None], kind="random", model=model), np.linspace(-1, 1, 3)
     whole = loss_grid(model, x, y, plane, axis, axis)
     np.testing.assert_allclose(loss_grid(model, x, y, plane, axis, axis, memory=2**20), whole, rtol=1e-6)
-    small = Surface(Task(model, F.cross_entropy, x, y).frozen(), plane, 2**20)
+    small = PlaneLoss(Task(model, F.cross_entropy, x, y).frozen(), plane, 2**20)
     assert len(small.blocks) > 4 and small.at_once == 1
 
 

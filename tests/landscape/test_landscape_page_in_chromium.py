@@ -5,7 +5,7 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from optbench.landscape.picture import Landscape, Track, View
+from optbench.landscape.picture import Landscape, Projection, View
 from optbench.landscape.plane import Plane
 from optbench.plots.landscape_page import page
 
@@ -18,7 +18,7 @@ def track(name, status="done"):
     xy = np.stack([np.linspace(0, 0.8, 5), np.linspace(0, len(name) / 10, 5)], 1)
     values = 1 + (xy**2).sum(1)
     shadows = np.where(np.arange(5) == 2, np.nan, values + 0.5)
-    return Track(name, name, status, np.arange(0, 50, 10), xy, values, shadows, np.linspace(0, 0.25, 5))
+    return Projection(name, name, status, np.arange(0, 50, 10), xy, values, shadows, np.linspace(0, 0.25, 5))
 
 
 def pictures():

@@ -9,12 +9,12 @@ from torch.nn.utils import vector_to_parameters
 from optbench import records
 from optbench.checks import UserError
 from optbench.landscape.gradients import gradients
-from optbench.landscape.panels import Contender, Request, pictures
+from optbench.landscape.panels import NamedRun, LandscapeRequest, pictures
 from optbench.landscape.picture import Landscape
 from optbench.landscape.plane import KINDS
 from optbench.landscape.task import task
 
-FEW = Request(points=4)
+FEW = LandscapeRequest(points=4)
 
 
 def names(found):
@@ -67,7 +67,7 @@ def test_a_path_of_something_else_has_a_picture_of_its_own(written, other, said)
 @pytest.mark.parametrize("what", ["loss", "accuracy"])
 def test_every_kind_of_plane_has_its_pictures(written, kind, what):
     runs = [written(name, seed=seed) for name, seed in (("a", 0), ("bb", 0), ("ccc", 1))]
-    found, left = pictures(runs, Request(plane=kind, what=what, split="test", points=4))
+    found, left = pictures(runs, LandscapeRequest(plane=kind, what=what, split="test", points=4))
     expected = {"shared": [["a", "bb"]], "three_runs": [["a, seed 0", "bb, seed 0", "ccc, seed 1"]]}
     assert names(found) == expected.get(kind, [["a"], ["bb"]]) and not left
     for one in found:
@@ -122,7 +122,7 @@ def test_what_can_be_drawn_of_a_bad_path_is_drawn_and_said(written, change, stat
     runs = [written("bad", change=change, status=status)]
     if status == "diverged":
         runs.append(written("good"))
-    found, left = pictures(runs, Request(plane=kind, points=3))
+    found, left = pictures(runs, LandscapeRequest(plane=kind, points=3))
     mine = next(one for one in found if any(track.name == "bad" for track in one.tracks))
     assert said in " ".join(mine.notes) and not left
     assert all(np.isfinite(view.values).all() for view in mine.views)
@@ -138,7 +138,7 @@ def test_what_cannot_be_drawn_is_left_out_by_name(written, tmp_path):
     evil = written("evil")
     evil.run.config["model"]["_target_"] = "os.makedirs"
     lost = written("lost", change=lambda path: path * np.nan)
-    reread = [Contender(c.name, c.optimizer, records.read(c.run.directory)) for c in (bare, damaged)]
+    reread = [NamedRun(c.name, c.optimizer, records.read(c.run.directory)) for c in (bare, damaged)]
     found, left = pictures([*good, foreign, evil, lost, *reread], FEW)
     assert names(found) == [["good", "fine"]]
     said = " | ".join(left)
@@ -163,7 +163,7 @@ def test_an_edited_config_makes_nothing(written, tmp_path):
     file.write_text(yaml.safe_dump(config))
     run = records.Run(tmp_path / "evil", config, {"seed": 0, "status": "done"})
     with pytest.raises(UserError, match="data is 'pathlib.Path.touch', which no config"):
-        pictures([Contender("evil", "Adam", run)], FEW)
+        pictures([NamedRun("evil", "Adam", run)], FEW)
     assert not (tmp_path / "made").exists()
 
 
@@ -179,18 +179,18 @@ def test_the_seed_that_is_drawn_is_that_of_most_runs_that_are_done(written):
     runs = [written("a", seed=0, status="failed"), written("bb", seed=1), written("cc", seed=1), written("d", seed=2)]
     found, _ = pictures(runs, FEW)
     assert names(found) == [["bb", "cc"]] and "seed 1" in found[0].notes
-    assert names(pictures(runs, Request(points=3, seed=2))[0]) == [["d"]]
+    assert names(pictures(runs, LandscapeRequest(points=3, seed=2))[0]) == [["d"]]
     with pytest.raises(UserError, match="no run has the seed 5; there are 0, 1, 2"):
-        pictures(runs, Request(seed=5))
+        pictures(runs, LandscapeRequest(seed=5))
     with pytest.raises(UserError, match="no run came to its end"):
         pictures([written("e", status="failed")], FEW)
     with pytest.raises(UserError, match="needs three solutions, and there are 2: bb"):
-        pictures(runs[1:3], Request(plane="three_runs"))
+        pictures(runs[1:3], LandscapeRequest(plane="three_runs"))
 
 
 def test_more_pictures_than_fit_are_named(written):
     runs = [written("x" * (i + 1), points=3) for i in range(14)]
-    found, left = pictures(runs, Request(plane="endpoints", points=2))
+    found, left = pictures(runs, LandscapeRequest(plane="endpoints", points=2))
     assert len(found) == 12 and left == ("left out, as there are 12 pictures already: " + "x" * 13 + ", " + "x" * 14,)
 
 
@@ -201,7 +201,7 @@ def test_the_statistics_of_batch_normalization_are_stated(written):
 
 def test_the_gradient_of_each_layer_is_that_of_the_loss(written):
     run = written("a", model={"hidden": [4, 4, 4], "residual": True, "normalization": "batch", "activation": "tanh"})
-    found = gradients(run, Request())
+    found = gradients(run, LandscapeRequest())
     made = task(run.run.config)
     weights = run.run.trajectory[1]
     assert found.steps.tolist() == [0, 10, 20, 30, 40, 50] and len(found.layers) == 4

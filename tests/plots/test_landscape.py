@@ -5,7 +5,7 @@ import pytest
 from matplotlib.image import imread
 from matplotlib.text import Text
 
-from optbench.landscape.picture import Landscape, Track, View
+from optbench.landscape.picture import Landscape, Projection, View
 from optbench.landscape.plane import Plane
 from optbench.plots import style
 from optbench.plots.landscape import RATIO, figure, levels, looks, named
@@ -19,7 +19,7 @@ AXIS = np.linspace(-1, 1, 8)
 def track(name, optimizer="Adam", status="done", off=0.0, scale=1.0):
     xy = scale * np.random.default_rng(len(name)).standard_normal((5, 2)).cumsum(0) / 5
     values = np.linspace(2, 1, 5)
-    return Track(name, optimizer, status, np.arange(0, 50, 10), xy, values, values + off, np.linspace(0, 0.5, 5))
+    return Projection(name, optimizer, status, np.arange(0, 50, 10), xy, values, values + off, np.linspace(0, 0.5, 5))
 
 
 def scene(tracks, values=None, kind="shared", **keywords):
@@ -58,7 +58,7 @@ def test_values_of_any_kind_leave_figures(tmp_path, value):
 
 
 def test_a_path_of_no_points_and_one_that_left_are_no_trouble(tmp_path):
-    empty = Track("gone", "SGD", "diverged", *(np.zeros(0) for _ in range(1)), np.zeros((0, 2)), *(np.zeros(0),) * 3)
+    empty = Projection("gone", "SGD", "diverged", *(np.zeros(0) for _ in range(1)), np.zeros((0, 2)), *(np.zeros(0),) * 3)
     far = track("far", status="diverged", scale=1e12, off=np.inf)
     one = scene([track("Adam"), empty, far])
     assert np.isfinite(one.error)

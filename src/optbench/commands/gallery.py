@@ -39,7 +39,7 @@ def gallery(request: Request, console: Console) -> None:
 
 
 @dataclass(frozen=True)
-class Job:
+class Picture:
     """A scene of a study: the request of the study, and its config with this scene alone."""
 
     request: Request
@@ -51,7 +51,7 @@ class Job:
         return self.request.typed["study"]
 
 
-def jobs(request: Request, config: dict[str, Any]) -> Iterator[Job]:
+def jobs(request: Request, config: dict[str, Any]) -> Iterator[Picture]:
     """Yield every scene of every study, in the order of the index."""
     same = (f"formats=[{','.join(config['formats'])}]", f"colours={config['colours'] or 'null'}")
     rest = tuple(text for text in request.overrides if text.split("=")[0] not in OWN)
@@ -61,10 +61,10 @@ def jobs(request: Request, config: dict[str, Any]) -> Iterator[Job]:
         one = Request((f"study={study}", f"out={Path(config['out']) / study}", *same, *rest), request.folders)
         whole = one.config()
         for scene in whole["scenes"]:
-            yield Job(one, {**whole, "scenes": [scene]})
+            yield Picture(one, {**whole, "scenes": [scene]})
 
 
-def drawn(jobs: list[Job], at_a_time: int, console: Console) -> list["Drawn"]:
+def drawn(jobs: list[Picture], at_a_time: int, console: Console) -> list["Drawn"]:
     """Draw all scenes side by side, and return their figures in the same order.
 
     Raises:
@@ -101,7 +101,7 @@ class Drawn:
     explored: list[dict[str, Any]]
 
 
-def draw(job: Job) -> Drawn:
+def draw(job: Picture) -> Drawn:
     """Draw a study of one scene, in a process of its own."""
     torch.set_num_threads(1)
     [scene], [file, *_] = make(job.request, job.config)

@@ -132,7 +132,7 @@ def draw(directories: Sequence[Path], fields: dict[str, Any], folders: tuple[Pat
         folders: Folders of the configs that name what may be made of a record.
         command: What makes it again.
     """
-    from optbench.landscape.panels import Request, pictures
+    from optbench.landscape.panels import LandscapeRequest, pictures
     from optbench.plots import style
     from optbench.plots.landscape import figure
     from optbench.plots.landscape_relief import animate, relief
@@ -149,7 +149,7 @@ def draw(directories: Sequence[Path], fields: dict[str, Any], folders: tuple[Pat
     records.prepare(out, "out=")
     runs = contenders(results)
     given = {name: fields[name] for name in ("plane", "what", "split", "points", "seed", "examples")}
-    request = Request(**given, folders=folders, cache=out / "grids")
+    request = LandscapeRequest(**given, folders=folders, cache=out / "grids")
     shown, left = pictures(runs, request)
     title, name = heading(results), _name(request.plane, request.what, request.split)
     kinds, colours = fields["formats"], fields["colours"]

@@ -18,7 +18,7 @@ from optbench.checks import UserError, nearest
 from optbench.commands.arguments import Parser
 from optbench.configs import CONF, files, targets
 
-Row = dict[str, Any]
+Item = dict[str, Any]
 """What is known of one name: `name`, `description`, and more by kind."""
 
 NOTE = "* measured; one of the documents says the contrary in its table (optbench claims property_table)"
@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> None:
             print(NOTE)
 
 
-def write(rows: Sequence[Row], what: str | None, folder: Path) -> None:
+def write(rows: Sequence[Item], what: str | None, folder: Path) -> None:
     """Write rows as `<what>.csv` and `<what>.md`; of optimizers with their properties also `family.png` and `.svg`."""
     import pandas as pd
 
@@ -75,7 +75,7 @@ def write(rows: Sequence[Row], what: str | None, folder: Path) -> None:
             style.save(family(pd.DataFrame(rows)), folder / "family")
 
 
-def markdown(rows: Sequence[Row]) -> str:
+def markdown(rows: Sequence[Item]) -> str:
     """Return rows as a Markdown table."""
     import pandas as pd
 
@@ -87,7 +87,7 @@ def markdown(rows: Sequence[Row]) -> str:
     return table + f"\n{NOTE.replace('*', chr(92) + '*')}\n" if "order" in rows[0] else table
 
 
-def brief(row: Row) -> Row:
+def brief(row: Item) -> Item:
     """Return a row without what only JSON has room for: of an optimizer's properties, the words and the links."""
     if "order" not in row:
         return row
@@ -100,7 +100,7 @@ def brief(row: Row) -> Row:
     return {k: f"{v:.3g}" if isinstance(v, float) else v for k, v in short.items()}
 
 
-def view(rows: Sequence[Row]) -> Table:
+def view(rows: Sequence[Item]) -> Table:
     """Return rows of the same keys as a table; settings are written as they are typed."""
     table = Table(box=box.SIMPLE_HEAD)
     for i, name in enumerate(rows[0]):
@@ -122,7 +122,7 @@ def typed(value: Any) -> str:
     return str(value)
 
 
-def optimizers(folders: Sequence[Path]) -> list[Row]:
+def optimizers(folders: Sequence[Path]) -> list[Item]:
     """Return the optimizers with all that is known of each: what `hyperparameters` has, and measured properties."""
     from optbench.certificates.properties import properties
 
@@ -131,7 +131,7 @@ def optimizers(folders: Sequence[Path]) -> list[Row]:
     return [row | properties(configs[row["name"]]) for row in rows]
 
 
-def hyperparameters(folders: Sequence[Path]) -> list[Row]:
+def hyperparameters(folders: Sequence[Path]) -> list[Item]:
     """Return the optimizers: class, what it does, hyperparameters."""
     return [
         {
@@ -144,10 +144,10 @@ def hyperparameters(folders: Sequence[Path]) -> list[Row]:
     ]
 
 
-def described(group: str) -> Callable[[Sequence[Path]], list[Row]]:
+def described(group: str) -> Callable[[Sequence[Path]], list[Item]]:
     """Return the list of a group of configs that name a class or a function."""
 
-    def rows(folders: Sequence[Path]) -> list[Row]:
+    def rows(folders: Sequence[Path]) -> list[Item]:
         found = []
         for name, config, target in targets(folders, group):
             parameters = inspect.signature(target).parameters.values()
@@ -158,7 +158,7 @@ def described(group: str) -> Callable[[Sequence[Path]], list[Row]]:
     return rows
 
 
-def studies(folders: Sequence[Path]) -> list[Row]:
+def studies(folders: Sequence[Path]) -> list[Item]:
     """Return the studies: what each shows, as its file's first comment says, and the command that runs it."""
     rows = []
     for group, command in (("study", "optbench train -m"), ("surface_study", "optbench surface")):
@@ -169,7 +169,7 @@ def studies(folders: Sequence[Path]) -> list[Row]:
     return rows
 
 
-def surfaces(folders: Sequence[Path]) -> list[Row]:
+def surfaces(folders: Sequence[Path]) -> list[Item]:
     """Return the surfaces: formula, parameters, starts."""
     from optbench.surfaces import get, names
 
@@ -177,7 +177,7 @@ def surfaces(folders: Sequence[Path]) -> list[Row]:
     return [{"name": s.name, "formula": s.formula, "parameters": s.size, "starts": list(s.starts)} for s in found]
 
 
-LISTS: dict[str, Callable[[Sequence[Path]], list[Row]]] = {
+LISTS: dict[str, Callable[[Sequence[Path]], list[Item]]] = {
     "optimizers": optimizers,
     "hyperparameters": hyperparameters,
     "data": described("data"),
@@ -193,7 +193,7 @@ def first_line(target: Any) -> str:
     return (inspect.getdoc(target) or "").split("\n")[0]
 
 
-def settings(defaults: Row, config: Row) -> Row:
+def settings(defaults: Item, config: Item) -> Item:
     """Return the values that a config starts from, with those that it sets itself; `required` where there is none."""
     own = {k: v for k, v in config.items() if not k.startswith("_") and k != "search"}
     return {k: "required" if v is inspect.Parameter.empty else v for k, v in {**defaults, **own}.items()}

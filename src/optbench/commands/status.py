@@ -14,7 +14,7 @@ from optbench import records
 from optbench.checks import UserError
 from optbench.commands.arguments import Parser
 from optbench.sweep import ledger
-from optbench.sweep.ledger import Entry, State
+from optbench.sweep.ledger import LedgerEntry, CellState
 
 COLOURS = {
     "done": "green",
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> None:
         console.print(view(given.directory, found))
 
 
-def look(directory: Path) -> list[State]:
+def look(directory: Path) -> list[CellState]:
     """Return the states of a sweep's cells, or of the runs at and below a directory where it holds no ledger.
 
     Raises:
@@ -66,11 +66,11 @@ def look(directory: Path) -> list[State]:
     if not runs and not damaged:
         raise UserError(f"no sweep and no run in {directory}; give a directory that `optbench train` wrote")
     there = [*(run.directory for run in runs), *damaged]
-    entries = [Entry("", num, str(path.relative_to(directory)), []) for num, path in enumerate(there)]
+    entries = [LedgerEntry("", num, str(path.relative_to(directory)), []) for num, path in enumerate(there)]
     return [ledger.state(directory, entry) for entry in entries]
 
 
-def view(directory: Path, found: Sequence[State]) -> Table:
+def view(directory: Path, found: Sequence[CellState]) -> Table:
     """Return the states as a table for a rich console."""
     table = Table(
         title=Text(f"{directory}: {ledger.counted(found)}"), title_justify="left", box=box.SIMPLE_HEAD, show_edge=False

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from optbench.checks import UserError
 
-Numbers = NDArray[Any]
+Array = NDArray[Any]
 GZIP = b"\x1f\x8b"
 TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 """numpy's types by the code in a file's third byte; two zeros stand before it and the number of dimensions follows."""
 UBYTE = b"\x00\x00\x08"
 
 
-def read_idx(path: Path) -> Numbers:
+def read_idx(path: Path) -> Array:
     """Return the array in an IDX file.
 
     Args:

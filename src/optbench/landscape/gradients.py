@@ -7,7 +7,7 @@ import torch
 from torch.nn.utils import vector_to_parameters
 
 from optbench.landscape.arrays import Array
-from optbench.landscape.panels import Contender, Request, read
+from optbench.landscape.panels import NamedRun, LandscapeRequest, read
 from optbench.landscape.task import task
 
 POINTS = 40
@@ -31,7 +31,7 @@ class Gradients:
     norms: Array
 
 
-def gradients(run: Contender, request: Request) -> Gradients:
+def gradients(run: NamedRun, request: LandscapeRequest) -> Gradients:
     """Return the norms along a run's trajectory, of the loss on the first examples of a split.
 
     Batch normalization takes its statistics from the examples.

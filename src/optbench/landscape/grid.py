@@ -77,7 +77,7 @@ def losses(task: Task, plane: Plane, coordinates: Array, memory: int = MEMORY, c
     store = Store(cache, key(task, plane, coordinates)) if cache else None
     if store and store.values is not None:
         return store.values
-    surface = Surface(task.frozen(), plane, memory)
+    surface = PlaneLoss(task.frozen(), plane, memory)
     values = surface.losses(np.asarray(coordinates, np.float64), store)
     if store:
         store.finish(values)
@@ -125,7 +125,7 @@ def apart(layers: list[Named], flat: bool) -> Parts:
     return Parts(ready, norm, layers[head], layers[head + 1 :])
 
 
-class Surface:
+class PlaneLoss:
     """A model's loss over a plane: the parts that all points share are worked out once.
 
     What a linear layer or a convolution makes of fixed inputs is affine in its weights: if it comes first, its outputs

@@ -13,7 +13,7 @@ import numpy as np
 from optbench.checks import UserError
 from optbench.configs import CONF, trusted
 from optbench.landscape.arrays import Array
-from optbench.landscape.picture import Landscape, Walk, compute
+from optbench.landscape.picture import Landscape, Trail, compute
 from optbench.landscape.plane import Plane
 from optbench.landscape.task import EXAMPLES, Task, task
 from optbench.records import Run
@@ -29,7 +29,7 @@ DRAWS = ("batch_size", "seed", "chunk_size")
 
 
 @dataclass(frozen=True)
-class Request:
+class LandscapeRequest:
     """What is to be drawn.
 
     Attributes:
@@ -59,7 +59,7 @@ class Request:
 
 
 @dataclass(frozen=True, eq=False)
-class Contender:
+class NamedRun:
     """A run with what it is called.
 
     Attributes:
@@ -96,7 +96,7 @@ class Left(dict[str, list[str]]):
         return tuple(f"left out, {why}: {', '.join(dict.fromkeys(names))}" for why, names in self.items())
 
 
-def pictures(contenders: Sequence[Contender], request: Request) -> tuple[list[Landscape], tuple[str, ...]]:
+def pictures(contenders: Sequence[NamedRun], request: LandscapeRequest) -> tuple[list[Landscape], tuple[str, ...]]:
     """Return the pictures of runs, the one with most paths first, and what had to be left out, by name.
 
     Runs of another network, other data, other examples or another start have a picture of their own. So has each run
@@ -152,21 +152,21 @@ class Group:
 
     task: Task
     run: Run
-    walks: list[Walk]
+    walks: list[Trail]
 
     @property
     def done(self) -> int:
         """How many of them came to their end."""
         return sum(walk.status == "done" for walk in self.walks)
 
-    def smooth(self, request: Request) -> Task:
+    def smooth(self, request: LandscapeRequest) -> Task:
         """Return their model with its loss, which has a Hessian, whatever is to be drawn."""
         if request.what == "loss":
             return self.task
         return task(self.run.config, request.examples, folders=request.folders)
 
 
-def of_seed(contenders: Sequence[Contender], request: Request, seed: int) -> list[Contender]:
+def of_seed(contenders: Sequence[NamedRun], request: LandscapeRequest, seed: int) -> list[NamedRun]:
     """Return the contenders that may be drawn: those of a seed, or all where a plane is of several seeds.
 
     Raises:
@@ -180,7 +180,7 @@ def of_seed(contenders: Sequence[Contender], request: Request, seed: int) -> lis
 
 
 def grouped(
-    contenders: Sequence[Contender], request: Request, several: bool, left: Left
+    contenders: Sequence[NamedRun], request: LandscapeRequest, several: bool, left: Left
 ) -> tuple[list[Group], list[str]]:
     """Return runs by the surface that they share, most finished runs first, and notes on some of them.
 
@@ -216,7 +216,7 @@ def reasons(left: Left) -> str:
     return "; ".join(left.notes).removeprefix("left out, ")
 
 
-def stranger(contender: Contender, name: str, folders: Sequence[Path]) -> list[str]:
+def stranger(contender: NamedRun, name: str, folders: Sequence[Path]) -> list[str]:
     """Return a note on a run whose optimizer no config names: it has its path, as nothing of its optimizer is made."""
     try:
         trusted({"optimizer": contender.run.config.get("optimizer")}, folders)
@@ -226,8 +226,8 @@ def stranger(contender: Contender, name: str, folders: Sequence[Path]) -> list[s
 
 
 def planes(
-    smooth: Task, walks: Sequence[Walk], request: Request, seed: int, left: Left
-) -> Iterable[tuple[Plane, list[Walk], str]]:
+    smooth: Task, walks: Sequence[Trail], request: LandscapeRequest, seed: int, left: Left
+) -> Iterable[tuple[Plane, list[Trail], str]]:
     """Yield the planes of runs that share a surface, with the walks on each and what tells it from the others.
 
     Args:
@@ -255,14 +255,14 @@ def planes(
             left.add(str(error), walk.name)
 
 
-def _points(done: Sequence[Walk], kind: str) -> list[Array] | Array:
+def _points(done: Sequence[Trail], kind: str) -> list[Array] | Array:
     """Return the points that a plane of several runs is fitted to: three solutions, or whole paths."""
     if kind == "three_runs":
         return np.stack([walk.weights[-1] for walk in done[:3]])
     return [walk.weights for walk in done]
 
 
-def chosen_seed(contenders: Sequence[Contender]) -> int:
+def chosen_seed(contenders: Sequence[NamedRun]) -> int:
     """Return the first seed of those of which most runs were done.
 
     Raises:
@@ -320,7 +320,7 @@ def _group(run: Run, name: str) -> dict[Any, Any]:
     return found if isinstance(found, dict) else {"": found}
 
 
-def read(contender: Contender, name: str, parameters: int, runs: int) -> Walk:
+def read(contender: NamedRun, name: str, parameters: int, runs: int) -> Trail:
     """Return a run's path, thinned to what a picture can show.
 
     Args:
@@ -343,4 +343,4 @@ def read(contender: Contender, name: str, parameters: int, runs: int) -> Walk:
     kept = np.asarray(weights[rows])
     if not np.isfinite(kept[0]).all():
         raise UserError("as its start is not finite")
-    return Walk(name, contender.optimizer, contender.status, np.asarray(steps)[rows], kept)
+    return Trail(name, contender.optimizer, contender.status, np.asarray(steps)[rows], kept)

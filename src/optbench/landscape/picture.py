@@ -30,7 +30,7 @@ BOUND = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class Walk:
+class Trail:
     """What one run brings to a picture.
 
     Attributes:
@@ -49,7 +49,7 @@ class Walk:
 
 
 @dataclass(frozen=True, eq=False)
-class Track:
+class Projection:
     """A path on a plane, and its error: the plane shows a shadow, the weights themselves lie elsewhere.
 
     Attributes:
@@ -114,7 +114,7 @@ class Landscape:
     title: str
     plane: Plane
     views: tuple[View, ...]
-    tracks: tuple[Track, ...]
+    tracks: tuple[Projection, ...]
     what: str
     split: str
     examples: int
@@ -137,7 +137,7 @@ class Landscape:
         return float(found.max() / self.spread) if self.spread else float(found.max() > 0)
 
     @property
-    def _settled(self) -> list[Track]:
+    def _settled(self) -> list[Projection]:
         return [t for t in self.tracks if t.status == "done"] or list(self.tracks)
 
     def rows(self) -> list[dict[str, Any]]:
@@ -195,7 +195,7 @@ class Landscape:
                 arrays = {name: file[name] for name in file.files}
             plane = words["plane"] | {name: tuple(words["plane"][name]) for name in ("shares", "notes")}
             views = [View(title, **_of(arrays, f"view{i}_")) for i, title in enumerate(words["views"])]
-            tracks = [Track(**text, **_of(arrays, f"track{i}_")) for i, text in enumerate(words["tracks"])]
+            tracks = [Projection(**text, **_of(arrays, f"track{i}_")) for i, text in enumerate(words["tracks"])]
             rest = {name: words[name] for name in WORDS} | {"notes": tuple(words["notes"])}
             return cls(
                 plane=Plane(arrays["origin"], arrays["basis"], **plane),
@@ -212,7 +212,7 @@ WORDS = ("title", "what", "split", "examples", "statistics", "notes")
 
 def compute(
     task: Task,
-    walks: Sequence[Walk],
+    walks: Sequence[Trail],
     plane: Plane,
     points: int = 50,
     *,
@@ -261,7 +261,7 @@ def compute(
     )
 
 
-def _seen_from(tracks: Sequence[Track], closer: bool) -> dict[str, Sequence[Track]]:
+def _seen_from(tracks: Sequence[Projection], closer: bool) -> dict[str, Sequence[Projection]]:
     """Return which paths each view is to hold, by its title.
 
     Args:
@@ -302,7 +302,7 @@ def _view(task: Task, plane: Plane, title: str, sides: Array, points: int, memor
     return View(title, alphas, betas, values)
 
 
-def _track(task: Task, walk: Walk, plane: Plane, memory: int) -> Track:
+def _track(task: Task, walk: Trail, plane: Plane, memory: int) -> Projection:
     finite = np.isfinite(walk.weights).all(1)
     weights, steps = walk.weights[finite].astype(np.float64), walk.steps[finite]
     coordinates = plane.coordinates(weights)
@@ -311,7 +311,7 @@ def _track(task: Task, walk: Walk, plane: Plane, memory: int) -> Track:
     relative = np.divide(away, moved, out=np.zeros_like(away), where=moved > 0)
     values = true_losses(task, weights)
     shadows = losses(task, plane, coordinates, memory)
-    return Track(walk.name, walk.optimizer, walk.status, steps, coordinates, values, shadows, relative)
+    return Projection(walk.name, walk.optimizer, walk.status, steps, coordinates, values, shadows, relative)
 
 
 def _of(arrays: dict[str, Array], prefix: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from optbench.landscape.arrays import Array
 from optbench.landscape.curvature import Density, Hessian, lanczos, spectral_density, trace
 from optbench.landscape.directions import filter_normalised
 from optbench.landscape.grid import losses
-from optbench.landscape.panels import Contender, Request, chosen_seed, read, surface_of
+from optbench.landscape.panels import NamedRun, LandscapeRequest, chosen_seed, read, surface_of
 from optbench.landscape.plane import Plane
 from optbench.landscape.segment import barriers
 from optbench.landscape.task import Task, task
@@ -96,7 +96,7 @@ def sharpness(made: Task, weights: Array, seed: int = 0) -> Sharpness:
     return Sharpness(float(found.values[-1]), middle, error, negative, float(np.mean(rises)))
 
 
-def sharpness_of(run: Contender, request: Request) -> Sharpness:
+def sharpness_of(run: NamedRun, request: LandscapeRequest) -> Sharpness:
     """Return how sharp the loss is at the end of a run.
 
     Raises:
@@ -106,7 +106,7 @@ def sharpness_of(run: Contender, request: Request) -> Sharpness:
     return sharpness(made, _end(run, made))
 
 
-def densities(runs: Sequence[Contender], request: Request) -> list[Spectrum]:
+def densities(runs: Sequence[NamedRun], request: LandscapeRequest) -> list[Spectrum]:
     """Return the spectra at the ends of one seed's runs that are done.
 
     Raises:
@@ -119,7 +119,7 @@ def densities(runs: Sequence[Contender], request: Request) -> list[Spectrum]:
     return found
 
 
-def barriers_of(runs: Sequence[Contender], request: Request, points: int = 11) -> Barriers:
+def barriers_of(runs: Sequence[NamedRun], request: LandscapeRequest, points: int = 11) -> Barriers:
     """Return the barriers between the ends of all runs that are done, of all seeds, as far as they share a surface.
 
     Raises:
@@ -135,7 +135,7 @@ def barriers_of(runs: Sequence[Contender], request: Request, points: int = 11) -
     return Barriers(names, barriers(kept[0][1], [end for *_, end in kept], points), tuple(notes))
 
 
-def _ends(runs: Sequence[Contender], request: Request) -> Iterator[tuple[Contender, Task, Array]]:
+def _ends(runs: Sequence[NamedRun], request: LandscapeRequest) -> Iterator[tuple[NamedRun, Task, Array]]:
     """Yield the runs that are done on the surface that most of them share, with its task and their last weights.
 
     Raises:
@@ -159,7 +159,7 @@ def _ends(runs: Sequence[Contender], request: Request) -> Iterator[tuple[Contend
         raise UserError("; ".join(why))
 
 
-def _end(run: Contender, made: Task) -> Array:
+def _end(run: NamedRun, made: Task) -> Array:
     end: Array = read(run, run.name, made.parameters, 1).weights[-1]
     if not np.isfinite(end).all() or not torch.isfinite(torch.tensor(made.at(end))):
         raise UserError("as it ends where the loss is not finite")

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from optbench.landscape.arrays import Array
-from optbench.landscape.picture import BOUND, Landscape, Track, View, window
+from optbench.landscape.picture import BOUND, Landscape, Projection, View, window
 from optbench.plots import style
 
 __all__ = ["BOUND", "Levels", "figure", "levels", "looks", "window"]
@@ -98,7 +98,7 @@ def named(values: Array) -> list[str]:
     return names
 
 
-def looks(tracks: Sequence[Track]) -> dict[str, dict[str, Any]]:
+def looks(tracks: Sequence[Projection]) -> dict[str, dict[str, Any]]:
     """Return a look for each name: the optimizer's own, and for its settings from dark to light in the order given."""
     mine: dict[str, list[str]] = {}
     for track in tracks:
@@ -243,7 +243,7 @@ def surface(ax: Axes, view: View, scale: Levels) -> Any:
     return filled
 
 
-def path(ax: Axes, track: Track, look: Mapping[str, Any], number: int | None = None) -> None:
+def path(ax: Axes, track: Projection, look: Mapping[str, Any], number: int | None = None) -> None:
     """Draw a path, with a band as wide as it is far off the plane, its recorded steps and its end."""
     if not len(track.steps):
         return
@@ -265,7 +265,7 @@ def path(ax: Axes, track: Track, look: Mapping[str, Any], number: int | None = N
         ax.annotate(str(number), xy[-1], (3, 3), textcoords="offset points", fontsize=6.5, annotation_clip=True)
 
 
-def steps(ax: Axes, tracks: Sequence[Track], view: View, few: int = 4) -> None:
+def steps(ax: Axes, tracks: Sequence[Projection], view: View, few: int = 4) -> None:
     """Name a few recorded steps of each path, where there is room."""
     sides = np.array([np.ptp(view.alphas), np.ptp(view.betas)])
     taken: list[Array] = []

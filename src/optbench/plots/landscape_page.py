@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from optbench.landscape.arrays import Array
-from optbench.landscape.picture import Landscape, Track
+from optbench.landscape.picture import Landscape, Projection
 from optbench.plots import style
 from optbench.plots.landscape import AXES, EQUAL, levels, looks
 from optbench.plots.page import SYMBOLS, digits, filled
@@ -50,7 +50,7 @@ def describe(one: Landscape, look: dict[str, dict[str, Any]], notes: Sequence[st
     }
 
 
-def _track(track: Track, look: dict[str, Any]) -> dict[str, Any]:
+def _track(track: Projection, look: dict[str, Any]) -> dict[str, Any]:
     dash = look["linestyle"]
     return {
         "name": track.name,

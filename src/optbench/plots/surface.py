@@ -19,13 +19,13 @@ from optbench.plots.surface_steps import distance, iterates, loss, rate, recover
 from optbench.plots.surface_totals import escape, index, matrices, sweep, variance
 from optbench.surfaces.scene import Scene
 
-Panel = Callable[[Any, Scene], None]
+Drawing = Callable[[Any, Scene], None]
 
 FLAT = (
     *(contour, curve, loss, distance, iterates, rate, sweep, regret, escape, variance, matrices, recovery),
     *(index, roots, slopes),
 )
-PANELS: dict[str, tuple[Panel, str | None]] = {
+PANELS: dict[str, tuple[Drawing, str | None]] = {
     "space": (space, "3d"),
     **{panel.__name__: (panel, None) for panel in FLAT},
 }

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from optbench.checks import UserError
 from optbench.landscape.gradients import gradients as by_layer
-from optbench.landscape.panels import Contender, Request, chosen_seed, pictures
+from optbench.landscape.panels import NamedRun, LandscapeRequest, chosen_seed, pictures
 from optbench.landscape.solutions import sharpness_of
 from optbench.plots.landscape import figure
 from optbench.plots.landscape_gradients import draw as draw_gradients
@@ -29,7 +29,7 @@ def landscape(results: Results, title: str) -> Figure:
     Raises:
         UserError: No run of the seed kept its trajectory, or none came to its end.
     """
-    shown, left = pictures(contenders(results), Request())
+    shown, left = pictures(contenders(results), LandscapeRequest())
     return figure(shown, title, left)
 
 
@@ -45,7 +45,7 @@ def gradients(results: Results, title: str) -> Figure:
     said: list[str] = []
     for run in (run for run in runs if run.seed == seed and run.status == "done"):
         try:
-            found.append(by_layer(run, Request()))
+            found.append(by_layer(run, LandscapeRequest()))
         except UserError as error:
             why.append(f"{run.name}: {error}")
             continue
@@ -57,7 +57,7 @@ def gradients(results: Results, title: str) -> Figure:
     return draw_gradients(found, said, title)
 
 
-def contenders(results: Results) -> list[Contender]:
+def contenders(results: Results) -> list[NamedRun]:
     """Return runs with what they are called; those of one optimizer by the values of their settings.
 
     Raises:
@@ -76,11 +76,11 @@ def contenders(results: Results) -> list[Contender]:
     found = []
     for i in order:
         values = [f"{name} {written(frame[name][i])}" for name in settings if frame[name][i] != ABSENT]
-        found.append(Contender(", ".join([str(frame[optimizer][i]), *values]), str(frame[optimizer][i]), runs[i]))
+        found.append(NamedRun(", ".join([str(frame[optimizer][i]), *values]), str(frame[optimizer][i]), runs[i]))
     return found
 
 
-def to_tensorboard(drawn: Figure, name: str, runs: Sequence[Contender], folder: Path) -> Path:
+def to_tensorboard(drawn: Figure, name: str, runs: Sequence[NamedRun], folder: Path) -> Path:
     """Write a figure and the ends of runs, for TensorBoard's images and its embedding projector; return the folder.
 
     The ends are shown by their coordinates along the directions that they span, which keeps their distances.
@@ -94,7 +94,7 @@ def to_tensorboard(drawn: Figure, name: str, runs: Sequence[Contender], folder: 
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from torch.utils.tensorboard import SummaryWriter
 
-    ends: dict[int, list[tuple[Contender, np.ndarray]]] = {}
+    ends: dict[int, list[tuple[NamedRun, np.ndarray]]] = {}
     for run in runs:
         try:
             end = run.run.trajectory
@@ -129,7 +129,7 @@ def with_sharpness(results: Results) -> Results:
     for run in contenders(results):
         i = next(i for i, known in results.runs.items() if known is run.run)
         try:
-            found = sharpness_of(run, Request()) if run.status == "done" else None
+            found = sharpness_of(run, LandscapeRequest()) if run.status == "done" else None
         except UserError as error:
             why.append(f"{run.name}: {error}")
             continue

@@ -19,7 +19,7 @@ MANY = 6
 SMALLEST = {True: 0.001, False: 0.01}
 """Smaller differences are nobody's question: a tenth of a per cent of accuracy, a hundredth of a loss (relative)."""
 
-Row = Any
+Compared = Any
 
 
 def answer(frame: pd.DataFrame, table: pd.DataFrame | None = None) -> list[str]:
@@ -74,7 +74,7 @@ def _by_workload(frame: pd.DataFrame, table: pd.DataFrame) -> Iterator[str]:
         yield f"Not done, and ranked last: {_failures(table)}."
 
 
-def name(row: Row, frame: pd.DataFrame) -> str:
+def name(row: Compared, frame: pd.DataFrame) -> str:
     """Return what a sentence calls a setting, such as `Adam (lr 0.001)`: by the labels that tell its block apart."""
     keys = [key for key in labels(frame) if key == "optimizer" or frame[key].nunique() > 1]
     more = [labelled(key, row[key]) for key in keys[1:] if row[key] != ABSENT]
@@ -104,7 +104,7 @@ def doubt(low: float, high: float, ranked: Measure) -> str:
     return f" (95 % interval {between(low, high, 100.0 if ranked.larger else 1.0)})"
 
 
-def _best(row: Row, frame: pd.DataFrame, ranked: Measure) -> str:
+def _best(row: Compared, frame: pd.DataFrame, ranked: Measure) -> str:
     seeds, lost, low, high = int(row["runs"]), int(row["runs"] - row["done"]), row["low"], row["high"]
     over = f"over {seeds} seeds" if seeds > 1 else "with one seed"
     over += f", {lost} of which did not come to an end and count as worst" if lost else ""
@@ -114,7 +114,7 @@ def _best(row: Row, frame: pd.DataFrame, ranked: Measure) -> str:
     return f"Best: {name(row, frame)}, {mean} {ranked.words}{doubt(low, high, ranked)} {over}{cost}."
 
 
-def _ties(best: Row, tied: pd.DataFrame, frame: pd.DataFrame, ranked: Measure) -> Iterator[str]:
+def _ties(best: Compared, tied: pd.DataFrame, frame: pd.DataFrame, ranked: Measure) -> Iterator[str]:
     """Yield what cannot be told from the best, and how many seeds would tell the nearest that has a difference."""
     if tied.empty:
         return
@@ -134,7 +134,7 @@ def _ties(best: Row, tied: pd.DataFrame, frame: pd.DataFrame, ranked: Measure) -
         yield f"{len(small)} of them {verb} from it by less than {points(_smallest(best, ranked), ranked)}."
 
 
-def _next(best: Row, told: pd.DataFrame, tied: bool, frame: pd.DataFrame, ranked: Measure) -> Iterator[str]:
+def _next(best: Compared, told: pd.DataFrame, tied: bool, frame: pd.DataFrame, ranked: Measure) -> Iterator[str]:
     if told.empty:
         return
     row = told.iloc[0]
@@ -197,7 +197,7 @@ def _surely_positive(gap: Values) -> bool:
     return interval(gap)[0] > 0
 
 
-def _sensitive(best: Row, frame: pd.DataFrame) -> Iterator[str]:
+def _sensitive(best: Compared, frame: pd.DataFrame) -> Iterator[str]:
     """Yield how wide the good range of each swept number is for the best setting's optimizer, and edges."""
     for by in swept(frame):
         found = best_values(frame, by)
@@ -220,7 +220,7 @@ def _sensitive(best: Row, frame: pd.DataFrame) -> Iterator[str]:
             yield f"The best {by} lies at the edge of the range for {some}: a wider one may be better."
 
 
-def _entry(row: Row, keys: Sequence[str]) -> str:
+def _entry(row: Compared, keys: Sequence[str]) -> str:
     """Return what a row of best values is called, by its labels."""
     return ", ".join([str(row[keys[0]]), *(labelled(key, row[key]) for key in keys[1:] if row[key] != ABSENT)])
 
@@ -236,13 +236,13 @@ def _failures(table: pd.DataFrame) -> str:
     return _listed(some, len(rows) - len(some))
 
 
-def _smallest(best: Row, ranked: Measure) -> float:
+def _smallest(best: Compared, ranked: Measure) -> float:
     """Return the smallest difference that a sentence speaks of."""
     share = SMALLEST[ranked.larger]
     return share if ranked.larger else share * abs(float(best[f"{ranked.name}_mean"]))
 
 
-def _setting(row: Row, frame: pd.DataFrame) -> tuple[Any, ...]:
+def _setting(row: Compared, frame: pd.DataFrame) -> tuple[Any, ...]:
     return tuple(row[key] for key in labels(frame))
 
 

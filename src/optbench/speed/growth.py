@@ -60,7 +60,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Panel:
+class GrowthPanel:
     """What a panel shows.
 
     Attributes:
@@ -97,12 +97,12 @@ def megabytes(value: float) -> str:
 
 
 PANELS = {
-    "parameters": Panel("A step of an optimizer", "parameters", "main memory, past all caches", seconds),
-    "replicas": Panel("A training step of a stack, Adam", "replicas", "arithmetic", seconds),
-    "memory": Panel("Memory of a stack, above one process", "replicas", "weights, gradients, state", megabytes),
-    "cells": Panel("A sweep from the shell, hidden 20", "runs", "arithmetic", seconds),
-    "evaluations": Panel("A run on 600 examples, SGD", "epochs, each with its evaluation", "arithmetic", seconds),
-    "examples": Panel("An evaluation, hidden 128", "examples", "arithmetic", seconds),
+    "parameters": GrowthPanel("A step of an optimizer", "parameters", "main memory, past all caches", seconds),
+    "replicas": GrowthPanel("A training step of a stack, Adam", "replicas", "arithmetic", seconds),
+    "memory": GrowthPanel("Memory of a stack, above one process", "replicas", "weights, gradients, state", megabytes),
+    "cells": GrowthPanel("A sweep from the shell, hidden 20", "runs", "arithmetic", seconds),
+    "evaluations": GrowthPanel("A run on 600 examples, SGD", "epochs, each with its evaluation", "arithmetic", seconds),
+    "examples": GrowthPanel("An evaluation, hidden 128", "examples", "arithmetic", seconds),
 }
 
 
@@ -280,7 +280,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def draw_panel(axes: Axes, panel: Panel, rows: pd.DataFrame) -> None:
+def draw_panel(axes: Axes, panel: GrowthPanel, rows: pd.DataFrame) -> None:
     """Draw the lines of a panel and, dotted, what the machine cannot beat.
 
     Args:

@@ -24,7 +24,7 @@ from optbench.speed.table import Row, row
 
 
 @dataclass(frozen=True)
-class Case:
+class GridSize:
     """A grid to evaluate.
 
     Attributes:
@@ -45,11 +45,11 @@ class Case:
 
 
 CASES = (
-    Case("784-20-10, 1,000 images, 50 x 50", 20, 1000, 50, False, 1 / 3),
-    Case("784-128-10, 10,000 images, 8 x 8", 128, 10_000, 8, False, 1 / 2),
-    Case("normalized 784-20-10, 1,000 images, 20 x 20", 20, 1000, 20, True, 1.1),
+    GridSize("784-20-10, 1,000 images, 50 x 50", 20, 1000, 50, False, 1 / 3),
+    GridSize("784-128-10, 10,000 images, 8 x 8", 128, 10_000, 8, False, 1 / 2),
+    GridSize("normalized 784-20-10, 1,000 images, 20 x 20", 20, 1000, 20, True, 1.1),
 )
-SHORT = (Case("784-20-10, 100 images, 5 x 5", 20, 100, 5, False, math.nan),)
+SHORT = (GridSize("784-20-10, 100 images, 5 x 5", 20, 100, 5, False, math.nan),)
 
 
 def grids(rounds: int = 7, short: bool = False) -> Iterator[Row]:
@@ -66,7 +66,7 @@ def grids(rounds: int = 7, short: bool = False) -> Iterator[Row]:
         yield row("study=landscape, with its figures", times["study"].median, "limit", 30, 1)
 
 
-def compare(case: Case, rounds: int) -> Iterator[Row]:
+def compare(case: GridSize, rounds: int) -> Iterator[Row]:
     """Yield what a grid takes beside the others, as far as they are there."""
     torch.manual_seed(0)
     network = mlp(784, 10, hidden=(case.hidden,))
@@ -102,7 +102,7 @@ def by_vmap(model: nn.Module, x: Tensor, y: Tensor, plane: Plane, points: Array)
     return vmap(at, chunk_size=16)(torch.from_numpy(points).float())
 
 
-def in_jax(case: Case, x: Tensor, y: Tensor, plane: Plane, points: Array) -> Callable[[], Any]:
+def in_jax(case: GridSize, x: Tensor, y: Tensor, plane: Plane, points: Array) -> Callable[[], Any]:
     """Return a function that evaluates the losses by JAX's compiled map over the points."""
     import jax
     from jax import numpy as jnp

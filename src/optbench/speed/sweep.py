@@ -24,7 +24,7 @@ MODES = {
 
 
 @dataclass(frozen=True)
-class Spent:
+class Resources:
     """The seconds of a sweep.
 
     Attributes:
@@ -54,7 +54,7 @@ def sweep(rounds: int = 3, short: bool = False) -> Iterator[Row]:
         yield from rows(f"{len(RATES) * seeds} runs of Adam, hidden {hidden}", hidden, cold, times)
 
 
-def contenders(seeds: int, epochs: int, hidden: int, cache: str) -> dict[str, Callable[[], Spent]]:
+def contenders(seeds: int, epochs: int, hidden: int, cache: str) -> dict[str, Callable[[], Resources]]:
     """Return what trains the sweep, by name; JAX only where it is installed.
 
     Args:
@@ -63,7 +63,7 @@ def contenders(seeds: int, epochs: int, hidden: int, cache: str) -> dict[str, Ca
         hidden: Width of the hidden layer.
         cache: Directory for what torch compiles.
     """
-    made: dict[str, Callable[[], Spent]] = {
+    made: dict[str, Callable[[], Resources]] = {
         mode: partial(train, how, seeds, epochs, hidden, cache) for mode, how in MODES.items()
     }
     if beside.installed():
@@ -71,9 +71,9 @@ def contenders(seeds: int, epochs: int, hidden: int, cache: str) -> dict[str, Ca
     return made
 
 
-def turns(runs: Mapping[str, Callable[[], Spent]], rounds: int) -> tuple[dict[str, Spent], dict[str, Spent]]:
+def turns(runs: Mapping[str, Callable[[], Resources]], rounds: int) -> tuple[dict[str, Resources], dict[str, Resources]]:
     """Let every contender run once a round; return the first round's seconds, and the medians of the others if any."""
-    spent: defaultdict[str, list[Spent]] = defaultdict(list)
+    spent: defaultdict[str, list[Resources]] = defaultdict(list)
     for _ in range(rounds + 1):
         for name, run in runs.items():
             spent[name].append(run())
@@ -81,16 +81,16 @@ def turns(runs: Mapping[str, Callable[[], Spent]], rounds: int) -> tuple[dict[st
     return first, {name: median(each[1:] or each) for name, each in spent.items()}
 
 
-def median(times: Sequence[Spent]) -> Spent:
+def median(times: Sequence[Resources]) -> Resources:
     """Return the medians of some sweeps' seconds."""
-    return Spent(
+    return Resources(
         statistics.median(each.whole for each in times),
         statistics.median(each.span for each in times),
         statistics.median(each.compiling for each in times),
     )
 
 
-def rows(what: str, hidden: int, cold: Mapping[str, Spent], times: Mapping[str, Spent]) -> Iterator[Row]:
+def rows(what: str, hidden: int, cold: Mapping[str, Resources], times: Mapping[str, Resources]) -> Iterator[Row]:
     """Yield the rows of a sweep.
 
     Args:
@@ -112,7 +112,7 @@ def rows(what: str, hidden: int, cold: Mapping[str, Spent], times: Mapping[str, 
     yield row(f"{what}, compiling, kept on disk", compiled.compiling, "with nothing on disk", price, 1)
 
 
-def train(how: Sequence[str], seeds: int, epochs: int, hidden: int, cache: str) -> Spent:
+def train(how: Sequence[str], seeds: int, epochs: int, hidden: int, cache: str) -> Resources:
     """Train the sweep in one of the modes and return its seconds."""
     grid = [f"optimizer.lr={','.join(map(str, RATES))}", f"seed={','.join(map(str, range(seeds)))}"]
     size = [f"trainer.max_epochs={epochs}", f"model.hidden=[{hidden}]", "figures=[]", "logger=none"]
@@ -125,10 +125,10 @@ def train(how: Sequence[str], seeds: int, epochs: int, hidden: int, cache: str) 
             for name in ("config.yaml", "status.json")
         )
         compiling = max(run.status.get("compile_seconds", 0.0) for run in find(Path(folder, "sweep")))
-        return Spent(whole, max(ends) - min(starts), compiling)
+        return Resources(whole, max(ends) - min(starts), compiling)
 
 
-def in_jax(seeds: int, epochs: int, hidden: int) -> Spent:
+def in_jax(seeds: int, epochs: int, hidden: int) -> Resources:
     """Train the sweep in JAX and return its seconds."""
     told, whole = beside.run(hidden, len(RATES), seeds, epochs)
-    return Spent(whole, told["total"], told["compile"])
+    return Resources(whole, told["total"], told["compile"])

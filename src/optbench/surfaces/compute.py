@@ -13,7 +13,8 @@ from optbench import surfaces
 from optbench.checks import Count, Rate, check, nearest
 from optbench.optimizers.base import Optimizer
 from optbench.optimizers.flat import Flat
-from optbench.surfaces.descent import Factory, descend, with_rates
+from optbench.optimizers.wrapper import Factory
+from optbench.surfaces.descent import descend, with_rates
 from optbench.surfaces.entry import Entry, config, expand, homes, optimizer, schedule
 from optbench.surfaces.measures import MEASURES
 from optbench.surfaces.population import migrate

@@ -10,9 +10,9 @@ from torch import Tensor
 from optbench.checks import UserError
 from optbench.optimizers.base import Optimizer
 from optbench.optimizers.objective import Objective
+from optbench.optimizers.wrapper import Factory
+from optbench.schedules import Schedule
 
-Factory = Callable[..., Optimizer]
-Schedule = Callable[[int, float], float]
 
 
 def descend(

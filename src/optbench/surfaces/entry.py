@@ -15,7 +15,8 @@ from optbench.checks import Count, Index, Rate, UserError, check, nearest
 from optbench.configs import build_schedule
 from optbench.optimizers.base import Optimizer
 from optbench.optimizers.build import build_optimizer
-from optbench.surfaces.descent import Factory, Schedule
+from optbench.optimizers.wrapper import Factory
+from optbench.schedules import Schedule
 from optbench.surfaces.setting import Setting, point
 from optbench.surfaces.surface import Point, Surface
 

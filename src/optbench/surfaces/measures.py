@@ -7,7 +7,8 @@ from torch import Tensor
 
 from optbench.checks import UserError
 from optbench.optimizers.newton import Newton
-from optbench.surfaces.descent import Factory, descend
+from optbench.optimizers.wrapper import Factory
+from optbench.surfaces.descent import descend
 from optbench.surfaces.network import losses_and_indices
 from optbench.surfaces.problems import Factorization
 from optbench.surfaces.scene import Track
@@ -15,7 +16,7 @@ from optbench.surfaces.setting import Setting
 from optbench.surfaces.surface import Surface
 from optbench.surfaces.terrain import gradients
 
-Measure = Callable[[Setting, Surface, Sequence[Track]], list[Tensor]]
+PanelMeasure = Callable[[Setting, Surface, Sequence[Track]], list[Tensor]]
 
 BELOW = -1.0  # a path has left a saddle at 0 where it is this low
 
@@ -149,5 +150,5 @@ def line_only(panel: str, surface: Surface) -> None:
 
 
 MEASURED = (regret, escape, variance, matrices, recovery, index, roots, slopes)
-MEASURES: dict[str, Measure] = {measure.__name__: measure for measure in MEASURED}
+MEASURES: dict[str, PanelMeasure] = {measure.__name__: measure for measure in MEASURED}
 """By the name of the panel that shows it."""

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from optbench.optimizers.objective import Objective
-from optbench.surfaces.descent import Factory
+from optbench.optimizers.wrapper import Factory
 from optbench.surfaces.terrain import F
 
 

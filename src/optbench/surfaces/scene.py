@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from optbench.surfaces.descent import Factory
+from optbench.optimizers.wrapper import Factory
 from optbench.surfaces.setting import Setting
 from optbench.surfaces.surface import Bounds, Surface
 

@@ -25,7 +25,7 @@ Rerun = Literal["failed", "all"]
 
 
 @dataclass(frozen=True)
-class Entry:
+class LedgerEntry:
     """A cell as the ledger knows it.
 
     Attributes:
@@ -44,7 +44,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class State:
+class CellState:
     """What has become of a cell.
 
     Attributes:
@@ -55,14 +55,14 @@ class State:
         epochs: Epochs asked for, where that is known.
     """
 
-    entry: Entry
+    entry: LedgerEntry
     status: str
     reason: str = ""
     epoch: float | None = None
     epochs: int | None = None
 
 
-def entries(root: Path) -> list[Entry]:
+def entries(root: Path) -> list[LedgerEntry]:
     """Return the cells of a sweep's directory, in the order of their places; none where it has no ledger.
 
     Raises:
@@ -72,7 +72,7 @@ def entries(root: Path) -> list[Entry]:
     if not path.exists():
         return []
     try:
-        found = [Entry(**entry) for entry in json.loads(text_of(path))]
+        found = [LedgerEntry(**entry) for entry in json.loads(text_of(path))]
     except (OSError, ValueError, TypeError, RecursionError, UserError) as error:
         raise UserError(f"{path} is damaged: {one_line(error)[:200]}") from None
     for entry in found:
@@ -89,24 +89,24 @@ def entries(root: Path) -> list[Entry]:
     return sorted(found, key=lambda entry: entry.num)
 
 
-def state(root: Path, entry: Entry) -> State:
+def state(root: Path, entry: LedgerEntry) -> CellState:
     """Return what has become of a cell, by its record."""
     directory = root / entry.directory
     status = records.status_of(directory)
     if status is None:
         word = "running" if records.locked(directory) else "waiting"
-        return State(entry, word)
+        return CellState(entry, word)
     try:
         run = records.read(directory)
         epochs = run.config.get("trainer", {}).get("max_epochs")
         done = run.metrics["epoch"]
     except UserError as error:
-        return State(entry, "failed", str(error))
+        return CellState(entry, "failed", str(error))
     epoch = float(done.iloc[-1]) if len(done) else None
-    return State(entry, run.status["status"], run.status["reason"], epoch, epochs if type(epochs) is int else None)
+    return CellState(entry, run.status["status"], run.status["reason"], epoch, epochs if type(epochs) is int else None)
 
 
-def states(root: Path) -> list[State]:
+def states(root: Path) -> list[CellState]:
     """Return what has become of each cell of a sweep.
 
     Raises:
@@ -118,13 +118,13 @@ def states(root: Path) -> list[State]:
     return [state(root, entry) for entry in known]
 
 
-def counted(found: Sequence[State]) -> str:
+def counted(found: Sequence[CellState]) -> str:
     """Return how many cells are in each state, in words."""
     count = Counter(state.status for state in found)
     return ", ".join(f"{count[status]} {status}" for status in records.STATUSES if count[status])
 
 
-def as_json(found: Sequence[State]) -> str:
+def as_json(found: Sequence[CellState]) -> str:
     """Return the states as JSON, an object a cell."""
     rows = [asdict(state) for state in found]
     for row in rows:
@@ -214,7 +214,7 @@ def enter(root: Path, cells: Sequence["Cell"]) -> None:
         known = {entry.key: entry for entry in entries(root)}
         for cell in cells:
             name = str(cell.directory.relative_to(root))
-            known[cell.key] = Entry(cell.key, cell.num, name, cell.overrides, configs.resolve(cell.task))
+            known[cell.key] = LedgerEntry(cell.key, cell.num, name, cell.overrides, configs.resolve(cell.task))
         rows = [asdict(entry) for entry in sorted(known.values(), key=lambda entry: entry.num)]
         records.write(root / FILE, json.dumps(rows, indent=1) + "\n")
 

@@ -99,7 +99,7 @@ class Replicas(lightning.LightningModule):
         self.saved: int | None = None
         self.keeper: Keeper | None = None
         self.restored: Mapping[str, Any] | None = None
-        self.path: path.Path = "off"
+        self.path: path.Way = "off"
         self.reason = ""
 
     def setup(self, stage: str) -> None:

@@ -57,15 +57,15 @@ def fit(
     record.status["processes"] = size
     plain = OmegaConf.to_container(config, resolve=True)
 
-    def part(team: Team, store: str) -> Part:
-        return Part(plain, record.directory, start, team, store)
+    def part(team: Team, store: str) -> Handover:
+        return Handover(plain, record.directory, start, team, store)
 
     with together(size, follow, part, record.directory, ending) as team:
         return perform(config, record, loaded, ending, start, logger, team)
 
 
 @dataclass(frozen=True)
-class Part:
+class Handover:
     """What another process of a run has to know.
 
     Attributes:
@@ -83,7 +83,7 @@ class Part:
     store: str
 
 
-def follow(part: Part) -> None:
+def follow(part: Handover) -> None:
     """Take part in a run that another process records, and that ends this one."""
     from lightning.pytorch.loggers.logger import DummyLogger
 

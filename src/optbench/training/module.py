@@ -116,7 +116,7 @@ class Training(lightning.LightningModule):
         self.previous: Tensor | None = None
         self.keeper: Keeper | None = None
         self.restored: Mapping[str, Any] | None = None
-        self.path: path.Path = "off"
+        self.path: path.Way = "off"
         self.compiled: Alone | None = None
         self.total: Sum | None = None
 

@@ -7,10 +7,10 @@ from hydra.utils import get_class
 
 from optbench.training.trainer import processes
 
-Path = Literal["off", "update", "step"]
-Choice = Literal["auto", "off", "update", "step", False]
+Way = Literal["off", "update", "step"]
+Asked = Literal["auto", "off", "update", "step", False]
 
-NAMES: dict[Path, str] = {"off": "plain step", "update": "compiled update", "step": "compiled step"}
+NAMES: dict[Way, str] = {"off": "plain step", "update": "compiled update", "step": "compiled step"}
 """What status.json says of a run."""
 
 COLD = 6.0
@@ -27,7 +27,7 @@ Adam with mini-batches of 64 on one core: 124 us become 67 at 16,000 parameters 
 """
 
 
-def choose(config: Mapping[str, Any], parameters: int, steps: int | None, replicas: int = 1) -> tuple[Path, str]:
+def choose(config: Mapping[str, Any], parameters: int, steps: int | None, replicas: int = 1) -> tuple[Way, str]:
     """Return how runs are to step, and why that is not what was asked for, if it is not.
 
     It is the same for the same runs, whatever is on disk or how busy the machine is.
@@ -38,7 +38,7 @@ def choose(config: Mapping[str, Any], parameters: int, steps: int | None, replic
         steps: That each run takes; None where only time ends it.
         replicas: How many train as one stack, or 1.
     """
-    asked: Choice = config.get("compile") or "off"
+    asked: Asked = config.get("compile") or "off"
     if config["optimizer"].get("compile"):
         return "update", ""
     if asked == "auto":
@@ -72,7 +72,7 @@ def obstacle(config: Mapping[str, Any]) -> str | None:
     return None
 
 
-def tell(status: dict[str, Any], path: Path, reason: str = "", seconds: float | None = None) -> None:
+def tell(status: dict[str, Any], path: Way, reason: str = "", seconds: float | None = None) -> None:
     """Write into the status of a run how it steps, and say so where that is not what was asked for.
 
     Args:

@@ -187,7 +187,7 @@ def _check_values(config: DictConfig) -> None:
     check("train", "seed", config.seed, Seed)
     check("train", "threads", config.threads, Count)
     check("train", "replicas", config.replicas, Literal["auto", "off", False] | Count)
-    check("train", "compile", config.compile, path.Choice)
+    check("train", "compile", config.compile, path.Asked)
     check("train", "divergence", config.divergence, Positive)
     Keeping.of(config.trajectory)
     check("train", "timeout", config.timeout, Positive | None)

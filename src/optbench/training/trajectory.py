@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from optbench.checks import Count, UserError, check
 
-Every = Count | Literal["epoch", "chunk", "auto"]
+Frequency = Count | Literal["epoch", "chunk", "auto"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Keeping:
             then each epoch, and None nothing at all.
     """
 
-    every: Every | None = "auto"
+    every: Frequency | None = "auto"
 
     @classmethod
     def of(cls, config: Any) -> "Keeping":
@@ -31,7 +31,7 @@ class Keeping:
             return cls("auto" if config else None)
         if not isinstance(config, Mapping) or set(config) != {"every"}:
             raise UserError(f"trajectory={config} is not true or false; to choose, give trajectory.every=<steps>")
-        return cls(check("trajectory", "every", config["every"], Every))
+        return cls(check("trajectory", "every", config["every"], Frequency))
 
     @property
     def wanted(self) -> bool:
