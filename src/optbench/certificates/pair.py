@@ -1,0 +1,58 @@
+"""A comparison with a class of a package, by what both are given and what only one is."""
+
+import contextlib
+import io
+from importlib import import_module
+from typing import Any
+
+from optbench import optimizers as ours
+from optbench.certificates.case import Case, Factors, Hyper, changing, stepped, version
+from optbench.certificates.problems import ANY
+
+MODULES = {
+    "pytorch_optimizer": "pytorch-optimizer",
+    "timm.optim": "timm",
+    "schedulefree": "schedulefree",
+    "prodigyopt": "prodigyopt",
+    "qhoptim.pyt": "qhoptim",
+    "came_pytorch": "came-pytorch",
+    "momo": "momo-opt",
+}
+"""What is installed for a module."""
+
+ADAM: Hyper = dict(beta1=0.8, beta2=0.7)
+BETAS: Hyper = dict(betas=(0.8, 0.7))
+SCALED: Hyper = dict(lr=0.05, eps=0.03)
+DECAYED: Hyper = dict(**SCALED, weight_decay=0.1)
+MATRICES = ("matrices",)
+
+
+def compare(
+    module: str,
+    mine: type[ours.Optimizer],
+    theirs: str,
+    both: Hyper,
+    only_mine: Hyper | None = None,
+    only_theirs: Hyper | None = None,
+    problems: tuple[str, ...] = ANY,
+    rate: Factors = changing,
+) -> Case:
+    """Return the comparison of two classes by what both are given and what only one is.
+
+    Args:
+        module: Where their class is.
+        mine: Our class.
+        theirs: Name of theirs.
+        both: What both are given.
+        only_mine: What only ours is given.
+        only_theirs: What only theirs is given.
+        problems: Where they agree.
+        rate: How the learning rate changes.
+    """
+
+    def factory(params: Any) -> Any:
+        with contextlib.redirect_stdout(io.StringIO()):  # one of them announces its decay
+            return getattr(import_module(module), theirs)(params, **both, **(only_theirs or {}))
+
+    reference = f"{version(MODULES[module])} {theirs}"
+    return Case(mine, both | (only_mine or {}), reference, stepped(factory), problems, rate=rate)
