@@ -26,12 +26,12 @@ def cases() -> list[Case]:
     return [
         pair(ours.SGD, theirs.SGD, dict(lr=0.1, weight_decay=0.1)),
         pair(
-            *(ours.Momentum, theirs.SGD, dict(lr=0.1, weight_decay=0.1, dampening=0.3)),
-            *(dict(beta=0.8, form="torch"), dict(momentum=0.8)),
+            ours.Momentum, theirs.SGD, dict(lr=0.1, weight_decay=0.1, dampening=0.3),
+            dict(beta=0.8, form="torch"), dict(momentum=0.8),
         ),
         pair(
-            *(ours.NAG, theirs.SGD, dict(lr=0.1, weight_decay=0.1)),
-            *(dict(beta=0.8, form="torch"), dict(momentum=0.8, nesterov=True)),
+            ours.NAG, theirs.SGD, dict(lr=0.1, weight_decay=0.1),
+            dict(beta=0.8, form="torch"), dict(momentum=0.8, nesterov=True),
         ),
         pair(ours.Adagrad, theirs.Adagrad, dict(lr=0.1, **SCALED)),
         pair(ours.Adadelta, theirs.Adadelta, dict(lr=1.0, rho=0.7, **SCALED)),
@@ -43,32 +43,30 @@ def cases() -> list[Case]:
         pair(ours.Adamax, theirs.Adamax, dict(lr=0.05, **SCALED), ADAM, BETAS),
         pair(ours.NAdam, theirs.NAdam, dict(lr=0.05, momentum_decay=0.1, **SCALED), ADAM, BETAS),
         pair(
-            *(ours.NAdamW, theirs.NAdam, dict(lr=0.05, momentum_decay=0.1, **SCALED)),
-            *(ADAM, dict(decoupled_weight_decay=True, **BETAS)),
+            ours.NAdamW, theirs.NAdam, dict(lr=0.05, momentum_decay=0.1, **SCALED),
+            ADAM, dict(decoupled_weight_decay=True, **BETAS),
         ),
         pair(
-            *(ours.AMSGrad, theirs.Adam, dict(lr=0.05, **SCALED)),
-            *(dict(form="torch", **ADAM), dict(amsgrad=True, **BETAS)),
+            ours.AMSGrad, theirs.Adam, dict(lr=0.05, **SCALED),
+            dict(form="torch", **ADAM), dict(amsgrad=True, **BETAS),
         ),
         pair(
-            *(ours.RAdam, theirs.RAdam, dict(lr=0.05, **SCALED)),
-            *(dict(beta1=0.8, beta2=0.9), dict(betas=(0.8, 0.9))),
+            ours.RAdam, theirs.RAdam, dict(lr=0.05, **SCALED),
+            dict(beta1=0.8, beta2=0.9), dict(betas=(0.8, 0.9)),
         ),
         pair(
-            *(ours.Rprop, theirs.Rprop, dict(lr=0.02)),
-            *(
-                dict(eta_minus=0.4, eta_plus=1.3, step_min=1e-3, step_max=0.3),
-                dict(etas=(0.4, 1.3), step_sizes=(1e-3, 0.3)),
-            ),
+            ours.Rprop, theirs.Rprop, dict(lr=0.02),
+            dict(eta_minus=0.4, eta_plus=1.3, step_min=1e-3, step_max=0.3),
+            dict(etas=(0.4, 1.3), step_sizes=(1e-3, 0.3)),
         ),
         pair(
-            *(ours.Adafactor, theirs.Adafactor, ADAFACTOR),
-            *(dict(eps1=1e-30, eps2=0.1), dict(eps=(1e-15, 0.1), weight_decay=0)),
+            ours.Adafactor, theirs.Adafactor, ADAFACTOR,
+            dict(eps1=1e-30, eps2=0.1), dict(eps=(1e-15, 0.1), weight_decay=0),
         ),
         pair(ours.LBFGS, theirs.LBFGS, dict(lr=0.5, history_size=4, max_iter=3), dict(tolerance=0.0), QUIET, **CURVED),
         pair(
-            *(ours.LBFGS, theirs.LBFGS, dict(history_size=4, max_iter=3)),
-            *(dict(line_search="strong_wolfe", tolerance=0.0), dict(line_search_fn="strong_wolfe", **QUIET)),
+            ours.LBFGS, theirs.LBFGS, dict(history_size=4, max_iter=3),
+            dict(line_search="strong_wolfe", tolerance=0.0), dict(line_search_fn="strong_wolfe", **QUIET),
             **CURVED,
         ),
         settled(ours.Adam, dict(bias_correction=False)),
@@ -122,8 +120,8 @@ def averages() -> list[Case]:
     forms = {"ema": utils.get_ema_multi_avg_fn(0.8), "swa": utils.get_swa_multi_avg_fn()}
     return [
         Case(
-            *(ours.Averaged, dict(base=partial(ours.SGD, lr=0.1), form=form, decay=0.8, every=2, start=3)),
-            *(f"{version('torch')} AveragedModel, {form}", stepped(partial(Averaging, average=average))),
+            ours.Averaged, dict(base=partial(ours.SGD, lr=0.1), form=form, decay=0.8, every=2, start=3),
+            f"{version('torch')} AveragedModel, {form}", stepped(partial(Averaging, average=average)),
         )
         for form, average in forms.items()
     ]

@@ -132,8 +132,8 @@ def rows(certificates: Iterable[Certificate]) -> list[tuple[str, ...]]:
     """Return what a reader sees of certificates, in the order of `COLUMNS`."""
     return [
         (
-            *(c.optimizer, c.form, c.reference, ", ".join(c.problems)),
-            *("" if c.difference is None else f"{c.difference:.1e}", c.verdict),
+            c.optimizer, c.form, c.reference, ", ".join(c.problems),
+            "" if c.difference is None else f"{c.difference:.1e}", c.verdict,
         )
         for c in certificates
     ]
