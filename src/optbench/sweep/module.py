@@ -20,7 +20,8 @@ from optbench.sweep.stack import Stack
 from optbench.training import checkpoint, path
 from optbench.training.checkpoint import Keeper
 from optbench.training.ending import Cut
-from optbench.training.module import EVALUATION_BATCH, Diverged, Training, first_batch, spans, within
+from optbench.training.chunk import first_batch, spans, within
+from optbench.training.module import EVALUATION_BATCH, Diverged, Training
 from optbench.training.network import losses
 from optbench.training.whole import Compiled
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as lightning
@@ -10,12 +10,12 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 
-from optbench.data.chunks import Chunks
 from optbench.optimizers.base import Optimizer
 from optbench.optimizers.objective import Objective, Sum
 from optbench.records import Record
 from optbench.training import checkpoint, hparams, path
 from optbench.training.checkpoint import Keeper
+from optbench.training.chunk import first_batch, spans, within
 from optbench.training.clip import Clip, Clipped
 from optbench.training.private import set_global_step
 from optbench.training.trajectory import AUTO, Keeping
@@ -30,21 +30,6 @@ class Diverged(Exception):
     """The loss is no longer finite, or above the bound."""
 
 
-def within(trainer: lightning.Trainer, steps: int, chunk: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Return the part of a chunk that lies within the limits of steps, which Lightning looks at between chunks only.
-
-    Args:
-        trainer: The trainer, which was not yet done before the chunk.
-        steps: Steps taken.
-        chunk: Mini-batches, x and y.
-    """
-    ends = [trainer.max_steps] if trainer.max_steps != -1 else []
-    if trainer.should_stop and trainer.current_epoch >= (trainer.min_epochs or 0):
-        ends += [trainer.min_steps] if trainer.min_steps else []
-    left = min(ends, default=steps + len(chunk[0])) - steps
-    return chunk[0][:left], chunk[1][:left]
-
-
 def half_to_full(x: Tensor) -> Tensor:
     """Return a tensor of half precision in float32, any other as it is."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
@@ -54,24 +39,6 @@ def in_full(output: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Return outputs and targets as the loss is to see them: of one type, and not of half precision."""
     output = half_to_full(output)
     return output, y.to(output.dtype) if y.is_floating_point() else y
-
-
-def first_batch(loader: Chunks) -> tuple[Tensor, Tensor]:
-    """Return some mini-batch of the size that most have."""
-    return loader.x[: loader.batch_size], loader.y[: loader.batch_size]
-
-
-def spans(keeps: Sequence[bool]) -> Iterator[slice]:
-    """Yield parts of a chunk that make it whole, each up to a step whose weights are kept.
-
-    Args:
-        keeps: Whether the weights after each step are.
-    """
-    start = 0
-    for i, kept in enumerate(keeps, 1):
-        if kept or i == len(keeps):
-            yield slice(start, i)
-            start = i
 
 
 class Training(lightning.LightningModule):
