@@ -108,16 +108,22 @@ def looks(tracks: Sequence[Projection]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for optimizer, names in mine.items():
         if len(mine) == 1 and len(names) > 1:
-            shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(names)))
-            own = style.look(optimizer)
-            found |= {
-                n: {"color": c, "linestyle": own.dash, "marker": own.marker} for n, c in zip(names, shades, strict=True)
-            }
+            found |= _shades(optimizer, names)
         else:
             for variant, name in enumerate(names):
                 own = style.look(optimizer, variant)
                 found[name] = {"color": own.colour, "linestyle": own.dash, "marker": own.marker}
     return found
+
+
+def _shades(optimizer: str, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return looks of one optimizer's settings, from dark to light."""
+    own = style.look(optimizer)
+    shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(names)))
+    return {
+        name: {"color": shade, "linestyle": own.dash, "marker": own.marker}
+        for name, shade in zip(names, shades, strict=True)
+    }
 
 
 def figure(landscapes: Sequence[Landscape], title: str, notes: Sequence[str] = ()) -> Figure:
@@ -204,13 +210,19 @@ def _panel(
     heading = ": ".join(text for text in (one.plane.kind, one.title) if text)
     off = f"; off by {one.error:.0%}" if one.error > BOUND else f"; error {one.error:.1%}"
     part.suptitle(wrapped(heading + off, 58), x=0.02, ha="left", fontsize=9.5)
-    left, right = bottom.subplots(1, 2)
+    _errors(bottom, one, look)
+
+
+def _errors(part: SubFigure, one: Landscape, look: Mapping[str, dict[str, Any]]) -> None:
+    """Draw by how much the plane is off at each recorded point, and how far the points are off the plane."""
+    left, right = part.subplots(1, 2)
     spread = one.spread or 1.0
+    errors = {track.name: 100 * (track.shadows - track.values) / spread for track in one.tracks}
     for track in one.tracks:
-        own = look[track.name] | {"markersize": 3, "linewidth": 1.1}
-        left.plot(track.steps, 100 * (track.shadows - track.values) / spread, **own | {"markevery": [-1]})
-        right.plot(track.steps, 100 * track.away, **own | {"markevery": [-1]})
-    _within(left, [100 * (t.shadows - t.values) / spread for t in one.tracks if t.status == "done"])
+        own = look[track.name] | {"markersize": 3, "linewidth": 1.1, "markevery": [-1]}
+        left.plot(track.steps, errors[track.name], **own)
+        right.plot(track.steps, 100 * track.away, **own)
+    _within(left, [errors[track.name] for track in one.tracks if track.status == "done"])
     left.axhline(0, color="0.6", lw=0.7)
     left.set_title(f"error of the {one.what}, %", fontsize=8.5)
     right.set_title("off the plane, %", fontsize=8.5)
