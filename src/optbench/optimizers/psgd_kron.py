@@ -53,17 +53,12 @@ class PSGDKron(Optimizer):
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Direction, State]:
         m = s["m"].lerp(g, 1 - h["beta"])
         G = (m / (1 - h["beta"] ** t)).reshape(len(m) if m.dim() else 1, -1)
-        QL, QR = (s["QL"], s["QR"]) if t > 1 else factors(p, h["max_precondition_dim"])
+        QL, QR = factors(p, h["max_precondition_dim"]) if t == 1 else (s["QL"], s["QR"])
         often = min(max(math.exp(-h["anneal"] * (t - 1 - h["flat"])), h["least"]), 1.0)
         since = s["since"] + 1
         if since * often >= 1:
             since = 0
-            draw = torch.Generator().manual_seed((1_000_003 * h["seed"] + t) % 2**32)  # alike on every device
-            if torch.rand((), generator=draw, dtype=torch.float32) < h["balance"] and p.dim() > 1:
-                QL, QR = balanced(QL, QR)
-            V = torch.empty_like(G, device="cpu").normal_(generator=draw).to(p.device)
-            A, B = times(QL, times(QR, G.mT).mT), over(QL, over(QR, V.mT).mT)
-            QL, QR = fitted(QL, A, B, h["fit_lr"]), fitted(QR, A.mT, B.mT, h["fit_lr"])
+            QL, QR = renewed(QL, QR, G, t, h)
         white = twice(QL, twice(QR, G.mT).mT).view_as(p)
         white = white * (1.1 / (white.square().mean().sqrt() + 1e-6)).clamp(max=1)
         decay = h["weight_decay"] if p.dim() > 1 else 0
@@ -86,6 +81,26 @@ def factors(p: Tensor, limit: int) -> tuple[Tensor, Tensor]:
     identity = [p.new_ones(side) for side in shape]
     left, right = (one.diag() if full else one for one, full in zip(identity, triangular, strict=True))
     return left, right
+
+
+def renewed(QL: Tensor, QR: Tensor, G: Tensor, t: int, h: Hyper) -> tuple[Tensor, Tensor]:
+    """Return both factors after a step of their own, on the gradient and on noise, at times balanced first.
+
+    Args:
+        QL: Factor of the rows.
+        QR: Factor of the columns; empty for a vector.
+        G: The gradient's running mean, shape (rows, columns).
+        t: The step, which chooses the noise.
+        h: Hyperparameters.
+    """
+    draw = torch.Generator().manual_seed((1_000_003 * h["seed"] + t) % 2**32)  # alike on every device
+    chosen = torch.rand((), generator=draw, dtype=torch.float32) < h["balance"]
+    if chosen and QR.numel():
+        QL, QR = balanced(QL, QR)
+    V = torch.empty_like(G, device="cpu").normal_(generator=draw).to(G.device)
+    A = times(QL, times(QR, G.mT).mT)
+    B = over(QL, over(QR, V.mT).mT)
+    return fitted(QL, A, B, h["fit_lr"]), fitted(QR, A.mT, B.mT, h["fit_lr"])
 
 
 def times(Q: Tensor, x: Tensor) -> Tensor:
