@@ -11,7 +11,7 @@ import optbench
 ROOT = Path(optbench.__file__).parent
 ROOMS = [
     {"checks", "garbage"},
-    {"configs", "records", "models", "schedules", "processes"},
+    {"configs", "records", "models", "schedules", "processes", "terminal"},
     {"data", "optimizers"},
     {"training"},
     {"sweep"},

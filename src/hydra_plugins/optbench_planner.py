@@ -84,11 +84,11 @@ class Planner(TunedSweeper):
     def tell(self, found: Sequence["Kind"], jobs: int) -> None:
         """Print what the jobs take, by kind and in all."""
         from rich import box
-        from rich.console import Console
         from rich.table import Table
 
         from optbench import records
         from optbench.sweep.pilot import span
+        from optbench.terminal import wide
 
         options: dict[str, Any] = getattr(self.starter, "options", {})
         cores: int = options.get("cpus_per_task", 1)
@@ -100,8 +100,7 @@ class Planner(TunedSweeper):
             hours = kind.jobs * kind.seconds * cores / 3600
             numbers = (kind.jobs, kind.cells, kind.epochs, f"{kind.pilot:.1f}", duration(kind.seconds), f"{hours:.3g}")
             table.add_row(kind.name, *map(str, numbers))
-        console = Console()
-        console.width = max(console.width, 0 if console.is_terminal else 140)
+        console = wide(140)
         console.print(table)
         whole = sum(kind.jobs * kind.seconds for kind in found) / 3600
         side_by_side = self.starter.processes

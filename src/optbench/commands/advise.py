@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from optbench import records
@@ -13,6 +12,7 @@ from optbench.checks import UserError
 from optbench.claims.advice import ADVICE, Advice
 from optbench.commands.arguments import Parser
 from optbench.results.text import markdown_table
+from optbench.terminal import wide
 
 PLACES = (Path(__file__).parents[1] / "claims", Path(__file__).parents[3] / "results")
 """Where `claims.csv` lies: inside an installed package, or in a checkout."""
@@ -34,8 +34,7 @@ def main(arguments: list[str]) -> None:
     chosen = [advice for advice in ADVICE if about(advice, given.words)]
     if not chosen:
         raise UserError(f"no advice is about {' '.join(given.words)}; see all of it with optbench advise")
-    console = Console()
-    console.width = max(console.width, 0 if console.is_terminal else 160)
+    console = wide()
     table = Table("when", "said", "what we found", "evidence", box=box.SIMPLE_HEAD)
     for advice in chosen:
         table.add_row(advice.situation, advice.said, advice.ours, evidence(advice, verdicts))

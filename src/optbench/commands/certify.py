@@ -22,10 +22,11 @@ from optbench.certificates import authors, bare, optax_rules, packages, recurren
 from optbench.certificates.case import Case, Certificate
 from optbench.certificates.reach import Reach, Recorder
 from optbench.checks import UserError, nearest
-from optbench.commands.arguments import Parser
-from optbench.configs import CONF, rule, targets
+from optbench.commands.arguments import Parser, folders
+from optbench.configs import rule, targets
 from optbench.optimizers import Optimizer
 from optbench.results.text import markdown_table
+from optbench.terminal import wide
 
 COLUMNS = ("optimizer", "form", "reference", "problems", "largest difference", "verdict")
 REACH = ("rule reached by others' code", "not reached")
@@ -49,8 +50,7 @@ def main(arguments: list[str]) -> None:
     if out:
         records.prepare(out)
     torch.set_num_threads(1)
-    console = Console()
-    console.width = max(console.width, 0 if console.is_terminal else 160)
+    console = wide()
     certificates, reaches = made(cases, console)
     console.print(view(certificates))
     console.print(view_reach(reaches))
@@ -61,19 +61,6 @@ def main(arguments: list[str]) -> None:
     wrong = {c.optimizer for c in certificates if c.verdict == "differs"}
     if wrong:
         raise SystemExit(f"optbench: {', '.join(sorted(wrong))}: not what the reference says")
-
-
-def folders(own: Path | None) -> list[Path]:
-    """Return the folders of configs: ours and, if there is one, the user's.
-
-    Raises:
-        UserError: The user's is none.
-    """
-    if own is None:
-        return [CONF]
-    if not own.is_dir():
-        raise UserError(f"--config-dir={own} is no directory; give one with folders such as optimizer/")
-    return [CONF, own]
 
 
 def made(cases: list[Case], console: Console) -> tuple[list[Certificate], list[Reach]]:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 import torch
 from rich import box
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +17,7 @@ from optbench.checks import nearest
 from optbench.claims import CLAIMS, Claim, Finding
 from optbench.commands.arguments import Parser
 from optbench.results.text import markdown_table
+from optbench.terminal import wide
 
 COLUMNS = ("claim", "documents", "says", "verdict", "measured", "condition", "command")
 COLOURS = {"holds": "green", "fails": "red", "holds only if": "yellow"}
@@ -39,8 +39,7 @@ def main(arguments: list[str]) -> None:
     if out:
         records.prepare(out)
     torch.set_num_threads(1)
-    console = Console()
-    console.width = max(console.width, 0 if console.is_terminal else 160)
+    console = wide()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         findings = [claim.measure() for claim in track(chosen, "trying", console=console, transient=True)]

@@ -14,9 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from optbench import records
-from optbench.checks import UserError, nearest
-from optbench.commands.arguments import Parser
-from optbench.configs import CONF, files, targets
+from optbench.checks import nearest
+from optbench.commands.arguments import Parser, folders
+from optbench.configs import files, targets
+from optbench.terminal import wide
 
 Item = dict[str, Any]
 """What is known of one name: `name`, `description`, and more by kind."""
@@ -36,25 +37,22 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--out", type=Path, help="also write the table here, as CSV and Markdown; and the family tree")
     given = parser.parse_intermixed_args(arguments)
-    if given.config_dir and not given.config_dir.is_dir():
-        raise UserError(f"--config-dir={given.config_dir} is no directory; give one with folders such as optimizer/")
+    found = folders(given.config_dir)
     if given.what not in (None, *LISTS):
         raise nearest("list", given.what, LISTS, ", ".join(LISTS))
     if given.out:
         records.prepare(given.out)
-    folders = [CONF, *([given.config_dir] if given.config_dir else [])]
     if given.what is None:
         quick = LISTS | {"optimizers": hyperparameters}  # what is only counted need not be measured
-        rows = [{"list": what, "entries": len(rows(folders))} for what, rows in quick.items()]
+        rows = [{"list": what, "entries": len(rows(found))} for what, rows in quick.items()]
     else:
-        rows = LISTS[given.what](folders)
+        rows = LISTS[given.what](found)
     if given.out:
         write(rows, given.what, given.out)
     if given.json:
         print(json.dumps(rows, indent=2, default=str))
     else:
-        console = Console()
-        console.width = max(console.width, 0 if console.is_terminal else 160)
+        console = wide()
         console.print(view([brief(row) for row in rows]))
         if "order" in rows[0]:
             print(NOTE)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -14,7 +13,8 @@ from optbench import records
 from optbench.checks import UserError
 from optbench.commands.arguments import Parser
 from optbench.sweep import ledger
-from optbench.sweep.ledger import LedgerEntry, CellState
+from optbench.sweep.ledger import CellState, LedgerEntry
+from optbench.terminal import wide
 
 COLOURS = {
     "done": "green",
@@ -39,8 +39,7 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_intermixed_args(arguments)
     if given.watch and given.json:
         raise UserError("--watch is a table that moves, and --json a text that does not; give one of them")
-    console = Console()
-    console.width = max(console.width, 0 if console.is_terminal else 140)
+    console = wide(140)
     found = look(given.directory)
     if given.json:
         print(ledger.as_json(found))

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 
 from optbench import records
 from optbench.speed.table import Row
+from optbench.terminal import wide
 
 BENCHMARKS = {
     "training": ("optbench.speed.training", "steps"),
@@ -57,8 +57,7 @@ def main() -> None:
     frame = pd.DataFrame(rows).assign(machine=f"{machine['cpu']}, {machine['cores']} cores")
     given.out.parent.mkdir(parents=True, exist_ok=True)
     records.write(given.out, pd.concat([kept(given.out, frame), frame]).to_csv(index=False, float_format="%.4g"))
-    console = Console()
-    console.width = max(console.width, 0 if console.is_terminal else 160)
+    console = wide()
     console.print(shown(rows, frame["machine"][0]))
     console.print(given.out)
 
