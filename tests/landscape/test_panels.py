@@ -9,7 +9,7 @@ from torch.nn.utils import vector_to_parameters
 from optbench import records
 from optbench.checks import UserError
 from optbench.landscape.gradients import gradients
-from optbench.landscape.panels import NamedRun, LandscapeRequest, pictures
+from optbench.landscape.panels import LandscapeRequest, NamedRun, pictures
 from optbench.landscape.picture import Landscape
 from optbench.landscape.plane import KINDS
 from optbench.landscape.task import task

@@ -58,7 +58,9 @@ def test_values_of_any_kind_leave_figures(tmp_path, value):
 
 
 def test_a_path_of_no_points_and_one_that_left_are_no_trouble(tmp_path):
-    empty = Projection("gone", "SGD", "diverged", *(np.zeros(0) for _ in range(1)), np.zeros((0, 2)), *(np.zeros(0),) * 3)
+    empty = Projection(
+        "gone", "SGD", "diverged", *(np.zeros(0) for _ in range(1)), np.zeros((0, 2)), *(np.zeros(0),) * 3
+    )
     far = track("far", status="diverged", scale=1e12, off=np.inf)
     one = scene([track("Adam"), empty, far])
     assert np.isfinite(one.error)

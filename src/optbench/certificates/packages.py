@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from optbench import optimizers as ours
-from optbench.certificates.case import Case, Hyper, constant, stepped, version
+from optbench.certificates.case import Case, constant, stepped, version
 from optbench.certificates.pair import ADAM, BETAS, DECAYED, MATRICES, SCALED, compare
 from optbench.certificates.problems import ANY
 from optbench.certificates.pytorch_optimizer_rules import kozistr, lookahead
@@ -61,8 +61,11 @@ def timm() -> list[Case]:
     return [
         pair(ours.AdaBelief, "AdaBelief", SCALED, ADAM, dict(rectify=False, **BETAS)),
         pair(
-            ours.Adan, "Adan", DECAYED,
-            dict(beta1=0.8, beta2=0.7, beta3=0.6), dict(betas=(0.8, 0.7, 0.6)),
+            ours.Adan,
+            "Adan",
+            DECAYED,
+            dict(beta1=0.8, beta2=0.7, beta3=0.6),
+            dict(betas=(0.8, 0.7, 0.6)),
         ),
         pair(ours.ADOPT, "Adopt", SCALED, ADAM, dict(clip_exp=0.25, **BETAS)),
         pair(ours.ADOPT, "Adopt", SCALED, dict(clip=False, **ADAM), dict(clip_exp=None, **BETAS)),
@@ -71,8 +74,11 @@ def timm() -> list[Case]:
         pair(ours.LARC, "Lars", *lars[:2], dict(trust_clip=True, **lars[2])),
         pair(ours.Lion, "Lion", dict(lr=0.02, weight_decay=0.1), ADAM, BETAS),
         pair(
-            ours.MARS, "Mars", dict(gamma=0.1, **DECAYED),
-            dict(first_step="paper", **ADAM), dict(optimize_1d=True, **BETAS),
+            ours.MARS,
+            "Mars",
+            dict(gamma=0.1, **DECAYED),
+            dict(first_step="paper", **ADAM),
+            dict(optimize_1d=True, **BETAS),
         ),
         pair(ours.NAdam, "NAdamW", SCALED, dict(form="simple", **ADAM), dict(weight_decay=0, **BETAS)),
     ]
@@ -82,31 +88,48 @@ def authors() -> list[Case]:
     """Return the comparisons with the authors' own packages."""
     return [
         compare(
-            "schedulefree", ours.ScheduleFreeSGD, "SGDScheduleFree", dict(lr=0.1, weight_decay=0.1),
-            dict(beta=0.8), dict(momentum=0.8),
+            "schedulefree",
+            ours.ScheduleFreeSGD,
+            "SGDScheduleFree",
+            dict(lr=0.1, weight_decay=0.1),
+            dict(beta=0.8),
+            dict(momentum=0.8),
         ),
         compare(
-            "schedulefree", ours.ScheduleFreeAdamW, "AdamWScheduleFree", DECAYED,
-            ADAM, BETAS,
+            "schedulefree",
+            ours.ScheduleFreeAdamW,
+            "AdamWScheduleFree",
+            DECAYED,
+            ADAM,
+            BETAS,
         ),
         *(
             compare(
-                "momo", ours.MoMo, "Momo", dict(lr=0.5, beta=0.8, weight_decay=0.1),
-                dict(lower_bound=0.05, adapt_bound=adapt), dict(lb=0.05, use_fstar=adapt),
+                "momo",
+                ours.MoMo,
+                "Momo",
+                dict(lr=0.5, beta=0.8, weight_decay=0.1),
+                dict(lower_bound=0.05, adapt_bound=adapt),
+                dict(lb=0.05, use_fstar=adapt),
             )
             for adapt in (False, True)
         ),
         compare("prodigyopt", ours.Prodigy, "Prodigy", dict(d0=1e-3, **DECAYED), ADAM, BETAS),
         compare("qhoptim.pyt", ours.QHM, "QHM", dict(lr=0.1, nu=0.6), dict(beta=0.8), dict(momentum=0.8)),
         compare(
-            "qhoptim.pyt", ours.QHAdam, "QHAdam", SCALED,
-            dict(nu1=0.6, nu2=0.5, **ADAM), dict(nus=(0.6, 0.5), **BETAS),
+            "qhoptim.pyt",
+            ours.QHAdam,
+            "QHAdam",
+            SCALED,
+            dict(nu1=0.6, nu2=0.5, **ADAM),
+            dict(nus=(0.6, 0.5), **BETAS),
         ),
         compare(
-            "came_pytorch", ours.CAME, "CAME", dict(lr=0.02, weight_decay=0.1),
+            "came_pytorch",
+            ours.CAME,
+            "CAME",
+            dict(lr=0.02, weight_decay=0.1),
             dict(beta1=0.8, beta2=0.6, beta3=0.7, eps1=0.01, eps2=0.02, d=0.5),
             dict(betas=(0.8, 0.6, 0.7), eps=(0.01, 0.02), clip_threshold=0.5),
         ),
     ]
-
-

@@ -26,35 +26,58 @@ def kozistr() -> list[Case]:
         pair(ours.ADOPT, "ADOPT", SCALED, ADAM, dict(clip_lambda=lambda t: (t - 1) ** 0.25, **BETAS)),  # not t
         pair(ours.AggMo, "AggMo", dict(lr=0.1, betas=(0.0, 0.7, 0.9))),
         pair(
-            ours.CAME, "CAME", came, dict(beta1=0.8, beta2=0.6, beta3=0.7, d=0.5),
+            ours.CAME,
+            "CAME",
+            came,
+            dict(beta1=0.8, beta2=0.6, beta3=0.7, d=0.5),
             dict(betas=(0.8, 0.6, 0.7), clip_threshold=0.5),
         ),
         pair(
-            ours.FTRL, "FTRL", dict(lr=0.2, beta=0.5),
-            dict(l1=0.1, l2=0.3, warm_start=False), dict(lambda_1=0.1, lambda_2=0.3),
+            ours.FTRL,
+            "FTRL",
+            dict(lr=0.2, beta=0.5),
+            dict(l1=0.1, l2=0.3, warm_start=False),
+            dict(lambda_1=0.1, lambda_2=0.3),
             rate=constant,  # a new one rescales its weights
         ),
         pair(  # it keeps the learning rate outside the velocity, and adapts it for matrices only
-            ours.LARS, "LARS", dict(lr=0.1, weight_decay=0.1), dict(beta=0.8, trust_coefficient=0.3),
-            dict(momentum=0.8, trust_coefficient=0.3), MATRICES, constant,
+            ours.LARS,
+            "LARS",
+            dict(lr=0.1, weight_decay=0.1),
+            dict(beta=0.8, trust_coefficient=0.3),
+            dict(momentum=0.8, trust_coefficient=0.3),
+            MATRICES,
+            constant,
         ),
         pair(ours.Lion, "Lion", dict(lr=0.02, weight_decay=0.1), ADAM, BETAS),
         pair(
-            ours.MARS, "MARS", dict(gamma=0.1, **DECAYED), dict(eps_form="hat", **ADAM),
+            ours.MARS,
+            "MARS",
+            dict(gamma=0.1, **DECAYED),
+            dict(eps_form="hat", **ADAM),
             dict(optimize_1d=True, **BETAS),
         ),
         pair(
-            ours.MARS, "MARS", dict(gamma=0.1, **SCALED),
-            dict(eps_form="hat", vectors="adamw", **ADAM), dict(lr_1d=0.05, weight_decay_1d=0.0, **BETAS),
+            ours.MARS,
+            "MARS",
+            dict(gamma=0.1, **SCALED),
+            dict(eps_form="hat", vectors="adamw", **ADAM),
+            dict(lr_1d=0.05, weight_decay_1d=0.0, **BETAS),
         ),
         pair(ours.Prodigy, "Prodigy", dict(d0=1e-3, **DECAYED), ADAM, BETAS),
         pair(ours.QHM, "QHM", dict(lr=0.1, nu=0.6), dict(beta=0.8), dict(momentum=0.8)),
         pair(
-            ours.RAdam, "RAdam", SCALED, dict(beta1=0.8, beta2=0.9, threshold=4.0),
+            ours.RAdam,
+            "RAdam",
+            SCALED,
+            dict(beta1=0.8, beta2=0.9, threshold=4.0),
             dict(betas=(0.8, 0.9), n_sma_threshold=4, degenerated_to_sgd=True),
         ),
         pair(
-            ours.ScheduleFreeSGD, "ScheduleFreeSGD", dict(lr=0.1, weight_decay=0.1), dict(beta=0.8),
+            ours.ScheduleFreeSGD,
+            "ScheduleFreeSGD",
+            dict(lr=0.1, weight_decay=0.1),
+            dict(beta=0.8),
             dict(momentum=0.8),
         ),
         pair(ours.ScheduleFreeAdamW, "ScheduleFreeAdamW", DECAYED, ADAM, BETAS),
@@ -66,7 +89,10 @@ def kozistr() -> list[Case]:
         *matrices(),
         pair(ours.ADOPT, "ADOPT", SCALED, dict(clip=False, **ADAM), dict(clip_lambda=None, **BETAS)),
         pair(  # alpha of 0 leaves AdamW
-            ours.AdamW, "AdEMAMix", DECAYED, dict(decay="paper", **ADAM),
+            ours.AdamW,
+            "AdEMAMix",
+            DECAYED,
+            dict(decay="paper", **ADAM),
             dict(alpha=0.0, betas=(0.8, 0.7, 0.9), weight_decouple=True, fixed_decay=True),
         ),
         pair(ours.Adam, "GaLore", SCALED, dict(eps_form="hat", **ADAM), dict(weight_decay=0, **BETAS)),  # no rank
@@ -169,8 +195,12 @@ def matrices() -> list[Case]:
     norms = {"spectral": 1, "sign": 4, "column": 6, "row": 7}
     scion = [
         pair(
-            ours.Scion, "SCION", dict(lr=0.02), dict(beta=0.8, radius=3.0, norm=norm, constrained=norm != "sign"),
-            dict(momentum=0.2, scale=3.0, norm_type=number, constraint=norm != "sign"), SCION[norm],
+            ours.Scion,
+            "SCION",
+            dict(lr=0.02),
+            dict(beta=0.8, radius=3.0, norm=norm, constrained=norm != "sign"),
+            dict(momentum=0.2, scale=3.0, norm_type=number, constraint=norm != "sign"),
+            SCION[norm],
         )
         for norm, number in norms.items()
     ]
@@ -207,9 +237,14 @@ def kron() -> Case:
     def factory(params: Any) -> Any:
         module = import_module("pytorch_optimizer.optimizer.psgd")
         return module.Kron(
-            params, 0.03, 0.8, 0.1,
+            params,
+            0.03,
+            0.8,
+            0.1,
             pre_conditioner_update_probability=module.precondition_update_prob_schedule(**often),
-            max_size_triangular=6, precondition_dtype=torch.float64, balance_prob=0.5,
+            max_size_triangular=6,
+            precondition_dtype=torch.float64,
+            balance_prob=0.5,
         )
 
     single = torch.float32
@@ -242,8 +277,13 @@ def soap() -> list[Case]:
     return [
         in_double(
             compare(
-                "pytorch_optimizer", ours.SOAP, "SOAP", both | dict(max_precondition_dim=limit),
-                dict(interval=3, **ADAM), dict(precondition_frequency=3, **BETAS), MATRICES,
+                "pytorch_optimizer",
+                ours.SOAP,
+                "SOAP",
+                both | dict(max_precondition_dim=limit),
+                dict(interval=3, **ADAM),
+                dict(precondition_frequency=3, **BETAS),
+                MATRICES,
             )
         )
         for limit in (4, 3)
@@ -276,5 +316,3 @@ def lookahead() -> Case:
     base = partial(ours.Adam, **SCALED, **ADAM)
     reference = f"{version('pytorch-optimizer')} Lookahead"
     return Case(ours.Lookahead, dict(base=base, k=3, alpha=0.3), reference, stepped(factory))
-
-

@@ -130,7 +130,9 @@ def cases() -> list[Case]:
         ),
         case(ours.Muon, muon, dict(lr=0.03, **ORTHOGONAL, nesterov=False, ns_steps=3, scale="rms"), problems=MATRICES),
         case(
-            ours.Adafactor, adafactor, dict(lr=0.3, beta2_decay=-0.5, eps1=0.01, eps2=0.1, d=0.5),
+            ours.Adafactor,
+            adafactor,
+            dict(lr=0.3, beta2_decay=-0.5, eps1=0.01, eps2=0.1, d=0.5),
             problems=MATRICES,
         ),
         case(ours.Shampoo, shampoo, dict(lr=0.1, eps=0.1, interval=1, vector_scale=0.5), problems=MATRICES),

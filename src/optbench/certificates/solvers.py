@@ -60,8 +60,10 @@ def newton() -> list[Case]:
     forms: dict[str, Hyper] = {"plain": {}, "lm": dict(damping=0.1), "saddle_free": dict(damping=0.1)}
     return [
         Case(
-            ours.Newton, dict(lr=0.5, form=form, exact_size=size, **more),
-            f"{version('pytorch-minimize')} newton-exact", partial(minimized, **more),
+            ours.Newton,
+            dict(lr=0.5, form=form, exact_size=size, **more),
+            f"{version('pytorch-minimize')} newton-exact",
+            partial(minimized, **more),
             problems=("elongated_bowl", "coupled"),
             steps=10,
             rate=constant,
@@ -97,7 +99,8 @@ def linear(problem: Problem, steps: int, rate: Factors) -> Tensor:
     path, g = [start], problem.gradient(start, 0)[1]
     cg = import_module("scipy.sparse.linalg").cg
     cg(
-        problem.hessian(start, 0).numpy(), -g.numpy(),
+        problem.hessian(start, 0).numpy(),
+        -g.numpy(),
         **dict(rtol=0, maxiter=steps, callback=lambda x: path.append(start + torch.from_numpy(x.copy()))),
     )
     return torch.stack(path)
@@ -107,7 +110,8 @@ def boxed(problem: Problem, steps: int, rate: Factors, bounds: tuple[float, floa
     """Return the minimum within the bounds."""
     optimize, start = import_module("scipy.optimize"), problem.flat()
     found = optimize.minimize(
-        numpy(problem), start.numpy(),
+        numpy(problem),
+        start.numpy(),
         **dict(jac=True, method="L-BFGS-B", bounds=[bounds] * len(start), options=dict(ftol=0, gtol=0)),
     )
     return torch.from_numpy(found.x)[None]
@@ -175,7 +179,10 @@ def kfac(likelihood: str, problem: Problem, steps: int, rate: Factors) -> Tensor
         if t % KFAC["interval"] == 0:
             loss_of, labels = labelled(likelihood, problem.model(x).detach(), t)
             fisher = curvlinops.KFACLinearOperator(
-                problem.model, loss_of, problem.params, [(x, labels)],
+                problem.model,
+                loss_of,
+                problem.params,
+                [(x, labels)],
                 **dict(fisher_type="empirical", separate_weight_and_bias=False, check_deterministic=False),
             )
             fisher.compute_kronecker_factors()

@@ -10,7 +10,8 @@ from torch import Tensor
 from optbench import surfaces
 from optbench.claims.claim import SEEDS, Claim, Finding, first_below, gradient_steps, path, verdict
 from optbench.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, AMSGrad, RMSprop
-from optbench.surfaces.descent import Factory, descend, with_rates
+from optbench.optimizers.wrapper import Factory
+from optbench.surfaces.descent import descend, with_rates
 
 
 def constant(count: int, value: float = 1.0) -> Tensor:

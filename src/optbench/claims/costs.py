@@ -21,7 +21,7 @@ from optbench.optimizers import (
     Objective,
     RMSprop,
 )
-from optbench.surfaces.descent import Factory
+from optbench.optimizers.wrapper import Factory
 
 SIZE = 100
 """Parameters of the loss on which steps are counted."""

@@ -12,7 +12,8 @@ from optbench.claims.claim import SEEDS, Claim, Finding, first_below, path, verd
 from optbench.claims.minima import along_saddle
 from optbench.claims.valleys import best, count
 from optbench.optimizers import LBFGS, SGD, Adam, ConjugateGradient, Momentum, Newton
-from optbench.surfaces.descent import Factory, descend
+from optbench.optimizers.wrapper import Factory
+from optbench.surfaces.descent import descend
 from optbench.surfaces.terrain import gradients, hessians, name_point
 
 EXACT = partial(Newton, damping=1e-12)

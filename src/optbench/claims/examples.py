@@ -9,7 +9,8 @@ from torch import Tensor
 from optbench import surfaces
 from optbench.claims.claim import Claim, Finding, path, verdict
 from optbench.optimizers import SGD, Adagrad, Adam, Momentum, NAdam, RMSprop
-from optbench.surfaces.descent import Factory, descend
+from optbench.optimizers.wrapper import Factory
+from optbench.surfaces.descent import descend
 
 ALL = tuple(range(5))
 """The samples of `linear_regression`: y = 2x at x = 1, 2, 3, 4, 5."""

@@ -15,7 +15,8 @@ from optbench.optimizers import (
     AMSGrad,
     Momentum,
 )
-from optbench.surfaces.descent import Factory, descend
+from optbench.optimizers.wrapper import Factory
+from optbench.surfaces.descent import descend
 
 
 def first_step(rule: Factory) -> float:

@@ -21,7 +21,7 @@ from optbench import records
 from optbench.certificates import authors, bare, optax_rules, packages, recurrences, solvers, torch_optim, traces
 from optbench.certificates.case import Case, Certificate
 from optbench.certificates.reach import Reach, Recorder
-from optbench.checks import UserError, nearest
+from optbench.checks import nearest
 from optbench.commands.arguments import Parser, folders
 from optbench.configs import rule, targets
 from optbench.optimizers import Optimizer
@@ -119,8 +119,12 @@ def rows(certificates: Iterable[Certificate]) -> list[tuple[str, ...]]:
     """Return what a reader sees of certificates, in the order of `COLUMNS`."""
     return [
         (
-            c.optimizer, c.form, c.reference, ", ".join(c.problems),
-            "" if c.difference is None else f"{c.difference:.1e}", c.verdict,
+            c.optimizer,
+            c.form,
+            c.reference,
+            ", ".join(c.problems),
+            "" if c.difference is None else f"{c.difference:.1e}",
+            c.verdict,
         )
         for c in certificates
     ]

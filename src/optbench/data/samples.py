@@ -174,8 +174,7 @@ class Table(Samples):
             raise self._error(f"{path} has no {error.args[0].split()[0]}; give arrays x and y") from None
         except (OSError, ValueError) as error:
             raise self._error(
-                f"{path} cannot be read ({one_line(error)}); give an .npz, or a CSV of "
-                "numbers below a line of names"
+                f"{path} cannot be read ({one_line(error)}); give an .npz, or a CSV of numbers below a line of names"
             ) from None
         names, table = self._table(path, lines)
         if self.target is not None and names.count(self.target) != 1:

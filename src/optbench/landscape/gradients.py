@@ -7,7 +7,7 @@ import torch
 from torch.nn.utils import vector_to_parameters
 
 from optbench.landscape.arrays import Array
-from optbench.landscape.panels import NamedRun, LandscapeRequest, read
+from optbench.landscape.panels import LandscapeRequest, NamedRun, read
 from optbench.landscape.task import task
 
 POINTS = 40

@@ -11,7 +11,7 @@ from optbench.landscape.arrays import Array
 from optbench.landscape.curvature import Density, Hessian, lanczos, spectral_density, trace
 from optbench.landscape.directions import filter_normalised
 from optbench.landscape.grid import losses
-from optbench.landscape.panels import NamedRun, LandscapeRequest, chosen_seed, read, surface_of
+from optbench.landscape.panels import LandscapeRequest, NamedRun, chosen_seed, read, surface_of
 from optbench.landscape.plane import Plane
 from optbench.landscape.segment import barriers
 from optbench.landscape.task import Task, task

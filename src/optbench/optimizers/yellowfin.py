@@ -89,7 +89,8 @@ def remembered(s: State, square: float, h: Hyper) -> tuple[Tensor, dict[str, flo
 
     def moved(name: str, value: float) -> float:
         mean: float = s[name]
-        return mean + share * (value - mean)
+        mean += share * (value - mean)
+        return mean
 
     means = {
         "low": moved("low", float(curvatures.min())),

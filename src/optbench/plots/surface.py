@@ -22,8 +22,21 @@ from optbench.surfaces.scene import Scene
 Drawing = Callable[[Any, Scene], None]
 
 FLAT = (
-    contour, curve, loss, distance, iterates, rate, sweep, regret, escape, variance, matrices, recovery,
-    index, roots, slopes,
+    contour,
+    curve,
+    loss,
+    distance,
+    iterates,
+    rate,
+    sweep,
+    regret,
+    escape,
+    variance,
+    matrices,
+    recovery,
+    index,
+    roots,
+    slopes,
 )
 PANELS: dict[str, tuple[Drawing, str | None]] = {
     "space": (space, "3d"),

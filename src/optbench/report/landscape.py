@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from optbench.checks import UserError
 from optbench.landscape.gradients import gradients as by_layer
-from optbench.landscape.panels import NamedRun, LandscapeRequest, chosen_seed, pictures
+from optbench.landscape.panels import LandscapeRequest, NamedRun, chosen_seed, pictures
 from optbench.landscape.solutions import sharpness_of
 from optbench.plots.landscape import figure
 from optbench.plots.landscape_gradients import draw as draw_gradients

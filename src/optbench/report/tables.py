@@ -5,9 +5,9 @@ import math
 import pandas as pd
 
 from optbench.results import Results
+from optbench.results.clocks import CLOCK, WORDS
 from optbench.results.sensitivity import best_values, swept
 from optbench.results.settings import written
-from optbench.results.clocks import CLOCK, WORDS
 from optbench.results.workloads import score_table, time_table
 from optbench.tuning import outcome
 

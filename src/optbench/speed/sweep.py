@@ -71,7 +71,9 @@ def contenders(seeds: int, epochs: int, hidden: int, cache: str) -> dict[str, Ca
     return made
 
 
-def turns(runs: Mapping[str, Callable[[], Resources]], rounds: int) -> tuple[dict[str, Resources], dict[str, Resources]]:
+def turns(
+    runs: Mapping[str, Callable[[], Resources]], rounds: int
+) -> tuple[dict[str, Resources], dict[str, Resources]]:
     """Let every contender run once a round; return the first round's seconds, and the medians of the others if any."""
     spent: defaultdict[str, list[Resources]] = defaultdict(list)
     for _ in range(rounds + 1):

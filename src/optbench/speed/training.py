@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path as File
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as lightning
@@ -28,7 +28,7 @@ from optbench.speed.beside import JAX
 from optbench.speed.race import race
 from optbench.speed.table import Row, row
 from optbench.training.module import Training
-from optbench.training.path import Path
+from optbench.training.path import Way
 
 Contenders = dict[str, Callable[[], float | None]]
 FUSED = {"fused": True}
@@ -47,7 +47,7 @@ class Pair:
     """
 
     name: str
-    path: Path = "off"
+    path: Way = "off"
     how: Mapping[str, bool] = field(default_factory=dict)
     aims: tuple[float, float] = (1.15, 1.0)
 
@@ -128,7 +128,7 @@ def epoch(rounds: int = 3, short: bool = False) -> Iterator[Row]:
     """
     size = 1000 if short else 60_000
     with tempfile.TemporaryDirectory() as root:
-        write_digits(File(root) / "MNIST" / "raw", size)
+        write_digits(Path(root) / "MNIST" / "raw", size)
         data = MNIST(root=root)
         data.setup()
         contenders: Contenders = {"ours": partial(suite, data, SGD, 1), "textbook": partial(textbook, root)}
@@ -137,10 +137,10 @@ def epoch(rounds: int = 3, short: bool = False) -> Iterator[Row]:
     yield row(what, times["ours"].median, "DataLoader loop", times["textbook"].median, 0.1)
 
 
-def suite(data: DataModule, optimizer: Callable[[Any], Optimizer], epochs: int, path: Path = "off") -> float:
+def suite(data: DataModule, optimizer: Callable[[Any], Optimizer], epochs: int, path: Way = "off") -> float:
     """Train as `optbench train` does and return the seconds of its training clock."""
     with tempfile.TemporaryDirectory() as directory:
-        record = Record(File(directory), {"seed": 0}, [])
+        record = Record(Path(directory), {"seed": 0}, [])
         module = Training(mlp(data.features, data.outputs), data, optimizer, constant, "step", record)
         module.path = "step" if path == "step" else "off"
         trainer(epochs).fit(module, data)
@@ -218,7 +218,7 @@ def step(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tenso
     return output, loss
 
 
-def write_digits(folder: File, images: int) -> None:
+def write_digits(folder: Path, images: int) -> None:
     """Write the embedded digits, over and over up to so many training images, as the four IDX files of MNIST."""
     folder.mkdir(parents=True)
     (x, y), (x_test, y_test) = MNISTSubset().load()

@@ -14,7 +14,6 @@ from optbench.optimizers.wrapper import Factory
 from optbench.schedules import Schedule
 
 
-
 def descend(
     f: Callable[..., Tensor],
     factory: Factory,

@@ -19,8 +19,8 @@ from optbench.optimizers.halves import Unsplit
 from optbench.sweep.stack import Stack
 from optbench.training import checkpoint, path
 from optbench.training.checkpoint import Keeper
-from optbench.training.ending import Cut
 from optbench.training.chunk import first_batch, spans, within
+from optbench.training.ending import Cut
 from optbench.training.module import EVALUATION_BATCH, Diverged, Training
 from optbench.training.network import losses
 from optbench.training.whole import Compiled
