@@ -12,7 +12,9 @@ from stacks import STACKABLE, Task, factory, weights
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from optbench import records
+from optbench.models import Factors
 from optbench.optimizers import CLASSES
+from optbench.training.network import Network
 
 
 @pytest.mark.parametrize("name", STACKABLE)
@@ -183,3 +185,17 @@ def test_regression_is_stacked_too(optbench):
     optbench("train", "-m", *cells, *IN_PROCESS, "hydra.sweep.dir=two", "trainer.max_epochs=4")
     for run in records.find(Path("two")):
         assert run.status["status"] == "done" and run.metrics["train_loss"].is_monotonic_decreasing
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_two_factors_are_separate_networks_too(apart):
+    models = [Factors(features=7, rows=4, rank=2).double() for _ in range(4)]
+    x = torch.randn(2, 5, 7, dtype=torch.float64)
+    expected = torch.stack([model(x[i // 2]).mT for i, model in enumerate(models)])
+    wanted = torch.autograd.grad(expected.square().sum(), [p for model in models for p in model.parameters()])
+    network = Network(models, apart)
+    outputs = network(x)
+    torch.testing.assert_close(outputs, expected)
+    gradients = torch.autograd.grad(outputs.square().sum(), [network.leaves["u.weight"], network.leaves["v.weight"]])
+    for gradient, own in zip(gradients, (wanted[::2], wanted[1::2]), strict=True):
+        torch.testing.assert_close(gradient, torch.stack(own))

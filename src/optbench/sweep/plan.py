@@ -27,6 +27,9 @@ A step of a replica, in units of a step alone, with Adam on one thread: at 16,00
 spread unevenly over the processes.
 """
 
+INPUTS = 2**20
+"""Of a network that is only looked at, without memory: more than any data here have."""
+
 TENSORS = 12
 """Tensors of a network's size that a replica needs at most: weights, gradients, state, temporaries."""
 
@@ -116,7 +119,8 @@ def obstacle(config: DictConfig) -> str | None:
     if reason := alone(config.trainer):
         return reason
     try:
-        known = Network.takes(build_model(config.model, 1, 1))
+        with torch.device("meta"):  # layers are the same for all data, but two factors want more inputs than rows
+            known = Network.takes(build_model(config.model, INPUTS, 1))
     except Exception:  # a constructor of the user's; it will fail in a process of its own, and say why
         known = False
     if not known:

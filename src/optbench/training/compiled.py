@@ -32,14 +32,14 @@ class Plan:
     """What a step is compiled for.
 
     Attributes:
-        layers: Those of one network, without memory.
+        layers: Those of one network by the start of their names, without memory.
         halves: The rule's halves by parameter.
         places: Where each parameter finds its numbers among those of all.
         loss: Function of outputs, targets and `reduction`.
         clip: Function from gradients (replicas, ...) to clipped ones, if they are to be.
     """
 
-    layers: Sequence[nn.Module]
+    layers: Mapping[str, nn.Module]
     halves: Mapping[str, Halves]
     places: Mapping[str, slice]
     loss: Criterion
@@ -148,7 +148,7 @@ class Part:
             self.halves[name] = halve(type(optimizers[0]), self.hyper, p[0], states[0])
             self._take_up(name, states)
         self.sources = {halves.source: halves for halves in self.halves.values()}
-        layers = [copy.deepcopy(layer).to("meta") for layer in network.layers]
+        layers = {name: copy.deepcopy(layer).to("meta") for name, layer in network.layers.items()}
         self.plan = Plan(layers, self.halves, self._places(), loss, clip)
         self.compiled = compiled(self.plan, self._key(example))
         self.size = example[0].shape

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from optbench.models import ACTIVATIONS
+from optbench.models import ACTIVATIONS, Factors
 
 PACK = 2**14  # parameters of up to this many elements share one vector: a kernel's launch costs more than its work
 
@@ -14,6 +14,7 @@ NAMES: dict[type[nn.Module], tuple[str, ...]] = {
     nn.Linear: ("weight", "bias"),
     nn.LayerNorm: ("weight", "bias"),
     nn.BatchNorm1d: ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"),
+    Factors: ("u.weight", "v.weight"),
 }
 """What each kind of layer has in memory."""
 
@@ -63,7 +64,7 @@ class Network:
     """
 
     def __init__(self, models: Sequence[nn.Module], apart: bool) -> None:
-        self.layers = list(models[0].children())
+        self.layers = layers(models[0])
         params = [dict(model.named_parameters()) for model in models]
         small = [name for name, p in params[0].items() if p.numel() <= PACK and not apart]
         names = [[name] for name in params[0] if name not in small] + [small] * bool(small)
@@ -78,30 +79,37 @@ class Network:
 
     @staticmethod
     def takes(model: nn.Module) -> bool:
-        """Return whether a network can be stacked: it is a row of known layers, the first one linear."""
+        """Return whether a network can be stacked: a row of known layers, the first one linear, or two factors."""
         known = (*NAMES, *ACTIVATIONS.values())
-        layers = list(model.children())
-        if not isinstance(model, nn.Sequential) or type(layers[0]) is not nn.Linear:
+        row = list(layers(model).values())
+        if type(row[0]) not in (nn.Linear, Factors):
             return False
-        return all(type(layer) in known and whole(layer) for layer in layers)
+        return all(type(layer) in known and whole(layer) for layer in row)
 
     def __call__(self, x: Tensor, training: bool = True) -> Tensor:
         """Return what `forward` does with the stack's own tensors."""
         return forward(self.layers, self.tensors, x, training)
 
 
-def forward(layers: Sequence[nn.Module], tensors: Mapping[str, Tensor], x: Tensor, training: bool = True) -> Tensor:
+def layers(model: nn.Module) -> dict[str, nn.Module]:
+    """Return the layers of a network, by what stands before the names of their tensors; itself if it is no row."""
+    if isinstance(model, nn.Sequential):
+        return {f"{name}.": layer for name, layer in model.named_children()}
+    return {"": model}
+
+
+def forward(layers: Mapping[str, nn.Module], tensors: Mapping[str, Tensor], x: Tensor, training: bool = True) -> Tensor:
     """Return the outputs of stacked networks, shape (replicas, outputs, batch).
 
     Args:
-        layers: Those of one of the networks, which tell what to do.
+        layers: Those of one of the networks by the start of their names, which tell what to do.
         tensors: Parameters and buffers by name, shape (replicas, ...).
         x: Inputs (groups, batch, features); each group is for as many replicas, one after another.
         training: Whether batch normalization uses the mini-batch.
     """
     h = x.mT
-    for i, layer in enumerate(layers):
-        own = {name: tensors[f"{i}.{name}"] for name in NAMES.get(type(layer), ())}
+    for start, layer in layers.items():
+        own = {name: tensors[start + name] for name in NAMES.get(type(layer), ())}
         match layer:
             case nn.Linear():
                 h = linear(own["weight"], own["bias"], h)
@@ -110,6 +118,9 @@ def forward(layers: Sequence[nn.Module], tensors: Mapping[str, Tensor], x: Tenso
                 h = normal * own["weight"].unsqueeze(2) + own["bias"].unsqueeze(2)
             case nn.BatchNorm1d():
                 h = batch_norm(layer, own, h, training)
+            case Factors():
+                left, right = product(own["u.weight"], h[:, : layer.rows]), product(own["v.weight"], h[:, layer.rows :])
+                h = (left * right).sum(1, keepdim=True)
             case _:
                 h = layer(h)
     return h
@@ -118,6 +129,11 @@ def forward(layers: Sequence[nn.Module], tensors: Mapping[str, Tensor], x: Tenso
 def whole(layer: nn.Module) -> bool:
     """Return whether a layer has all that its kind may have: one without a bias, say, is another kind."""
     return layer.state_dict().keys() == set(NAMES.get(type(layer), ()))
+
+
+def product(w: Tensor, h: Tensor) -> Tensor:
+    """Return `w h`, as `linear`."""
+    return torch.bmm(w.reshape(len(h), -1, w.shape[2]), h).view(*w.shape[:2], -1)
 
 
 def linear(w: Tensor, b: Tensor, h: Tensor) -> Tensor:
