@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from optbench.checks import UserError
 from optbench.plots import style
-from optbench.plots.panels import entitle, grid
+from optbench.plots.panels import WIDE, entitle, grid
 from optbench.results import Results, performance_profile, profile_interval, profile_score, score_interval
 from optbench.results.clocks import CLOCK, CLOCKS, WORDS
 from optbench.results.race import Race, race
@@ -81,17 +81,22 @@ def time_to_target(results: Results, title: str, target: float | None = None) ->
     figure = Figure(figsize=(12.5, 0.24 * len(order) + 2.0))
     looks = _looks(raced)
     for ax, clock in zip(figure.subplots(1, len(CLOCKS), sharey=True), CLOCKS, strict=True):
-        unit = fastest[clock].reindex(times["workload"]).to_numpy() if several else 1.0
-        values = times[clock] / unit
-        known = values[np.isfinite(times[clock])]
+        unit = fastest[clock].reindex(times["workload"]).to_numpy() if several else np.ones(len(times))
+        values = (times[clock] / unit).where(
+            times[clock] != unit, 1.0
+        )  # the fastest may have been there from the start
+        known = values[np.isfinite(values)]
         edge = 1.08 * float(known.max()) if len(known) else 1.0
+        log = len(known) > 0 and edge > (2 if several else WIDE) * float(known.min()) > 0
         for place, name in enumerate(order):
             _row(ax, place, values[times["contender"] == name], edge, looks[name]["color"])
         ax.set(xlabel=WORDS[clock] + (", by the fastest's" if several else ""), ylim=(len(order) - 0.4, -0.6))
-        if several and edge > 2:
+        if log:
             ax.set_xscale("log")
             ax.xaxis.set_major_formatter(PLAIN)
-            ax.xaxis.set_minor_formatter(PLAIN if edge < 10 else NullFormatter())
+            ax.xaxis.set_minor_formatter(PLAIN if edge < 10 * float(known.min()) else NullFormatter())
+        else:
+            ax.set_xlim(left=0)
     figure.axes[0].set_yticks(range(len(order)), order.tolist(), fontsize=8)
     what = "a workload (median over its seeds)" if several else "a seed"
     entitle(figure, title, f"{raced.words} Dot: {what}; bar: their median; cross: how many missed it.")
