@@ -126,10 +126,10 @@ class CheckedSweeper(Sweeper):
         """Return the overrides of each cell of the grid, under each of its workloads if it names any.
 
         Raises:
-            UserError: A workload is none.
+            UserError: A workload is none, or gives mini-batches to what the study trains on whole ones.
         """
         from optbench.sweep.compose import Composer
-        from optbench.sweep.workloads import crossed, overridden
+        from optbench.sweep.workloads import crossed, overridden, refuse_mini_batches
         from optbench.training.private import grid
 
         parser = OverridesParser.create(config_loader=self.context.config_loader)
@@ -144,6 +144,8 @@ class CheckedSweeper(Sweeper):
                 node = composer(chosen, 0).get("workloads") if chosen else self.settings.get("workloads")
                 known[key] = OmegaConf.to_container(node, resolve=True) if node else {}
             found += crossed(known[key], others) if known[key] else [others]
+        if any(known.values()):
+            refuse_mini_batches(found, self.settings.get("full_batch") or {})
         return found
 
     def check(self, composer: "Composer", cells: list["Cell"]) -> list["Cell"]:

@@ -62,6 +62,13 @@ def test_what_is_no_workload_is_refused_in_one_line(optbench, tmp_path, typed, s
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("study", ["all", "tuned"])
+def test_a_study_that_trains_some_on_whole_batches_gives_them_no_mini_batches(optbench, tmp_path, study):
+    with pytest.raises(SystemExit, match=r"give mini-batches to lbfgs,newton, .* workloads.batches=\[full\]"):
+        optbench("train", "-m", f"study={study}", "workloads=digits", "optimizer=sgd,lbfgs,newton")
+    assert list(tmp_path.iterdir()) == []
+
+
 def run(write, name, workload, optimizer, seed, accuracies, size):
     config = {
         "optimizer": {"_target_": f"optbench.optimizers.{optimizer}"},
@@ -104,7 +111,9 @@ def test_a_tuned_study_over_workloads_ends_with_a_score_over_all(optbench, tmp_p
     told = capsys.readouterr().out
     assert "Over 2 workloads: " in told and "On digits_n200_w4_b16: " in told
     assert "Each of 2 contenders had 2 trials" in told
-    scores = workload_scores(workload_times(parts(read(tmp_path / "study"))[1]))
+    finals = parts(read(tmp_path / "study"))[1]
+    assert (finals.frame["stacked"] > 1).all()
+    scores = workload_scores(workload_times(finals))
     assert {"SGD, defaults", "SGD, 2 trials"} == set(scores.index)
     names = {path.name for path in (tmp_path / "study" / "report").iterdir()}
     assert {"profile.png", "budget.png", "trials.png", "report.html"} <= names

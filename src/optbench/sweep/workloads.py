@@ -1,6 +1,6 @@
 """Workloads: each data set of a sweep, crossed with its sizes, widths and batches."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -52,6 +52,29 @@ def _check(given: Mapping[str, Any], presets: Mapping[str, Any]) -> None:
     for axis in given:
         if not any(axis in preset for preset in presets.values()):
             raise UserError(f"workloads.{axis}: {', '.join(presets)} have none; leave it out")
+
+
+def refuse_mini_batches(cells: Sequence[Sequence[str]], whole: Collection[str]) -> None:
+    """Raise where workloads would give mini-batches to optimizers that their study trains on whole batches.
+
+    Args:
+        cells: The overrides of each cell, as `crossed` yields them.
+        whole: Names of those optimizers.
+
+    Raises:
+        UserError: They would.
+    """
+    small = set()
+    for lines in cells:
+        values = dict(line.lstrip("+").split("=", 1) for line in lines if "=" in line)
+        if values.get("optimizer") in whole and values.get("data.batch_size", "full") != "full":
+            small.add(values["optimizer"])
+    if small:
+        names = ",".join(sorted(small))
+        raise UserError(
+            f"workloads give mini-batches to {names}, which this study trains on whole batches; leave them out, as by "
+            f"'optimizer=glob(*,exclude=[{names}])', or give workloads.batches=[full]"
+        )
 
 
 def _check_typed(name: str, preset: Mapping[str, Any], typed: set[str]) -> None:
