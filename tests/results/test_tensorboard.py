@@ -88,3 +88,20 @@ def test_a_setting_is_three_runs_at_most_and_its_outcome_a_section_of_its_own(as
 
 def test_figures_are_images(ask):
     assert "curves" in ask("images/tags")["figures"]
+
+
+@pytest.mark.parametrize("count", [2, 20])
+def test_of_many_settings_the_best_have_a_log_directory_that_is_shown_at_once(write, tmp_path, count):
+    for i in range(count):
+        for seed in range(3):
+            epochs = [{"test_loss": 1.0, "test_accuracy": (i + epoch) / 100} for epoch in range(2)]
+            optimizer = {"_target_": f"mine.Rule{i}"}
+            write(f"{i}_{seed}", [f"optimizer=rule{i}", f"seed={seed}"], epochs, optimizer=optimizer)
+    frame = load(tmp_path)
+    drawn, table = [charts.curves(frame, evaluations(frame))], compare(frame)
+    for _ in range(2):
+        shown = tensorboard.write_all(tmp_path / "logs", drawn, frame, table, {})
+    assert shown.name == ("logs" if count == 2 else "logs_best")
+    assert (tmp_path / "logs_best").exists() == (count == 20)
+    assert len({path.parent for path in shown.rglob("events.*")}) <= tensorboard.MOST
+    assert {"mean", "low", "high"} <= {path.parent.name for path in (shown / f"Rule{count - 1}").rglob("events.*")}

@@ -302,7 +302,7 @@ def interactive(found: Found, command: str, pictures: Mapping[str, Path], out: P
         found.everything.frame,
     )
     records.write(out / "report.html", page(what))
-    return out / "report.html", tensorboard.write(out / "tensorboard", drawn, frame, found.table, pictures)
+    return out / "report.html", tensorboard.write_all(out / "tensorboard", drawn, frame, found.table, pictures)
 
 
 def certified(frame: pd.DataFrame) -> pd.DataFrame | None:

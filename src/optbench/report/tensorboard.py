@@ -3,7 +3,8 @@
     tensorboard --logdir DIR/report/tensorboard
 
 The runs are called by what differs between them (`Adam, lr=0.01/mean`), HPARAMS has just these columns, and the
-figures are images. Everything comes from the records; event files are written, never read.
+figures are images. Everything comes from the records; event files are written, never read. Of more runs than `MOST`
+TensorBoard draws none until each is ticked: the best settings have a log directory of their own then.
 """
 
 import errno
@@ -26,6 +27,30 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from optbench.report.charts import Chart, ranked
 from optbench.results.frame import labels
 
+MOST = 40
+"""So many runs TensorBoard shows by itself."""
+
+
+def write_all(
+    folder: Path, charts: Sequence[Chart], frame: pd.DataFrame, comparison: pd.DataFrame, figures: Mapping[str, Path]
+) -> Path:
+    """Write all settings to a folder, and the first to `<folder>_best` if all are too many; return what to look at.
+
+    Args:
+        folder: As for `write`, and so are the others.
+        charts: See there.
+        frame: See there.
+        comparison: See there.
+        figures: See there.
+    """
+    best = folder.with_name(f"{folder.name}_best")
+    write(folder, charts, frame, comparison, figures)
+    if len({file.parent for file in folder.rglob("events.*")}) <= MOST:
+        shutil.rmtree(best, ignore_errors=True)
+        return folder
+    few = comparison.head((MOST - 2) // 3)  # three runs each, beside the figures and the root's
+    return write(best, charts, frame, few, figures)
+
 
 def write(
     folder: Path, charts: Sequence[Chart], frame: pd.DataFrame, comparison: pd.DataFrame, figures: Mapping[str, Path]
@@ -34,14 +59,15 @@ def write(
 
     Args:
         folder: Where it goes; what is there is replaced.
-        charts: Those of `optbench.report.charts`; their curves along steps become scalars by view.
+        charts: Those of `optbench.report.charts`; their settings' curves along steps become scalars by view.
         frame: The runs, a row each.
         comparison: A row for each setting, in the order in which they are first drawn.
         figures: Pictures in PNG by name.
     """
     fresh = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(fresh, ignore_errors=True)
-    for name, curves in by_setting(charts).items():
+    found = by_setting(charts)
+    for name, curves in ((name, found.get(name, [])) for name in ranked(frame, comparison)):
         for part, line in (("mean", "y"), ("low", "low"), ("high", "high")):
             with events(fresh / safe(name) / part) as add:
                 for event in scalars(curves, line):
