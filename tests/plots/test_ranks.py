@@ -49,3 +49,19 @@ def test_of_a_tuned_study_the_winners_take_part(write, tmp_path):
             )  # fmt: skip
     axes = ranks(read(tmp_path), "").axes
     assert [[text.get_text() for text in ax.texts] for ax in axes] == [["SGD"]] * 3
+
+
+def test_of_several_workloads_each_has_its_ranks_and_its_own_measure(write, tmp_path):
+    for workload, epochs, what, better in (("few", 2, "test_accuracy", 1), ("many", 4, "test_loss", -1)):
+        for place, name in enumerate(("Best", "Middle", "Worst")):
+            for seed in range(2):
+                rows = [{what: 0.5 - better * (place + epoch) / 100} for epoch in range(epochs + 1)]
+                data = {"_target_": f"mine.{workload}"}
+                write(
+                    f"{workload}{name}{seed}", [f"optimizer={name.lower()}", f"seed={seed}"], rows,
+                    optimizer={"_target_": f"mine.{name}"}, workload={"name": workload}, data=data,
+                )  # fmt: skip
+    means, ends = ranks(read(tmp_path), "").axes
+    assert [list(line.get_ydata())[-1] for line in means.lines] == [1, 2, 3]
+    assert [text.get_text() for text in ends.get_xticklabels()] == ["few", "many"]
+    assert ends.images[0].get_array().tolist() == [[1, 1], [2, 2], [3, 3]]

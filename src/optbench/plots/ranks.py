@@ -1,4 +1,4 @@
-"""Who is ahead when: the ranks of the optimizers by epoch, under each schedule."""
+"""Who is ahead when and where: the ranks of the optimizers by epoch, under each schedule and on each workload."""
 
 import numpy as np
 import pandas as pd
@@ -6,17 +6,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from optbench.checks import UserError
 from optbench.plots import style
 from optbench.plots.panels import entitle
 from optbench.results import Results, at_best, labels, swept
-from optbench.results.comparison import blocks
-from optbench.results.settings import written
+from optbench.results.comparison import blocks, in_order
+from optbench.results.settings import WORKLOAD, written
 from optbench.results.statistics import measure
 
 CAPTION = (
     "Ranks by the mean {} over the seeds, 1 is the best; runs that are not done rank last. Where lines still cross in "
     "the last epochs, noise decides who is ahead; where they cross between schedules, the schedule does."
 )
+SEVERAL = (
+    "Left: the mean over {} workloads of the ranks that an optimizer has in each by the mean over the seeds; 1 is the "
+    "best, and runs that are not done rank last. Right: the ranks at the end of each, best mean above."
+)
+SHARES = np.linspace(0.05, 1.0, 20)
+"""Of a training, at which ranks of workloads with different numbers of epochs are averaged."""
 FEW = 15
 """So many lines can be told apart; of more, those that matter have a colour."""
 GREY = "0.82"
@@ -28,10 +35,13 @@ def ranks(results: Results, title: str) -> Figure:
     """Return the rank of every optimizer by epoch, a panel for each schedule, and at the end by schedule.
 
     Where a learning rate was swept, each optimizer is at its best; of a tuned study the winners take part. Of many
-    optimizers those have a colour that end among the first under a schedule, or that a schedule moves most.
+    optimizers those have a colour that end among the first under a schedule, or that a schedule moves most. Of several
+    workloads the mean rank is shown, and beside it the ranks at the end of each.
     """
     results = taking_part(results)
     frame = results.frame
+    if WORKLOAD in frame and frame[WORKLOAD].nunique() > 1:
+        return over_workloads(results, title)
     by_schedule = "schedule" in labels(frame)
     schedules = frame["schedule"] if by_schedule else pd.Series("", frame.index)
     names = named(frame)
@@ -57,11 +67,54 @@ def ranks(results: Results, title: str) -> Figure:
     return figure
 
 
+def over_workloads(results: Results, title: str) -> Figure:
+    """Return two panels for each schedule: the mean rank by the share of training, and the ranks at the end."""
+    frame = results.frame
+    schedules = frame["schedule"] if "schedule" in labels(frame) else pd.Series("", frame.index)
+    names, workloads = named(frame), sorted(set(frame[WORKLOAD]), key=in_order)
+    count, kinds = names.nunique(), list(dict.fromkeys(schedules))
+    width = 4.4 + 0.36 * len(workloads) + 1.8
+    figure = Figure(figsize=(max(9.0, width), len(kinds) * max(3.4, 0.21 * count + 1.6) + 0.8))
+    widths = [4.4, 0.36 * len(workloads) + 1.8]
+    axes = figure.subplots(len(kinds), 2, squeeze=False, width_ratios=widths)
+    for (left, right), kind in zip(axes, kinds, strict=True):
+        rows = frame.index[schedules == kind]
+        tables = {str(w): by_epoch(results, names[rows[frame.loc[rows, WORKLOAD] == w]]) for w in workloads}
+        shares = [by_share(table, list(dict.fromkeys(names))) for table in tables.values()]
+        means = sum(shares[1:], start=shares[0]) / len(shares)
+        lines(left, means, frame, names, telling(means.tail(1)))
+        left.set(xlabel="share of the training", ylabel="mean rank", title=str(kind))
+        ends = pd.DataFrame({name: table.iloc[-1] for name, table in tables.items()})
+        heat(right, ends.loc[means.iloc[-1].sort_values(kind="stable").index])
+    entitle(figure, title, SEVERAL.format(len(workloads)))
+    return figure
+
+
+def by_share(table: pd.DataFrame, everyone: list[str]) -> pd.DataFrame:
+    """Return ranks by epoch at `SHARES` of the training; who was not run there ranks last."""
+    share = np.asarray(table.index) / table.index.max()
+    whole = table.reindex(columns=everyone).fillna(len(everyone))
+    columns = {name: np.interp(SHARES, share, whole[name]) for name in everyone}
+    return pd.DataFrame(columns, index=SHARES)
+
+
+def heat(ax: Axes, ends: pd.DataFrame) -> None:
+    """Draw ranks as a map of numbers, a row for each optimizer and a column for each workload."""
+    ax.imshow(ends, cmap="Blues_r", vmin=1, vmax=1.6 * len(ends), aspect="auto")
+    for (i, j), rank in np.ndenumerate(ends.to_numpy(float)):
+        text = "–" if np.isnan(rank) else f"{rank:g}"
+        ax.text(j, i, text, ha="center", va="center", fontsize=7, color="white" if rank <= 0.4 * len(ends) else "black")
+    ax.set_xticks(range(len(ends.columns)), list(ends.columns), rotation=60, ha="right", fontsize=7)
+    ax.set_yticks(range(len(ends)), list(ends.index), fontsize=7.5)
+    ax.set_title("ranks at the end")
+    ax.grid(False)
+
+
 def taking_part(results: Results) -> Results:
-    """Return the runs that are ranked: of the first workload and of as many examples, each optimizer at its best."""
+    """Return the runs that are ranked: on each workload those of as many examples, each optimizer at its best."""
     frame = results.frame
     block = blocks(frame)
-    chosen = block == block.max()
+    chosen = block == (block.groupby(frame[WORKLOAD]).transform("max") if WORKLOAD in frame else block.max())
     if "trials" in labels(frame) and not (frame["trials"] == "defaults").all():
         chosen &= frame["trials"] != "defaults"
     results = results.only(frame.index[chosen])
@@ -83,7 +136,7 @@ def telling(last: pd.DataFrame) -> set[str]:
 
 def named(frame: pd.DataFrame) -> "pd.Series[str]":
     """Return what the lines are called: the optimizer, with what else was varied of it but for what they rank."""
-    others = [key for key in labels(frame)[1:] if key not in ("schedule", "lr", "setting", "trials")]
+    others = [key for key in labels(frame)[1:] if key not in ("schedule", "lr", "setting", "trials", WORKLOAD)]
     varied = [key for key in others if frame.groupby("optimizer")[key].nunique().max() > 1]
     return frame[["optimizer", *varied]].map(written).agg(", ".join, axis=1)
 
@@ -94,12 +147,18 @@ def by_epoch(results: Results, names: "pd.Series[str]") -> pd.DataFrame:
     Args:
         results: The runs.
         names: Of the lines, by the rows of the frame that take part.
+
+    Raises:
+        UserError: None of them was evaluated.
     """
-    ranked, frame = measure(results.frame), results.frame
+    frame = results.frame.loc[names.index]
+    ranked = measure(frame)
     column = ranked.name.removeprefix("final_")
     rows = results.evaluations[results.evaluations["run"].isin(names.index) & (results.evaluations["epoch"] > 0)]
+    if not len(rows):
+        raise UserError(f"no run of {', '.join(names.unique()[:3])} was evaluated, so there are no ranks to show")
     means = rows.groupby(["epoch", rows["run"].map(names)])[column].mean().unstack()
-    whole = (frame.loc[names.index, "status"] == "done").groupby(names).all()
+    whole = (frame["status"] == "done").groupby(names).all()
     means = means.reindex(columns=list(dict.fromkeys(names)))
     means.loc[:, [name for name in means.columns if not whole[name]]] = np.nan
     return means.rank(axis=1, ascending=not ranked.larger, na_option="bottom")
