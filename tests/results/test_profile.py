@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from optbench.checks import UserError
 from optbench.results import performance_profile, profile_interval, profile_score, score_interval, time_to_target
 
 HERE = Path(__file__).parent / "data"
@@ -74,3 +75,13 @@ def test_times_are_interpolated_and_infinite_where_missed():
     assert np.isinf(times.loc[[1, 2]].to_numpy()).all()
     assert time_to_target(evaluations, 2.0, "train_loss").loc[0, "epoch"] == pytest.approx(1.5)
     assert time_to_target(evaluations, 0.05).loc[0, "step"] == 0
+    shuffled = evaluations.sample(frac=1, random_state=0)
+    pd.testing.assert_frame_equal(time_to_target(shuffled, 0.7, runs=[0, 1, 2]), times)
+    gap = evaluations.assign(test_accuracy=evaluations["test_accuracy"].mask(evaluations["epoch"] == 1))
+    assert time_to_target(gap, 0.5).loc[0, "epoch"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("tau_max", [1.0, 0.5, math.inf, math.nan])
+def test_a_range_of_ratios_that_is_none_is_refused(tau_max):
+    with pytest.raises(UserError, match="profile_score: tau_max="):
+        profile_score(pd.DataFrame({"a": [1.0]}), tau_max)

@@ -9,6 +9,8 @@ from scipy import stats
 
 from optbench.checks import UserError
 from optbench.results import (
+    answer,
+    caption,
     compare,
     evaluations,
     holm,
@@ -123,3 +125,45 @@ def test_all_failed_is_a_table_too(write, tmp_path):
     table = compare(frame)
     assert table["done"].sum() == 0 and table["failed"].tolist() == [2, 1]
     assert evaluations(frame).empty
+
+
+def test_a_run_that_is_done_without_a_measure_leaves_its_setting_without_a_mean(write, tmp_path):
+    frame = runs(write, tmp_path, adam=[0.9, 0.92, 0.91], sgd=[0.8, 0.8, 0.82])
+    frame.loc[frame["optimizer"] == "Adam", "final_test_accuracy"] = [0.9, math.nan, 0.91]
+    table = compare(frame).set_index("optimizer")
+    assert math.isnan(table.loc["Adam", "final_test_accuracy_mean"]) and table.loc["SGD", "rank"] == 1
+    assert any(line.startswith("No mean of Adam: a run that is done measured no test acc") for line in answer(frame))
+
+
+def test_seeds_are_counted_in_each_workload(write, tmp_path):
+    frame = runs(write, tmp_path, adam=[0.9, 0.92, 0.91], sgd=[0.8, 0.83, 0.82])
+    elsewhere = frame.assign(final_test_accuracy=frame["final_test_accuracy"] / 100)
+    both = pd.concat([frame, elsewhere], ignore_index=True)
+    both.insert(1, "workload", ["a"] * 6 + ["b"] * 6)
+    assert seeds_needed(both, 0.01) == seeds_needed(frame, 0.01)
+
+
+def test_a_tie_of_few_seeds_with_one_that_is_far_behind_is_called_no_equality(write, tmp_path):
+    frame = runs(write, tmp_path, adam=[0.94, 0.941, 0.942], sgd=[0.68, 0.84, 0.90])
+    assert compare(frame)["tied"].tolist() == [True, True]
+    told = next(line for line in answer(frame) if line.startswith("A tie is no equality"))
+    assert "put SGD by 13.43 points behind" in told and "cannot tell over 3 seeds" in told
+
+
+def test_a_frame_made_by_hand_needs_little(write, tmp_path):
+    frame = runs(write, tmp_path, adam=[0.9, 0.92, 0.91], sgd=[0.8, 0.83, None])
+    little = frame[["optimizer", "seed", "status", "final_test_accuracy"]]
+    expected, found = compare(frame), compare(little)
+    names = ["optimizer", "rank", "done", "low", "high", "tied", "p", "final_test_accuracy_mean"]
+    pd.testing.assert_frame_equal(found[names], expected[names])
+    assert answer(little)[0].startswith("Best: Adam, 91.00 % test accuracy")
+    assert seeds_needed(little, 0.01) == seeds_needed(frame, 0.01) and "over 3 seeds" in caption(little)
+
+
+@pytest.mark.parametrize("function", [compare, answer, caption, lambda frame: seeds_needed(frame, 0.1)])
+def test_a_frame_that_says_two_things_of_one_run_is_refused(write, tmp_path, function):
+    frame = runs(write, tmp_path, adam=[0.9, 0.92, 0.91], sgd=[0.8, 0.83, 0.82])
+    with pytest.raises(UserError, match="optimizer=Adam, seed=0 twice"):
+        function(pd.concat([frame, frame.iloc[:1]], ignore_index=True))
+    with pytest.raises(UserError, match="lacks seed, status"):
+        function(frame.drop(columns=["seed", "status"]))

@@ -58,7 +58,13 @@ def test_the_csv_is_numbers(frame):
     table = compare(frame)
     again = pd.read_csv(io.StringIO(table.to_csv(index=False)))
     assert again["final_test_accuracy_mean"].tolist()[:2] == pytest.approx([0.92, 1.97 / 3])
-    assert set(again.columns) - set(again.select_dtypes("number")) == {"optimizer", "tied", "reasons", "command"}
+    assert set(again.columns) - set(again.select_dtypes("number")) == {
+        "optimizer",
+        "measure",
+        "tied",
+        "reasons",
+        "command",
+    }
 
 
 @pytest.mark.parametrize("marked, kept", [(True, r"[a\|b](c) `d` e"), (False, r"[a\|b]\(c) \`d\` e")])

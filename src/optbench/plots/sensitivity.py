@@ -14,7 +14,7 @@ from optbench.checks import UserError
 from optbench.plots import style
 from optbench.plots.panels import entitle, grid, swept_axis, window
 from optbench.results import Results, at_best, best_values, labels, sensitivity, swept
-from optbench.results.sensitivity import chooser
+from optbench.results.sensitivity import by_measure, chooser
 from optbench.results.settings import written
 from optbench.results.statistics import interval, measure
 
@@ -32,11 +32,14 @@ def sensitivities(results: Results, title: str) -> Figure:
     Raises:
         UserError: No number was swept.
     """
-    frame = results.frame
+    frame, *others = by_measure(results.frame)
+    results = results.only(frame.index)
     numbers = swept(frame)
     if not numbers:
         raise UserError("no number takes three values or more for any optimizer, so there is no sensitivity to show")
     caption = CAPTION.format(chooser(frame).words)
+    if others:
+        caption += f" Workloads that are ranked by {measure(others[0]).words} are on the page."
     lines = named(sensitivity(frame, numbers[0]), numbers[0], frame)
     if len(lines) > CROWD:
         return crowd(results, numbers[0], title, caption)

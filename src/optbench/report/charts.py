@@ -28,6 +28,7 @@ from optbench.results import (
 )
 from optbench.results.clocks import CLOCKS, WORDS
 from optbench.results.race import Race
+from optbench.results.sensitivity import by_measure
 from optbench.results.settings import named
 from optbench.results.statistics import measure
 from optbench.results.text import between, significant
@@ -118,7 +119,7 @@ def curves(frame: pd.DataFrame, evaluations: pd.DataFrame) -> Chart:
 
 def sensitivities(frame: pd.DataFrame) -> list[Chart]:
     """Return a chart of each number that was swept: what ranks the settings, by its values."""
-    return [_sensitivity(frame, by) for by in swept(frame)]
+    return [_sensitivity(part, by) for part in by_measure(frame) for by in swept(part)]
 
 
 def _sensitivity(frame: pd.DataFrame, by: str) -> Chart:
@@ -147,8 +148,8 @@ def _sensitivity(frame: pd.DataFrame, by: str) -> Chart:
         found.append(line)
     positive = bool((table[by] > 0).all())
     return {
-        "id": f"sensitivity-{by.replace('.', '-')}",
-        "title": f"Sensitivity to {by}",
+        "id": f"sensitivity-{by.replace('.', '-')}-{ranked.name}",
+        "title": f"Sensitivity to {by}: {ranked.words}",
         "caption": "Line: mean over the seeds; band: its 95 % interval; cross: where runs diverged.",
         "views": [{"key": "mean", "title": f"{ranked.words}{unit}", "log": False}],
         "axes": [{"key": by, "title": by, "log": positive}],
@@ -264,18 +265,19 @@ def notes(raced: Race) -> str:
 def budget(trials: Results) -> Chart:
     """Return the best validation error of every contender against its number of trials, by resampling."""
     curves = outcome.budget_curves(trials)
-    scale = 100.0 if trials.frame["final_val_accuracy"].notna().any() else 1.0
+    units = outcome.trials(trials).drop_duplicates("contender").set_index("contender")["unit"]
     found: list[dict[str, Any]] = []
     for name, own in curves.groupby("contender", sort=False):
+        scale = 100.0 if units[name] == "error, %" else 1.0
         ends = {key: (scale * own[part]).tolist() for key, part in (("y", "mean"), ("low", "low"), ("high", "high"))}
-        found.append({"name": name, "view": "error", "x": {"trials": own["trials"].tolist()}} | ends)
+        found.append({"name": name, "view": units[name], "x": {"trials": own["trials"].tolist()}} | ends)
     order = outcome.winners(trials)["contender"].tolist()
     return {
         "id": "budget",
         "title": "Best against budget",
         "caption": "Best validation error after so many trials: mean over draws of the trials that exist, without "
         "replacement; band: 95 % of the draws. The right end is the best of all trials.",
-        "views": [{"key": "error", "title": f"best validation {'error, %' if scale > 1 else 'loss'}", "log": False}],
+        "views": [{"key": unit, "title": f"best validation {unit}", "log": False} for unit in sorted(set(units))],
         "axes": [{"key": "trials", "title": "trials", "log": False}],
         "lines": lines(trials.frame, order, dict(zip(curves["contender"], curves["optimizer"], strict=True))),
         "curves": found,

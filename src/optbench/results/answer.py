@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from optbench.results.comparison import blocks, compare
-from optbench.results.frame import labels
+from optbench.results.frame import labels, whole
 from optbench.results.sensitivity import best_values, chooser, swept
 from optbench.results.settings import ABSENT, WORKLOAD, labelled
 from optbench.results.statistics import FEWEST, Measure, Values, by_setting, interval, measure, paired, seeds_for
@@ -32,6 +32,7 @@ def answer(frame: pd.DataFrame, table: pd.DataFrame | None = None) -> list[str]:
         frame: Runs.
         table: What `compare` returns of them, if that is at hand.
     """
+    frame = whole(frame)
     table = compare(frame) if table is None else table
     if WORKLOAD in table and table[WORKLOAD].nunique() > 1:
         return list(_by_workload(frame, table))
@@ -41,7 +42,7 @@ def answer(frame: pd.DataFrame, table: pd.DataFrame | None = None) -> list[str]:
     if rows.empty:
         return [f"No run came to its end: {_failures(table)}."]
     ranked = measure(frame)
-    whole, frame = frame, frame[blocks(frame) == sizes.iloc[0]]
+    everything, frame = frame, frame[blocks(frame) == sizes.iloc[0]]
     others = rows.iloc[1:]
     tied, told = others[others["tied"]], others[~others["tied"] & others["p"].notna()]
     sentences = [_best(rows.iloc[0], frame, ranked)]
@@ -50,9 +51,12 @@ def answer(frame: pd.DataFrame, table: pd.DataFrame | None = None) -> list[str]:
     sentences += _ties(rows.iloc[0], tied, frame, ranked)
     sentences += _next(rows.iloc[0], told, bool(len(tied)), frame, ranked)
     sentences += _default(block, frame, ranked)
-    sentences += _sensitive(rows.iloc[0], whole)
+    sentences += _sensitive(rows.iloc[0], everything)
     if (table["done"] < table["runs"]).any():
         sentences.append(f"Not done, and ranked last: {_failures(table)}.")
+    unknown = rows[rows["score"].isna()]
+    if len(unknown):
+        sentences.append(f"No mean of {names(unknown, frame)}: a run that is done measured no {ranked.words}.")
     return sentences
 
 
@@ -128,6 +132,13 @@ def _ties(best: Compared, tied: pd.DataFrame, frame: pd.DataFrame, ranked: Measu
         seen = f"{name(row, frame)}, {points(abs(float(gap.mean())), ranked)} away"
         most = f", takes the most of the {len(real)}" if len(real) > 1 else ""
         yield f"{seeds} seeds would settle it, if the differences that were seen are real: {seen}{most}."
+    behind = [(row, gap) for row, gap in gaps if math.prod(interval(gap)) > 0]
+    if behind:
+        far = [f"{name(row, frame)} by {points(abs(float(gap.mean())), ranked)}" for row, gap in behind[:MANY]]
+        yield (
+            f"A tie is no equality: the intervals of the differences put {_listed(far, len(behind) - len(far))} "
+            f"behind, but the test, corrected for all that are compared, cannot tell over {len(behind[0][1])} seeds."
+        )
     small = [gap for _, gap in gaps if len(gap) > 1 and abs(gap.mean()) < _smallest(best, ranked)]
     if small:
         verb = "differs" if len(small) == 1 else "differ"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from optbench.records import STATUSES
-from optbench.results.frame import MEASURES, labels
+from optbench.results.frame import MEASURES, labels, whole
 from optbench.results.settings import WORKLOAD
 from optbench.results.statistics import (
     ALPHA,
@@ -23,7 +23,19 @@ from optbench.results.statistics import (
     probability_of_improvement,
 )
 
-EVIDENCE = ["rank", "low", "high", "tied", "difference_low", "difference_high", "p", "improvement", "score", "of_done"]
+EVIDENCE = [
+    "rank",
+    "measure",
+    "low",
+    "high",
+    "tied",
+    "difference_low",
+    "difference_high",
+    "p",
+    "improvement",
+    "score",
+    "of_done",
+]
 """What `compare` says of the measure that ranks, see there."""
 
 COSTS = ["epoch", "step", "grad_evals", "train_seconds"]
@@ -35,7 +47,7 @@ def compare(frame: pd.DataFrame) -> pd.DataFrame:
 
     Runs on fewer examples are a block of their own, below: their ends are no measure of the optimizer. See `blocks`.
 
-    After the labels come `runs` and how many of them are done and have each other status; then, of the measure that
+    After the labels come `runs` and how many of them are done and have each other status; `measure`, what ranks; and of
     ranks (see `statistics.measure`): `rank`, from 1 in each block; `low` and `high`, the bootstrap 95 % interval of
     its mean; `tied`, whether it cannot be told from the best of its block after Holm's correction (itself included;
     false where fewer than three seeds can tell nothing); `difference_low` and `difference_high`, the same interval of
@@ -46,6 +58,7 @@ def compare(frame: pd.DataFrame) -> pd.DataFrame:
 
     A run that is not done counts with the worst value that there is: no accuracy, an infinite loss.
     """
+    frame = whole(frame)
     keys = labels(frame)
     measured = [f"{which}_{m}" for which in ("final", "best") for m in MEASURES if frame[f"final_{m}"].notna().any()]
     asked = [str(name) for name in frame.columns if str(name).startswith("sharpness_")]
@@ -55,7 +68,7 @@ def compare(frame: pd.DataFrame) -> pd.DataFrame:
     for setting, runs in worst.groupby(keys, sort=False, dropna=False):
         row: dict[str, Any] = dict(zip(keys, setting, strict=True)) | {"runs": len(runs)}
         row |= {status: int((runs["status"] == status).sum()) for status in statuses}
-        row |= dict.fromkeys(EVIDENCE, math.nan) | {"tied": False, "reasons": reasons(runs)}
+        row |= dict.fromkeys(EVIDENCE, math.nan) | {"measure": "", "tied": False, "reasons": reasons(runs)}
         for name in measured:
             row |= {f"{name}_mean": mean(runs[name]), f"{name}_std": spread(runs[name])}
         done = runs[runs["status"] == "done"]
@@ -105,11 +118,12 @@ def _judge(table: pd.DataFrame, block: pd.Index, frame: pd.DataFrame, ranked: Me
     values = {i: counted_all[setting] for i, setting in zip(block, settings, strict=True)}
     best = block[0]
     complete = table.loc[block, "share"] == table.loc[best, "share"]
-    tests = {i: p_value(values[i], values[best]) for i in block[1:] if complete[i]}
+    known = {i: values[i].notna().all() for i in block}
+    tests = {i: p_value(values[i], values[best]) for i in block[1:] if complete[i] and known[i]}
     corrected = holm(pd.Series(tests, dtype=float))
     sign = 1 if ranked.larger else -1
     for place, i in enumerate(block, 1):
-        measured = values[i] if len(finished[i]) else none
+        measured = values[i] if len(finished[i]) and known[i] else none
         low, high = interval(np.asarray(measured, dtype=float))
         below, above = interval(paired(measured, values[best]))
         found = {
@@ -124,6 +138,7 @@ def _judge(table: pd.DataFrame, block: pd.Index, frame: pd.DataFrame, ranked: Me
             "of_done": finished[i].mean(),
         }
         table.loc[i, list(found)] = list(found.values())
+        table.loc[i, "measure"] = ranked.name
         table.loc[i, "tied"] = bool(corrected.get(i, 0.0) >= ALPHA)  # not where it is no number
     table.loc[best, "tied"] = len(finished[best]) >= FEWEST
 
@@ -134,8 +149,8 @@ def counted(runs: pd.DataFrame, name: str) -> "pd.Series[float]":
 
 
 def mean(values: "pd.Series[float]") -> float:
-    """Return a mean, which is infinite where one of the values is."""
-    return math.inf if np.isinf(values).any() else float(values.mean())
+    """Return a mean, which is infinite where one of the values is, and no number where one is missing."""
+    return math.inf if np.isinf(values).any() else float(values.mean(skipna=False))
 
 
 def spread(values: "pd.Series[float]") -> float:

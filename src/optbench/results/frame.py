@@ -1,5 +1,6 @@
 """Run records as one tidy frame, a row a run, and as one value that has read each record once."""
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -139,6 +140,28 @@ def labels(frame: pd.DataFrame) -> list[str]:
     """Return the columns that tell a frame's runs apart but for their seeds: all before `seed`."""
     columns = [str(name) for name in frame.columns]
     return columns[: columns.index("seed")]
+
+
+def whole(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame of runs with all columns that `load` gives it: one that was made by hand may lack most of them.
+
+    Args:
+        frame: With labels, `seed`, `status` and a measure at least.
+
+    Raises:
+        UserError: It lacks one of these, or has a setting's seed twice, of which nobody knows which counts.
+    """
+    needed = ["optimizer", "seed", "status"]
+    if lacking := [name for name in needed if name not in frame]:
+        raise UserError(f"a frame of runs lacks {', '.join(lacking)}; give what load returns, or columns of that name")
+    columns: dict[str, Any] = {"reason": "", "stacked": 1, "directory": "", "command": ""}
+    columns |= dict.fromkeys([*(f"{which}_{m}" for which in ("final", "best") for m in MEASURES), *COUNTS], math.nan)
+    frame = frame.assign(**{name: value for name, value in columns.items() if name not in frame})
+    repeated = frame.index[frame.duplicated([*labels(frame), "seed"])]
+    if len(repeated):
+        twice = ", ".join(f"{key}={frame[key][repeated[0]]}" for key in [*labels(frame), "seed"])
+        raise UserError(f"a frame of runs has {twice} twice; drop all but one, as load does")
+    return frame
 
 
 def evaluations(frame: pd.DataFrame) -> pd.DataFrame:

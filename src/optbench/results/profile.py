@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from optbench.checks import UserError
 from optbench.results.clocks import CLOCKS
 from optbench.results.statistics import FEWEST, LEVEL, RESAMPLES
 
@@ -25,7 +26,7 @@ def time_to_target(
     """Return when each run first reached a target, between two evaluations by a straight line; infinity if it did not.
 
     Args:
-        evaluations: As `Results.evaluations`.
+        evaluations: As `Results.evaluations`, in any order.
         target: In units of the measure.
         measure: A column of the evaluations; a loss is to fall to the target, an accuracy to rise to it.
         runs: All runs, those without an evaluation included; those of the evaluations if None.
@@ -35,7 +36,8 @@ def time_to_target(
     """
     sign = 1.0 if measure.endswith("accuracy") else -1.0
     numbers = list(dict.fromkeys(evaluations["run"])) if runs is None else list(runs)
-    rows = evaluations[["run", measure, *CLOCKS]].reset_index(drop=True)
+    rows = evaluations.dropna(subset=measure).reindex(columns=["run", measure, *CLOCKS])
+    rows = rows.sort_values(["run", "step"], kind="stable", ignore_index=True)
     first = rows[sign * rows[measure] >= sign * target].drop_duplicates("run")
     before = rows.reindex(first.index - 1).set_axis(first.index)
     known = (before["run"] == first["run"]) & np.isfinite(before[measure])
@@ -70,6 +72,9 @@ def profile_score(times: pd.DataFrame, tau_max: float = 4.0) -> "pd.Series[float
 
     Returns:
         From 0 to 1: 1 for one that is the fastest on every workload. All workloads are in the denominator.
+
+    Raises:
+        UserError: `tau_max` is not above 1.
     """
     return pd.Series(_score(_medians(times), tau_max)[0], index=times.columns)
 
@@ -106,6 +111,8 @@ def _profile(times: Times, tau: Times) -> Times:
 
 def _score(times: Times, tau_max: float) -> Times:
     """Return the areas below the profiles, shape (1, optimizers)."""
+    if not 1 < tau_max < math.inf:
+        raise UserError(f"profile_score: {tau_max=} is outside (1, inf)")
     areas = np.clip(tau_max - _ratios(times), 0.0, None) / (tau_max - 1.0)
     scores: Times = areas.mean(0, keepdims=True)
     return scores

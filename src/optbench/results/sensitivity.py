@@ -1,13 +1,16 @@
 """What a number that was swept does: each optimizer's curve over it, its best value, and how wide the good range is."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from optbench.checks import nearest
 from optbench.results.comparison import counted, mean
-from optbench.results.frame import labels
+from optbench.results.frame import labels, whole
+from optbench.results.settings import WORKLOAD
 from optbench.results.statistics import Measure, interval, measure
 
 WITHIN = 0.05
@@ -36,14 +39,33 @@ def sensitivity(frame: pd.DataFrame, by: str = "lr", what: str | None = None) ->
     Args:
         frame: Runs.
         by: The label that is the number.
-        what: A column of the frame; what ranks it (`measure`) if None.
+        what: A column of the frame; what ranks it (`measure`), each workload by itself, if None.
 
     Returns:
         One row for each optimizer (with its other labels) and value: `mean` over all runs, of which those that are
         not done count with the worst value, `low` and `high` of its interval, `of_done`, the mean over those that are
         done alone, and how many `runs` there are, and are `done` and `diverged`.
     """
-    return _curves(frame, by, what or measure(frame).name)
+    return _of_each(frame, by, lambda own: _curves(own, by, what or measure(own).name))
+
+
+def _of_each(frame: pd.DataFrame, by: str, table: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
+    """Return a table of each workload, one below another: not all of them need be ranked by the same measure."""
+    frame = whole(frame)
+    if by not in labels(frame):
+        raise nearest("label", by, labels(frame), ", ".join(labels(frame)))
+    if WORKLOAD not in frame:
+        return table(frame)
+    return pd.concat([table(own) for _, own in frame.groupby(WORKLOAD, sort=False)], ignore_index=True)
+
+
+def by_measure(frame: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return the frame in parts that one measure ranks each, the largest first: of workloads not all need have one."""
+    if WORKLOAD not in frame:
+        return [frame]
+    ranked = {name: measure(own).name for name, own in frame.groupby(WORKLOAD, sort=False)}
+    parts = [part for _, part in frame.groupby(frame[WORKLOAD].map(ranked), sort=False)]
+    return sorted(parts, key=len, reverse=True)
 
 
 def _curves(frame: pd.DataFrame, by: str, name: str, sure: bool = True) -> pd.DataFrame:
@@ -74,8 +96,12 @@ def best_values(frame: pd.DataFrame, by: str = "lr", within: float = WITHIN) -> 
     Returns:
         One row for each optimizer (with its other labels): the value, `edge` if it is the smallest or largest of
         those tried, `values` tried, the chooser's and the test's mean at it, and `low`, `high` and `decades` of the
-        range around it in which the chooser is within a share of the best.
+        range around it in which the chooser is within a share of the best. The best optimizer first, in each workload.
     """
+    return _of_each(frame, by, lambda own: _best_values(own, by, within))
+
+
+def _best_values(frame: pd.DataFrame, by: str, within: float) -> pd.DataFrame:
     chosen, ranked = chooser(frame), measure(frame)
     keys = [key for key in labels(frame) if key != by]
     curves = _curves(frame, by, chosen.name, sure=False)

@@ -5,7 +5,7 @@ Everything that chance decides here is drawn from generators of a fixed seed: th
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from optbench.checks import UserError
-from optbench.results.frame import labels
+from optbench.results.frame import labels, whole
+from optbench.results.settings import WORKLOAD
 
 LEVEL = 0.95
 """Of every interval."""
@@ -154,35 +155,48 @@ def probability_of_improvement(a: "pd.Series[float]", b: "pd.Series[float]") -> 
         a: Values of the one.
         b: Values of the other.
     """
-    x, y = np.asarray(a, dtype=float)[:, None], np.asarray(b, dtype=float)[None]
+    x, y = (values[~np.isnan(values)] for values in (np.asarray(a, dtype=float), np.asarray(b, dtype=float)))
     if not (x.size and y.size):
         return math.nan
-    return float(np.mean((x > y) + 0.5 * (x == y)))
+    return float(np.mean((x[:, None] > y) + 0.5 * (x[:, None] == y)))
 
 
 def seeds_needed(frame: pd.DataFrame, difference: float) -> int:
     """Return how many seeds would tell two settings apart whose means differ by so much, at the spread that is seen.
 
-    By the paired t-test at 5 %, with a power of 80 %. The spread is that of the differences to the best setting over
-    common seeds: of a frame with several others, the largest.
+    By the paired t-test at 5 %, with a power of 80 %. The spread is that of the differences over common seeds to the
+    best setting (in each workload): of several others, the largest.
 
     Args:
         frame: Runs, as `load` returns them, of two settings or more.
         difference: In units of what ranks them (`measure`): 0.01 is one per cent of accuracy.
 
     Raises:
-        UserError: The difference is not positive, or no two settings share two seeds.
+        UserError: The difference is not positive, no two settings share two seeds, or workloads differ in what ranks.
     """
     if not difference > 0:
         raise UserError(f"seeds_needed: difference={difference!r} is outside (0, inf)")
-    scored = by_setting(frame, measure(frame))
-    best = scored[max(scored, key=lambda setting: (len(scored[setting]), _order(frame, scored[setting])))]
-    spreads = [
-        differences.std(ddof=1) for s in scored.values() if s is not best and len(differences := paired(s, best)) > 1
-    ]
+    frame = whole(frame)
+    parts = [own for _, own in frame.groupby(WORKLOAD)] if WORKLOAD in frame else [frame]
+    if len({measure(part).name for part in parts}) > 1:
+        raise UserError(
+            "seeds_needed: the workloads are ranked by an accuracy and by a loss; give the runs of one kind"
+        )
+    spreads = [spread for part in parts for spread in _spreads(part)]
     if not spreads:
         raise UserError("seeds_needed: no two settings have two seeds in common; train with more seeds")
     return seeds_for(max(spreads), difference)
+
+
+def _spreads(frame: pd.DataFrame) -> Iterator[float]:
+    """Yield the standard deviation of each setting's differences to the best, of those that share two seeds with it."""
+    ranked = measure(frame)
+    scored = by_setting(frame, ranked)
+    best = max(scored, default=(), key=lambda setting: (len(scored[setting]), _order(ranked, scored[setting])))
+    for setting, values in scored.items():
+        gap = paired(values, scored[best])
+        if setting != best and len(gap) > 1:
+            yield float(gap.std(ddof=1))
 
 
 def seeds_for(spread: float, difference: float) -> int:
@@ -233,6 +247,6 @@ def by_setting(
     }
 
 
-def _order(frame: pd.DataFrame, values: "pd.Series[float]") -> float:
+def _order(ranked: Measure, values: "pd.Series[float]") -> float:
     mean = float(values.mean())
-    return mean if measure(frame).larger else -mean
+    return mean if ranked.larger else -mean

@@ -12,6 +12,7 @@ from rich.text import Text
 from optbench.checks import nearest
 from optbench.results.clocks import WORDS
 from optbench.results.comparison import blocks, command, compare, is_classification
+from optbench.results.frame import labels, whole
 from optbench.results.settings import WORKLOAD, written
 from optbench.results.statistics import FEWEST, measure
 from optbench.results.text import between, latex_table, markdown_table, percent, significant
@@ -161,8 +162,7 @@ def _difference(table: pd.DataFrame) -> "pd.Series[str]":
 
 def _scale(table: pd.DataFrame) -> "pd.Series[float]":
     """Return what each row's measure that ranks is multiplied with: accuracies are shown in per cent."""
-    names = [name for name in ("final_test_accuracy_mean", "final_val_accuracy_mean") if name in table]
-    return table[names].notna().any(axis=1).map({True: 100.0, False: 1.0})
+    return table["measure"].str.endswith("accuracy").map({True: 100.0, False: 1.0})
 
 
 def _mean(table: pd.DataFrame, stem: str, heading: str) -> "pd.Series[str]":
@@ -178,10 +178,11 @@ def _number(value: float) -> str:
 
 def caption(frame: pd.DataFrame) -> str:
     """Return in one sentence what the numbers of a comparison are."""
-    counts = frame.groupby(_keys(frame), dropna=False)["seed"].nunique()
+    frame = whole(frame)
+    counts = frame.groupby(labels(frame), dropna=False)["seed"].nunique()
     fewest, most = int(counts.min()), int(counts.max())
     seeds = str(most) if fewest == most else f"{fewest} to {most}"
-    epochs = frame.loc[frame["status"] == "done", "epoch"].unique()
+    epochs = frame.loc[frame["status"] == "done", "epoch"].dropna().unique()
     after = f"after {epochs[0]:.4g} epochs" if len(epochs) == 1 else "at the end"
     spread = f"Mean ± sample standard deviation over {seeds} seeds" if most > 1 else "One seed, so no spread"
     notes = ["`seconds` of training alone"]
@@ -201,11 +202,6 @@ def caption(frame: pd.DataFrame) -> str:
     elif blocks(frame).nunique() > 1:
         notes.append("rows on fewer examples stand apart, as these bound what can be reached")
     return f"{spread}; values {after}, `best` at any epoch; {'; '.join(notes)}."
-
-
-def _keys(frame: pd.DataFrame) -> list[str]:
-    columns = [str(name) for name in frame.columns]
-    return columns[: columns.index("seed")]
 
 
 def markdown(
