@@ -30,7 +30,8 @@ def path(cls: type[Optimizer], hyper: Hyper) -> Trajectory:
 
     def walk(problem: Problem, steps: int, rate: Factors) -> Tensor:
         points = [p.detach().clone() for p in problem.params]
-        states, walked = [cls.init(p) for p in points], [vector(points)]
+        states = [cls.init(p) for p in points]
+        walked = [vector(points)]
         for t in range(steps):
             h = hyper | {"lr": hyper["lr"] * rate(t)}
             gradients = torch.autograd.grad(problem.at(vector(points), t), problem.params)

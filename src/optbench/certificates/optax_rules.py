@@ -114,7 +114,8 @@ def walk(lr: float, make: Make, iterate: Iterate) -> Trajectory:
     """Return the path of a transformation."""
 
     def path(problem: Problem, steps: int, rate: Factors) -> Tensor:
-        jax, optax = import_module("jax"), import_module("optax")
+        jax = import_module("jax")
+        optax = import_module("optax")
         before = jax.config.jax_enable_x64
         jax.config.update("jax_enable_x64", True)
         try:
@@ -127,9 +128,11 @@ def walk(lr: float, make: Make, iterate: Iterate) -> Trajectory:
 
 def descend(problem: Problem, rule: Any, steps: int, iterate: Iterate) -> Tensor:
     """Return the path of a transformation, whose parameters are a list of arrays."""
-    numpy, apply = import_module("jax.numpy"), import_module("optax").apply_updates
+    numpy = import_module("jax.numpy")
+    apply = import_module("optax").apply_updates
     params = [numpy.asarray(p.detach().numpy().copy()) for p in problem.params]
-    state, points = rule.init(params), [problem.flat()]
+    state = rule.init(params)
+    points = [problem.flat()]
     for t in range(steps):
         loss = problem.at(joined(params), t)
         gradients = torch.autograd.grad(loss, problem.params)

@@ -14,7 +14,8 @@ import numpy as np
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Walk = Generator[Any, Array, None]
 
-sign, sqrt = np.sign, np.sqrt
+sign = np.sign
+sqrt = np.sqrt
 
 
 def momentum(w: Array, h: Any) -> Walk:
@@ -43,12 +44,15 @@ def nag(w: Array, h: Any) -> Walk:
 
 def fista(x: Array, h: Any) -> Walk:
     """Nesterov 1983."""
-    y, t = x, 1.0
+    y = x
+    t = 1.0
     while True:
         g = yield y, x
-        past, x = x, y - h.lr * (g + h.weight_decay * y)
+        past = x
+        x = y - h.lr * (g + h.weight_decay * y)
         later = (1 + sqrt(1 + 4 * t**2)) / 2
-        y, t = x + (t - 1) / later * (x - past), later
+        y = x + (t - 1) / later * (x - past)
+        t = later
 
 
 def demon(beta: float, t: int, total: int) -> float:
@@ -68,7 +72,9 @@ def demon_sgd(w: Array, h: Any) -> Walk:
 
 def demon_adam(w: Array, h: Any) -> Walk:
     """Chen 2019; `ema` corrects by the product of all betas."""
-    m, v, product = np.zeros_like(w), np.zeros_like(w), 1.0
+    m = np.zeros_like(w)
+    v = np.zeros_like(w)
+    product = 1.0
     for t in count(1):
         g = yield w
         beta = demon(h.beta1, t, h.total_steps)
@@ -81,7 +87,10 @@ def demon_adam(w: Array, h: Any) -> Walk:
 
 def rprop(w: Array, h: Any) -> Walk:
     """Riedmiller & Braun 1993; Igel & Huesken 2000."""
-    past, change, d, before = np.zeros_like(w), np.zeros_like(w), np.zeros_like(w), np.inf
+    past = np.zeros_like(w)
+    change = np.zeros_like(w)
+    d = np.zeros_like(w)
+    before = np.inf
     for t in count(1):
         g = yield w
         d = np.full_like(w, h.lr) if t == 1 else d
@@ -91,8 +100,12 @@ def rprop(w: Array, h: Any) -> Walk:
         step = -sign(g) * d
         if h.form != "minus":
             back = -change if h.form == "plus" or h.loss > before else 0
-            step, g = np.where(turn < 0, back, step), np.where(turn < 0, 0, g)
-        w, change, past, before = w + step, step, g, h.loss
+            step = np.where(turn < 0, back, step)
+            g = np.where(turn < 0, 0, g)
+        w = w + step
+        change = step
+        past = g
+        before = h.loss
 
 
 def adagrad(w: Array, h: Any) -> Walk:
@@ -107,7 +120,9 @@ def adagrad(w: Array, h: Any) -> Walk:
 
 def rmsprop(w: Array, h: Any) -> Walk:
     """Graves 2013, equations 38 to 41."""
-    n, m, d = np.zeros_like(w), np.zeros_like(w), np.zeros_like(w)
+    n = np.zeros_like(w)
+    m = np.zeros_like(w)
+    d = np.zeros_like(w)
     while True:
         g = yield w
         g = g + h.weight_decay * w
@@ -127,13 +142,15 @@ def ftrl(w: Array, h: Any) -> Walk:
             z = -w * (total + h.l2) - sign(w) * h.l1 if h.warm_start else np.zeros_like(w)
         n = n + g**2
         sigma = (h.beta + sqrt(n)) / h.lr - total
-        z, total = z + g - sigma * w, total + sigma
+        z = z + g - sigma * w
+        total = total + sigma
         w = np.where(abs(z) <= h.l1, 0, -(z - sign(z) * h.l1) / (total + h.l2))
 
 
 def adam(w: Array, h: Any) -> Walk:
     """Kingma & Ba 2015, also `hat` as in section 2 and eps `inside` the root; Loshchilov & Hutter 2019."""
-    m, v = np.zeros_like(w), np.zeros_like(w)
+    m = np.zeros_like(w)
+    v = np.zeros_like(w)
     for t in count(1):
         g = yield w
         decoupled = h.weight_decay * w if hasattr(h, "decay") else 0
@@ -153,7 +170,9 @@ def adam(w: Array, h: Any) -> Walk:
 
 def amsgrad(w: Array, h: Any) -> Walk:
     """Reddi 2018; `corrected` keeps the largest corrected moment."""
-    m, v, largest = np.zeros_like(w), np.zeros_like(w), np.zeros_like(w)
+    m = np.zeros_like(w)
+    v = np.zeros_like(w)
+    largest = np.zeros_like(w)
     for t in count(1):
         g = yield w
         g = g + h.weight_decay * w
@@ -169,11 +188,13 @@ def amsgrad(w: Array, h: Any) -> Walk:
 
 def nadam(w: Array, h: Any) -> Walk:
     """Dozat 2016 at constant momentum; `simple` corrects both terms alike, `text` has the moment before."""
-    m, v = np.zeros_like(w), np.zeros_like(w)
+    m = np.zeros_like(w)
+    v = np.zeros_like(w)
     for t in count(1):
         g = yield w
         g = g + h.weight_decay * w
-        last, m = m, h.beta1 * m + (1 - h.beta1) * g
+        last = m
+        m = h.beta1 * m + (1 - h.beta1) * g
         v = h.beta2 * v + (1 - h.beta2) * g**2
         ahead = h.beta1 * m / (1 - h.beta1 ** (t + (h.form == "constant")))
         if h.form == "text":

@@ -7,7 +7,8 @@ import numpy as np
 
 from optbench.certificates.papers_elementwise import Array, Walk
 
-norm, sqrt = np.linalg.norm, np.sqrt
+norm = np.linalg.norm
+sqrt = np.sqrt
 
 
 def lars(w: Array, h: Any) -> Walk:
@@ -32,7 +33,8 @@ def larc(w: Array, h: Any) -> Walk:
 
 def lamb(w: Array, h: Any) -> Walk:
     """You 2020."""
-    m, v = np.zeros_like(w), np.zeros_like(w)
+    m = np.zeros_like(w)
+    v = np.zeros_like(w)
     for t in count(1):
         g = yield w
         m = h.beta1 * m + (1 - h.beta1) * g
@@ -43,7 +45,9 @@ def lamb(w: Array, h: Any) -> Walk:
 
 def mars(w: Array, h: Any) -> Walk:
     """Yuan 2024."""
-    m, v, past = np.zeros_like(w), np.zeros_like(w), np.zeros_like(w)
+    m = np.zeros_like(w)
+    v = np.zeros_like(w)
+    past = np.zeros_like(w)
     for t in count(1):
         g = yield w
         past = g if t == 1 and h.first_step == "paper" else past
@@ -57,12 +61,16 @@ def mars(w: Array, h: Any) -> Walk:
 
 def adafactor(w: Array, h: Any) -> Walk:
     """Shazeer & Stern 2018, algorithms 4 and 5."""
-    r, c, v = np.zeros(w.shape[0]), np.zeros(w.shape[-1]), np.zeros_like(w)
+    r = np.zeros(w.shape[0])
+    c = np.zeros(w.shape[-1])
+    v = np.zeros_like(w)
     for t in count(1):
         g = yield w
-        beta, square = 1 - t**h.beta2_decay, g**2 + h.eps1
+        beta = 1 - t**h.beta2_decay
+        square = g**2 + h.eps1
         if w.ndim == 2:
-            r, c = beta * r + (1 - beta) * square.sum(1), beta * c + (1 - beta) * square.sum(0)
+            r = beta * r + (1 - beta) * square.sum(1)
+            c = beta * c + (1 - beta) * square.sum(0)
             v = np.outer(r, c) / r.sum()
         else:
             v = beta * v + (1 - beta) * square
@@ -73,7 +81,8 @@ def adafactor(w: Array, h: Any) -> Walk:
 
 def vectors(w: Array, h: Any, scale: float, beta1: float, beta2: float, eps: float) -> Walk:
     """AdamW, to which the rules of matrices leave vectors."""
-    m, v = np.zeros_like(w), np.zeros_like(w)
+    m = np.zeros_like(w)
+    v = np.zeros_like(w)
     for t in count(1):
         g = yield w
         m = beta1 * m + (1 - beta1) * g
@@ -110,12 +119,15 @@ def shampoo(w: Array, h: Any) -> Walk:
     """Gupta 2018."""
     if w.ndim == 1:
         yield from vectors(w, h, h.vector_scale, 0.9, 0.999, 1e-8)
-    L, R = h.eps * np.eye(w.shape[0]), h.eps * np.eye(w.shape[1])
+    L = h.eps * np.eye(w.shape[0])
+    R = h.eps * np.eye(w.shape[1])
     for t in count(1):
         g = yield w
-        L, R = L + g @ g.T, R + g.T @ g
+        L = L + g @ g.T
+        R = R + g.T @ g
         if t <= h.interval or t % h.interval == 0:
-            left, right = power(L, -0.25), power(R, -0.25)
+            left = power(L, -0.25)
+            right = power(R, -0.25)
         w = w - h.lr * left @ g @ right
 
 
@@ -125,26 +137,32 @@ def soap(w: Array, h: Any) -> Walk:
         yield from vectors(w, h, 1.0, h.beta1, h.beta2, h.eps)
     beta = h.shampoo_beta
     g = yield w
-    L, R = (1 - beta) * g @ g.T, (1 - beta) * g.T @ g
-    left, right = np.linalg.eigh(L)[1][:, ::-1], np.linalg.eigh(R)[1][:, ::-1]
-    m, v = np.zeros_like(w), np.zeros_like(w)
+    L = (1 - beta) * g @ g.T
+    R = (1 - beta) * g.T @ g
+    left = np.linalg.eigh(L)[1][:, ::-1]
+    right = np.linalg.eigh(R)[1][:, ::-1]
+    m = np.zeros_like(w)
+    v = np.zeros_like(w)
     for t in count(1):
         g = yield w
         m = h.beta1 * m + (1 - h.beta1) * g
         v = h.beta2 * v + (1 - h.beta2) * (left.T @ g @ right) ** 2
         n = left.T @ m @ right / (1 - h.beta1**t) / (sqrt(v / (1 - h.beta2**t)) + h.eps)
         w = w - h.lr * (left @ n @ right.T + h.weight_decay * w)
-        L, R = beta * L + (1 - beta) * g @ g.T, beta * R + (1 - beta) * g.T @ g
+        L = beta * L + (1 - beta) * g @ g.T
+        R = beta * R + (1 - beta) * g.T @ g
         if t % h.interval == 0:
             rows = np.argsort(-np.diag(left.T @ L @ left))
             columns = np.argsort(-np.diag(right.T @ R @ right))
-            left, right = np.linalg.qr(L @ left[:, rows])[0], np.linalg.qr(R @ right[:, columns])[0]
+            left = np.linalg.qr(L @ left[:, rows])[0]
+            right = np.linalg.qr(R @ right[:, columns])[0]
             v = v[np.ix_(rows, columns)]
 
 
 def sophia(w: Array, h: Any) -> Walk:
     """Liu 2023, with the exact diagonal of the Hessian."""
-    m, estimate = np.zeros_like(w), np.zeros_like(w)
+    m = np.zeros_like(w)
+    estimate = np.zeros_like(w)
     for t in count(1):
         g = yield w
         m = h.beta1 * m + (1 - h.beta1) * g
@@ -157,11 +175,17 @@ def sophia(w: Array, h: Any) -> Walk:
 def yellowfin(w: Array, h: Any) -> Walk:
     """Zhang & Mitliagkas 2017, algorithms 1 to 4, the curvature averaged as a logarithm; a schedule scales lr."""
     curvatures: list[float] = []
-    velocity, length, square = np.zeros_like(w), 0.0, 0.0
-    low, high, mean, distance = 0.0, 0.0, np.zeros_like(w), 0.0
+    velocity = np.zeros_like(w)
+    length = 0.0
+    square = 0.0
+    low = 0.0
+    high = 0.0
+    mean = np.zeros_like(w)
+    distance = 0.0
     for t in count(1):
         g = yield w
-        lr, mu = h.lr, h.beta_init
+        lr = h.lr
+        mu = h.beta_init
         curvatures = [*curvatures, np.log(np.sum(g**2))][-h.window :]
         low = h.beta * low + (1 - h.beta) * min(curvatures)
         high = h.beta * high + (1 - h.beta) * max(curvatures)
@@ -170,8 +194,10 @@ def yellowfin(w: Array, h: Any) -> Walk:
         length = h.beta * length + (1 - h.beta) * norm(g)
         distance = h.beta * distance + (1 - h.beta) * length / square
         unbias = 1 - h.beta**t
-        h_min, h_max = np.exp(low / unbias), np.exp(high / unbias)
-        C, D = square / unbias - np.sum((mean / unbias) ** 2), distance / unbias
+        h_min = np.exp(low / unbias)
+        h_max = np.exp(high / unbias)
+        C = square / unbias - np.sum((mean / unbias) ** 2)
+        D = distance / unbias
         if t > 1:
             p = (D * h_min) ** 2 / (2 * C)
             roots = np.roots([1, 0, p, -p])  # u^3 = p (1 - u), where u = 1 - sqrt(mu)

@@ -68,7 +68,8 @@ def plain(config: dict[str, Any], data: DataModule, loader: Chunks) -> float:
     (hidden,) = config["model"]["hidden"]
     model = nn.Sequential(nn.Linear(784, hidden), nn.ReLU(), nn.Linear(hidden, 10))
     optimizer = TWINS[config["optimizer"]["_target_"].rpartition(".")[2]](model.parameters(), config["optimizer"])
-    (x, y), (x_test, y_test) = data.split("train"), data.split("test")
+    (x, y) = data.split("train")
+    (x_test, y_test) = data.split("test")
     for epoch in range(config["trainer"]["max_epochs"]):
         for rows in torch.split(loader.order(epoch), config["data"]["batch_size"]):
             loss = nn.functional.cross_entropy(model(x[rows]), y[rows])

@@ -60,7 +60,8 @@ def elongated_bowl(p: Tensor) -> Tensor:
 
 def sigmoid_pair(p: Tensor) -> Tensor:
     """Return the error of one sigmoid unit on two points; its Hessian is indefinite at the start."""
-    x, y = p.new_tensor([0.5, 2.5]), p.new_tensor([0.2, 0.9])
+    x = p.new_tensor([0.5, 2.5])
+    y = p.new_tensor([0.2, 0.9])
     return (0.5 * (torch.sigmoid(p[0] * x + p[1]) - y) ** 2).sum()
 
 
@@ -79,7 +80,8 @@ def quadratic() -> Problem:
     """Return a coupled quadratic of six parameters, whose Hessian's condition number is 30."""
     draw = torch.Generator().manual_seed(0)
     Q = torch.linalg.qr(torch.randn(6, 6, generator=draw, dtype=torch.float64))[0]
-    A, b = Q * torch.linspace(0.1, 3, 6, dtype=torch.float64) @ Q.T, torch.randn(6, generator=draw, dtype=torch.float64)
+    A = Q * torch.linspace(0.1, 3, 6, dtype=torch.float64) @ Q.T
+    b = torch.randn(6, generator=draw, dtype=torch.float64)
     p = nn.Parameter(torch.zeros(6, dtype=torch.float64))
     return Problem("quadratic", nn.ParameterList([p]), lambda t: p @ A @ p / 2 - b @ p)
 

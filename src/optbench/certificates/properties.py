@@ -82,7 +82,8 @@ class Probe:
         with torch.random.fork_rng():
             torch.manual_seed(0)
             layers = [nn.Linear(a, b, biases, dtype=dtype) for a, b in zip(sizes, sizes[1:], strict=False)]
-            x, y = torch.randn(24, sizes[0], dtype=dtype) / unit, torch.randint(sizes[-1], (24,))
+            x = torch.randn(24, sizes[0], dtype=dtype) / unit
+            y = torch.randint(sizes[-1], (24,))
         self.model = nn.Sequential(layers[0], *(part for layer in layers[1:] for part in (nn.Tanh(), layer)))
         self.params = list(self.model.parameters())
         for p in self.params:
@@ -189,7 +190,8 @@ def lowest() -> float:
 
 def costs(config: Config, steps: int = 12) -> dict[str, float]:
     """Return what a step evaluates, and the most bytes of state per parameter that there were at any time."""
-    probe, most = Probe(config, (64, 32, 10), torch.float32), 0
+    probe = Probe(config, (64, 32, 10), torch.float32)
+    most = 0
     searches = get_object(config["_target_"]).order == 1.5
     counted = Probe(config, (64, 32, 10)).counts(1 if searches else steps)
     for _ in range(steps):

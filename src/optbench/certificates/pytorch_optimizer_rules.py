@@ -146,7 +146,11 @@ def sophia(estimator: str) -> Case:
 
     Its clip is at p instead of 1, and it has no gamma: lr, eps and decay make up for both.
     """
-    lr, eps, gamma, decay, seed = 0.05, 0.02, 0.3, 0.3, 4
+    lr = 0.05
+    eps = 0.02
+    gamma = 0.3
+    decay = 0.3
+    seed = 4
 
     def diagonal(problem: Problem, t: int) -> list[Tensor]:
         slopes = torch.autograd.grad(problem.loss(t), problem.params, create_graph=True)
@@ -160,7 +164,8 @@ def sophia(estimator: str) -> Case:
         return [v * x for v, x in zip(signs, products, strict=True)]
 
     def path(problem: Problem, steps: int, rate: Factors) -> Tensor:
-        made, points = import_module("pytorch_optimizer").SophiaH, [problem.flat()]
+        made = import_module("pytorch_optimizer").SophiaH
+        points = [problem.flat()]
         rule = made(problem.params, lr / gamma, (0.8, 0.6), decay * gamma, p=gamma, update_period=1000, eps=eps / gamma)
         for t in range(steps):
             rule.param_groups[0]["lr"] = rate(t) * lr / gamma
@@ -179,7 +184,8 @@ def sophia(estimator: str) -> Case:
 def ademamix() -> list[Case]:
     """Return the comparisons with pytorch-optimizer's AdEMAMix, with and without its warm-up."""
     both: Hyper = dict(alpha=3.0, **SCALED, weight_decay=0.1)
-    mine, theirs = dict(beta3=0.95, **ADAM), dict(betas=(0.8, 0.7, 0.95), weight_decouple=True)
+    mine = dict(beta3=0.95, **ADAM)
+    theirs = dict(betas=(0.8, 0.7, 0.95), weight_decouple=True)
     warm = dict(mine, warmup=15), dict(theirs, t_alpha_beta3=15)
     pairs = ((mine, theirs), warm)
     return [compare("pytorch_optimizer", ours.AdEMAMix, "AdEMAMix", both, *pair) for pair in pairs]
@@ -231,7 +237,8 @@ def normuon() -> list[Case]:
 
 def kron() -> Case:
     """Return the comparison with pytorch-optimizer's Kron, whose random numbers are drawn as ours are."""
-    seed, often = 5, dict(flat_start=3, decay=0.1, min_prob=0.3)
+    seed = 5
+    often = dict(flat_start=3, decay=0.1, min_prob=0.3)
     mine = dict(beta=0.8, flat=3, anneal=0.1, least=0.3, balance=0.5, max_precondition_dim=6, seed=seed)
 
     def factory(params: Any) -> Any:
@@ -250,7 +257,8 @@ def kron() -> Case:
     single = torch.float32
 
     def path(*arguments: Any) -> Any:
-        draw, t = torch.Generator(), 0
+        draw = torch.Generator()
+        t = 0
 
         def share() -> float:
             nonlocal t

@@ -64,7 +64,8 @@ class Recorder:
     def __init__(self, cls: type[Optimizer]) -> None:
         import coverage
 
-        self.cls, self.file = cls, inspect.getfile(cls)
+        self.cls = cls
+        self.file = inspect.getfile(cls)
         self.forms: set[tuple[str, Any]] = set()
         self.coverage = coverage.Coverage(data_file=None, branch=True, include=[self.file], config_file=False)
         for pattern in (r"raise UserError", r"_without_closure\(", r"if closure is None and self._dry\(\)", SHELL):
@@ -84,7 +85,8 @@ class Recorder:
         """Return what was reached so far."""
         source = Path(self.file).read_text().splitlines()
         all_forms = forms(self.cls)
-        executed, gaps = len(all_forms), []
+        executed = len(all_forms)
+        gaps = []
         for function in self._functions():
             executed += len(function["executed_lines"]) + len(function.get("executed_branches", ()))
             missing = [(line, line) for line in function["missing_lines"]]
@@ -113,7 +115,11 @@ class Recorder:
 
     def _gap(self, line: int, target: int, source: list[str]) -> Gap:
         text = source[line - 1].strip()
-        aside = "" if line == target else " to its end" if target < 0 else f" to {target}"
+        aside = ""
+        if target < 0:
+            aside = " to its end"
+        elif target != line:
+            aside = f" to {target}"
         return Gap(f"{Path(self.file).name}:{line}{aside}", text, self._reason(text))
 
     def _reason(self, text: str) -> str:
@@ -128,6 +134,10 @@ def forms(cls: type[Optimizer]) -> list[tuple[str, Any]]:
     for name, kind in cls.kinds.items():
         if name in inherited:
             continue
-        values = get_args(kind) if get_origin(kind) is Literal else (False, True) if kind is bool else ()
+        values: tuple[Any, ...] = ()
+        if get_origin(kind) is Literal:
+            values = get_args(kind)
+        elif kind is bool:
+            values = (False, True)
         found += [(name, value) for value in values]
     return found

@@ -12,8 +12,11 @@ from optbench.certificates.case import Case, Factors, Hyper, Trajectory, constan
 from optbench.certificates.problems import Problem, coupled, elongated_bowl
 from optbench.optimizers.augmented_lagrangian import Ball
 
-BOUNDS, NARROW, RADIUS = (-2.0, 0.5), (-1.0, 0.5), 1.0
-SCIPY, CURVLINOPS = version("scipy"), f"{version('curvlinops-for-pytorch')} KFAC"
+BOUNDS = (-2.0, 0.5)
+NARROW = (-1.0, 0.5)
+RADIUS = 1.0
+SCIPY = version("scipy")
+CURVLINOPS = f"{version('curvlinops-for-pytorch')} KFAC"
 BALL: Hyper = dict(constraints=Ball(RADIUS), tolerance=1e-12)
 KFAC: Hyper = dict(lr=0.1, damping=0.1, beta=0.8, interval=3, seed=4)
 
@@ -25,7 +28,8 @@ def cases() -> list[Case]:
 
 def conjugate_gradient() -> list[Case]:
     """Return the comparisons of the nonlinear method, on a quadratic with the linear one."""
-    forms, reference = ("fr", "pr", "pr+"), f"{SCIPY} linalg.cg"
+    forms = ("fr", "pr", "pr+")
+    reference = f"{SCIPY} linalg.cg"
     exact = [Case(ours.ConjugateGradient, dict(form=x), reference, linear, ("quadratic",), 6, constant) for x in forms]
     inexact: Hyper = dict(form="pr+", line_search="strong_wolfe", tol=1e-8)
     return [*exact, end(ours.ConjugateGradient, inexact, "BFGS", partial(lowest, method="BFGS"), 200)]
@@ -96,7 +100,8 @@ def level(*params: Tensor) -> Tensor:
 def linear(problem: Problem, steps: int, rate: Factors) -> Tensor:
     """Return the path of linear conjugate gradients, which the nonlinear ones all are on a quadratic."""
     start = problem.flat()
-    path, g = [start], problem.gradient(start, 0)[1]
+    path = [start]
+    g = problem.gradient(start, 0)[1]
     cg = import_module("scipy.sparse.linalg").cg
     cg(
         problem.hessian(start, 0).numpy(),
@@ -108,7 +113,8 @@ def linear(problem: Problem, steps: int, rate: Factors) -> Tensor:
 
 def boxed(problem: Problem, steps: int, rate: Factors, bounds: tuple[float, float]) -> Tensor:
     """Return the minimum within the bounds."""
-    optimize, start = import_module("scipy.optimize"), problem.flat()
+    optimize = import_module("scipy.optimize")
+    start = problem.flat()
     found = optimize.minimize(
         numpy(problem),
         start.numpy(),
@@ -119,12 +125,14 @@ def boxed(problem: Problem, steps: int, rate: Factors, bounds: tuple[float, floa
 
 def on_the_ball(problem: Problem, steps: int, rate: Factors) -> Tensor:
     """Return the minimum within the ball, which lies on its surface."""
-    optimize, f = import_module("scipy.optimize"), numpy(problem)
+    optimize = import_module("scipy.optimize")
+    f = numpy(problem)
     ball = dict(type="ineq", fun=lambda x: RADIUS**2 - x @ x, jac=lambda x: -2 * x)
     near = optimize.minimize(f, problem.flat().numpy(), jac=True, method="SLSQP", constraints=[ball])
 
     def conditions(z: Any) -> Any:
-        x, multiplier = z[:-1], z[-1]
+        x = z[:-1]
+        multiplier = z[-1]
         return [*(f(x)[1] + 2 * multiplier * x), RADIUS**2 - x @ x]
 
     found = optimize.root(conditions, [*near.x, -f(near.x)[1] @ near.x / 2], tol=1e-15)
@@ -133,7 +141,8 @@ def on_the_ball(problem: Problem, steps: int, rate: Factors) -> Tensor:
 
 def on_the_level(problem: Problem, steps: int, rate: Factors) -> Tensor:
     """Return the minimum where the parameters add up to 0.3."""
-    optimize, f = import_module("scipy.optimize"), numpy(problem)
+    optimize = import_module("scipy.optimize")
+    f = numpy(problem)
     flat = dict(type="eq", fun=lambda x: x.sum() - 0.3, jac=lambda x: x * 0 + 1)
     near = optimize.minimize(f, problem.flat().numpy(), jac=True, method="SLSQP", constraints=[flat])
 
@@ -164,7 +173,8 @@ def labelled(likelihood: str, outputs: Tensor, t: int) -> tuple[nn.Module, Tenso
 
     Normal labels are so far from the outputs that the covariance of slopes, as curvlinops scales it, is the noise's.
     """
-    draw, noise = torch.Generator().manual_seed(1_000_003 * KFAC["seed"] + t), torch.empty_like(outputs)
+    draw = torch.Generator().manual_seed(1_000_003 * KFAC["seed"] + t)
+    noise = torch.empty_like(outputs)
     if likelihood == "gaussian":
         return nn.MSELoss(), outputs - noise.normal_(generator=draw) * outputs.shape[1] ** 0.5 / 2
     return nn.CrossEntropyLoss(), (outputs - noise.exponential_(generator=draw).log()).argmax(1)
@@ -172,7 +182,8 @@ def labelled(likelihood: str, outputs: Tensor, t: int) -> tuple[nn.Module, Tenso
 
 def kfac(likelihood: str, problem: Problem, steps: int, rate: Factors) -> Tensor:
     """Return the path along curvlinops' damped inverses; labels are drawn as ours are, and factors averaged here."""
-    curvlinops, path = import_module("curvlinops"), [problem.flat()]
+    curvlinops = import_module("curvlinops")
+    path = [problem.flat()]
     means: list[dict[str, Tensor]] = []
     for t in range(steps):
         x, _ = problem.batches[t]

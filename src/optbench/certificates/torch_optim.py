@@ -109,7 +109,8 @@ class Averaging:
     """
 
     def __init__(self, params: list[nn.Parameter], average: Any) -> None:
-        self.model, self.t = nn.ParameterList(params), 0
+        self.model = nn.ParameterList(params)
+        self.t = 0
         self.inner = torch.optim.SGD(params, lr=0.1)
         self.param_groups = self.inner.param_groups
         self.mean = swa_utils.AveragedModel(self.model, multi_avg_fn=average)

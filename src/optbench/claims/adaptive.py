@@ -39,7 +39,8 @@ def adagrad_stops() -> Finding:
 
 def adagrad_on_a_plateau() -> Finding:
     """Compare Adagrad's steps on a plateau, after steep ground and from the beginning."""
-    rule, flat = partial(Adagrad, lr=1.0), constant(100, 0.01)
+    rule = partial(Adagrad, lr=1.0)
+    flat = constant(100, 0.01)
     after = -float(gradient_steps(rule, torch.cat([constant(100, 10.0), flat]))[-1])
     alone = -float(gradient_steps(rule, flat)[-1])
     measured = (
@@ -113,7 +114,8 @@ def spikes() -> Finding:
     """Measure how a gradient a hundred times as large disturbs Adam and Adamax, and for how long."""
     gradients = constant(4000)
     gradients[1000] = 100.0
-    told, longest = [], {}
+    told = []
+    longest = {}
     for rule in (Adam, Adamax):
         size = gradient_steps(partial(rule, lr=1.0), gradients).abs()
         size = size / size[999]
@@ -159,7 +161,8 @@ AVERAGES: dict[str, Any] = dict(beta1=0.0, beta2=1 / 17)
 
 def adam_diverges() -> Finding:
     """Run Adam and AMSGrad on the convex problem of AMSGrad's authors."""
-    surface, ends = surfaces.get("reddi"), {}
+    surface = surfaces.get("reddi")
+    ends = {}
     for rule in (partial(Adam, lr=0.01, **AVERAGES), partial(AMSGrad, lr=0.01, form="paper", **AVERAGES)):
         start = torch.zeros(1, dtype=torch.float64)
         walked = descend(surface.stream(1), rule, start, 3000, online=True, project=surface.clamp)
@@ -194,7 +197,8 @@ def moving_targets() -> Finding:
 
 def adamw_is_direct() -> Finding:
     """Compare the paths of Adam with L2 and of AdamW."""
-    start, told = torch.tensor([4.0, 1.0], dtype=torch.float64), {}
+    start = torch.tensor([4.0, 1.0], dtype=torch.float64)
+    told = {}
     for rule in (Adam, AdamW):
         walked = descend(lambda w: (w**2).sum(), partial(rule, lr=0.1, weight_decay=0.1), start, 400)
         length = float(walked.diff(dim=0).norm(dim=1).sum() / (walked[-1] - walked[0]).norm())

@@ -35,7 +35,8 @@ def quartic(p: Tensor) -> Tensor:
 def counted(rule: Factory, steps: int = 2) -> tuple[float, float, float]:
     """Return gradients and Hessian-vector products of a step, and numbers kept between steps, by parameter."""
     p = nn.Parameter(torch.linspace(-1, 1, SIZE, dtype=torch.float64))
-    optimizer, objective = rule([p]), Objective(partial(quartic, p), [p])
+    optimizer = rule([p])
+    objective = Objective(partial(quartic, p), [p])
     for _ in range(steps):
         optimizer.step(objective)
     kept = sum(x.numel() for x in optimizer.state[p].values() if isinstance(x, Tensor))
@@ -53,7 +54,8 @@ MEMORY = partial(LBFGS, history_size=10)
 
 def nag_gradients() -> Finding:
     """Count the gradients that a step of NAG and of momentum evaluates, and their state."""
-    momentum, nag = counted(partial(Momentum, lr=0.01)), counted(partial(NAG, lr=0.01))
+    momentum = counted(partial(Momentum, lr=0.01))
+    nag = counted(partial(NAG, lr=0.01))
     measured = (
         f"gradients a step: Momentum {momentum[0]:g}, NAG {nag[0]:g}; "
         f"numbers kept, a parameter: {momentum[2]:g} and {nag[2]:g}"
@@ -99,7 +101,8 @@ def newton_memory() -> Finding:
 
 def newton_cost() -> Finding:
     """Count what a step of Newton's method evaluates."""
-    plain, newton = counted(SGD), counted(Newton)
+    plain = counted(SGD)
+    newton = counted(Newton)
     measured = (
         f"of {SIZE} parameters a step of gradient descent takes {plain[0]:g} gradient, one of Newton's method "
         f"{newton[0]:g} and {newton[1]:g} Hessian-vector products"
@@ -125,7 +128,8 @@ def network(batch: int) -> tuple[nn.Sequential, Tensor, Tensor]:
 def kept_for_backward(batch: int) -> int:
     """Return how many numbers, beside the weights, the forward pass keeps for the gradient."""
     model, x, y = network(batch)
-    weights, found = {p.data_ptr() for p in model.parameters()}, 0
+    weights = {p.data_ptr() for p in model.parameters()}
+    found = 0
 
     def pack(tensor: Tensor) -> Tensor:
         nonlocal found

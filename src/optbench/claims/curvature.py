@@ -31,7 +31,8 @@ def newton_end(surface: surfaces.Surface, start: Tensor) -> str:
 
 def newton_climbs() -> Finding:
     """See where Newton's iteration ends from starts all over two hilly surfaces."""
-    draw, kinds = torch.Generator().manual_seed(0), Counter[str]()
+    draw = torch.Generator().manual_seed(0)
+    kinds = Counter[str]()
     for name in ("wavy_bowl", "himmelblau"):
         surface = surfaces.get(name)
         low, high = torch.tensor(surface.window, dtype=torch.float64).unbind(-1)
@@ -45,11 +46,13 @@ def newton_climbs() -> Finding:
 
 def newton_is_faster() -> Finding:
     """Count the steps of Newton's method and of gradient descent at its best rate."""
-    told, wins = [], []
+    told = []
+    wins = []
     for name in ("mild_bowl", "ravine", "rosenbrock"):
         surface = surfaces.get(name)
         values = surface.f(path(name, EXACT, steps=50)) - (surface.floor or 0.0)
-        newton, plain = first_below(values, 1e-3), best(SGD, name, 1e-3, 4000)
+        newton = first_below(values, 1e-3)
+        plain = best(SGD, name, 1e-3, 4000)
         wins.append(newton is not None and newton < plain)
         told.append(f"{name} {newton} and {count(plain)}")
     measured = f"steps of Newton's method and of gradient descent, best of 12 rates: {', '.join(told)}"
@@ -85,13 +88,15 @@ def newton_where_singular() -> Finding:
 
 def newton_raphson() -> Finding:
     """Compare Newton's method with Newton-Raphson's search for a root of the derivative, and of the function."""
-    f, x = surfaces.get("cosh").f, torch.tensor([3.0], dtype=torch.float64)
+    f = surfaces.get("cosh").f
+    x = torch.tensor([3.0], dtype=torch.float64)
     roots = [x]
     for _ in range(5):
         x = x - gradients(f, x[None])[0] / hessians(f, x[None])[0, 0]
         roots.append(x)
     gap = float((torch.stack(roots) - path("cosh", EXACT, (3.0,), 5)).abs().max())
-    g, x = surfaces.get("x2_3x_2").f, torch.tensor([5.0], dtype=torch.float64)
+    g = surfaces.get("x2_3x_2").f
+    x = torch.tensor([5.0], dtype=torch.float64)
     for _ in range(20):
         x = x - g(x) / gradients(g, x[None])[0]
     lowest = float(path("x2_3x_2", EXACT, (5.0,), 1)[-1])
@@ -115,9 +120,11 @@ def curvature_leaves_saddles() -> Finding:
 
 def momentum_is_nearly_second_order() -> Finding:
     """Count steps on parabolas by condition number, each method at the best constants for the two curvatures."""
-    told, counts = [], []
+    told = []
+    counts = []
     for condition in (10.0, 100.0, 400.0):
-        low, root = 1 / condition, condition**-0.5
+        low = 1 / condition
+        root = condition**-0.5
         rules: tuple[Factory, ...] = (
             partial(SGD, lr=2 / (1 + low)),
             partial(Momentum, lr=4 / (1 + root) ** 2, beta=((1 - root) / (1 + root)) ** 2),
@@ -146,7 +153,8 @@ def cg_solves_linear_problems() -> Finding:
     for seed in range(SEEDS):
         draw = torch.Generator().manual_seed(seed)
         root = torch.randn(20, 30, generator=draw, dtype=torch.float64)
-        matrix, right = root @ root.mT / 30, torch.randn(20, generator=draw, dtype=torch.float64)
+        matrix = root @ root.mT / 30
+        right = torch.randn(20, generator=draw, dtype=torch.float64)
         solution = torch.linalg.solve(matrix, right)
         highest = float(torch.linalg.matrix_norm(matrix, 2))
 
@@ -176,7 +184,8 @@ def lbfgs_needs_no_tuning() -> Finding:
     }
     found = dict.fromkeys(rules, 0)
     for name in ("rosenbrock", "beale", "booth", "himmelblau"):
-        surface, draw = surfaces.get(name), torch.Generator().manual_seed(0)
+        surface = surfaces.get(name)
+        draw = torch.Generator().manual_seed(0)
         low, high = torch.tensor(surface.window, dtype=torch.float64).unbind(-1)
         starts = low + (high - low) * torch.rand(SEEDS, 2, generator=draw, dtype=torch.float64)
         for title, (rule, steps) in rules.items():
@@ -203,7 +212,8 @@ def saddles_of_a_network(hidden: int, starts: int = 400, steps: int = 80) -> tup
     draw = torch.Generator().manual_seed(0)
     w = 1.5 * torch.randn(starts, 3 * hidden + 1, generator=draw, dtype=torch.float64)
     loss = partial(network_loss, hidden=hidden)
-    slopes, curvatures = vmap(grad(loss)), vmap(hessian(loss))
+    slopes = vmap(grad(loss))
+    curvatures = vmap(hessian(loss))
     for _ in range(steps):
         step = torch.linalg.lstsq(curvatures(w), slopes(w)[..., None]).solution[..., 0]
         w = w - step * (0.5 / step.norm(dim=1, keepdim=True).clamp(min=1e-300)).clamp(max=1)

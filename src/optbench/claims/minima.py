@@ -62,7 +62,8 @@ def nag_stays() -> Finding:
 
 def noise_leaves() -> Finding:
     """Count in how many of twenty runs noise takes SGD out of the shallow minimum."""
-    surface, counts = surfaces.get("x_cos_pi_x"), {}
+    surface = surfaces.get("x_cos_pi_x")
+    counts = {}
     for sigma in (0.0, 2.0, 4.0, 6.0):
         counts[sigma] = 0
         for seed in range(SEEDS):
@@ -88,10 +89,12 @@ def swinging(t: int, eta: float) -> float:
 
 def schedules_leave() -> Finding:
     """Count how many of twenty noisy runs a schedule brings to rest in the deep minimum."""
-    surface, counts = surfaces.get("x_cos_pi_x"), {}
+    surface = surfaces.get("x_cos_pi_x")
+    counts = {}
     start = torch.tensor(START, dtype=torch.float64).expand(SEEDS, 1)
     for name, schedule in {"constant": None, "falling": falling, "cyclic": swinging}.items():
-        rule, options = partial(SGD, lr=0.04), dict[str, Any](noise=4.0, batched=True, project=clamped(surface))
+        rule = partial(SGD, lr=0.04)
+        options = dict[str, Any](noise=4.0, batched=True, project=clamped(surface))
         walked = descend(surface.f, rule, start, 1000, schedule=schedule, **options)
         counts[name] = int(((walked[-50:, :, 0] - 1.0904).abs().amax(0) < 0.25).sum())
     numbers = ", ".join(f"{name} {count}" for name, count in counts.items())
@@ -110,7 +113,8 @@ def along_saddle(rule: Any, beside: float, noise: float = 0.0, seed: int = 0) ->
 
 def momentum_settles() -> Finding:
     """Start momentum all over the curve, at the rates at which it leaves the shallow minimum."""
-    surface, counts = surfaces.get("x_cos_pi_x"), {}
+    surface = surfaces.get("x_cos_pi_x")
+    counts = {}
     for lr in escapes(Momentum):
         starts = torch.linspace(-0.95, 1.95, SEEDS, dtype=torch.float64)[:, None]
         rule = partial(Momentum, lr=lr)
@@ -125,7 +129,8 @@ def momentum_settles() -> Finding:
 
 def saddle_holds() -> Finding:
     """Start gradient descent on the ridge of a saddle, and beside it."""
-    on, beside = along_saddle(partial(SGD, lr=0.1), 0.0), along_saddle(partial(SGD, lr=0.1), 1e-3)
+    on = along_saddle(partial(SGD, lr=0.1), 0.0)
+    beside = along_saddle(partial(SGD, lr=0.1), 1e-3)
     noisy = [along_saddle(partial(SGD, lr=0.1), 0.0, noise=0.1, seed=seed) for seed in range(SEEDS)]
     left = sorted(n for n in noisy if n is not None)
     measured = (
@@ -180,7 +185,8 @@ def maxima_are_left() -> Finding:
 
 def noise_leaves_plateaus() -> Finding:
     """Count how many of twenty runs noise takes off the plateau of tanh within a thousand steps."""
-    surface, counts = surfaces.get("tanh"), {}
+    surface = surfaces.get("tanh")
+    counts = {}
     start = torch.full((SEEDS, 1), 4.0, dtype=torch.float64)
     for sigma in (0.0, 0.3, 1.0, 3.0):
         walked = descend(surface.f, partial(SGD, lr=0.1), start, 1000, noise=sigma, batched=True)
@@ -219,7 +225,8 @@ def tanh_vanishes() -> Finding:
 
 def convex_is_safe() -> Finding:
     """Start gradient descent all over convex bowls."""
-    draw, worst = torch.Generator().manual_seed(0), 0.0
+    draw = torch.Generator().manual_seed(0)
+    worst = 0.0
     for name in ("bowl", "mild_bowl", "elongated_bowl", "shallow_bowl", "ravine"):
         surface = surfaces.get(name)
         starts = 6 * (2 * torch.rand(SEEDS, 2, generator=draw, dtype=torch.float64) - 1)
@@ -230,7 +237,8 @@ def convex_is_safe() -> Finding:
 
 def others_have_local_minima() -> Finding:
     """Start gradient descent all over surfaces that are not convex, and name where it ends."""
-    draw, kinds = torch.Generator().manual_seed(0), Counter[str]()
+    draw = torch.Generator().manual_seed(0)
+    kinds = Counter[str]()
     for name, lr in {"wavy_bowl": 0.2, "himmelblau": 0.004, "three_hump_camel": 0.02}.items():
         surface = surfaces.get(name)
         low, high = torch.tensor(surface.window, dtype=torch.float64).unbind(-1)

@@ -15,7 +15,8 @@ from optbench.surfaces.terrain import hessians
 
 def gradients(batch: int, draws: int = 4000) -> torch.Tensor:
     """Return gradients of mini-batches of a noisy regression at one point, (draws, 2)."""
-    surface, draw = line(points=1000, noise=1.0), torch.Generator().manual_seed(0)
+    surface = line(points=1000, noise=1.0)
+    draw = torch.Generator().manual_seed(0)
     w = torch.zeros(2, dtype=torch.float64, requires_grad=True)
     assert surface.parts is not None
     found = []
@@ -27,10 +28,12 @@ def gradients(batch: int, draws: int = 4000) -> torch.Tensor:
 
 def variance_falls() -> Finding:
     """Measure the variance and the mean of mini-batch gradients by the size of the batch."""
-    spread, mean = {}, {}
+    spread = {}
+    mean = {}
     for batch in (1, 4, 16, 64):
         drawn = gradients(batch)
-        spread[batch], mean[batch] = float(drawn.var(0).sum()), drawn.mean(0)
+        spread[batch] = float(drawn.var(0).sum())
+        mean[batch] = drawn.mean(0)
     numbers = ", ".join(f"{batch}: {batch * v / spread[1]:.2f}" for batch, v in spread.items())
     drift = float((mean[64] - mean[1]).norm() / mean[1].norm())
     even = all(abs(batch * v / spread[1] - 1) < 0.1 for batch, v in spread.items())
@@ -42,15 +45,18 @@ def variance_falls() -> Finding:
 def paths_by_batch() -> Finding:
     """Measure how crooked paths are, and where they end, by the size of the batch, on noisy targets."""
     surface = line(points=200, noise=1.0)
-    lengths, ends = {}, {}
+    lengths = {}
+    ends = {}
     for batch in (1, 10, 200):
-        crooked, away = [], []
+        crooked = []
+        away = []
         for seed in range(SEEDS):
             start = torch.tensor([1.0, 1.0], dtype=torch.float64)
             walked = descend(surface.stream(batch, seed), partial(SGD, lr=0.02), start, 1000, online=True)
             crooked.append(float(walked.diff(dim=0).norm(dim=1).sum()))
             away.append(float(surface.f(walked[-100:]).mean() - (surface.floor or 0.0)))
-        lengths[batch], ends[batch] = sum(crooked) / SEEDS, sum(away) / SEEDS
+        lengths[batch] = sum(crooked) / SEEDS
+        ends[batch] = sum(away) / SEEDS
     numbers = ", ".join(f"{batch}: {lengths[batch]:.1f} and {ends[batch]:.4f}" for batch in lengths)
     ordered = lengths[1] > lengths[10] > lengths[200] and ends[1] > ends[10] > ends[200]
     return Finding(
@@ -61,7 +67,8 @@ def paths_by_batch() -> Finding:
 
 def an_epoch_of_small_batches() -> Finding:
     """Compare what one pass over the data brings, by the size of the batch."""
-    surface, after = line(points=200, noise=1.0), {}
+    surface = line(points=200, noise=1.0)
+    after = {}
     for batch in (1, 10, 200):
         losses = []
         for seed in range(SEEDS):
@@ -96,7 +103,8 @@ def momentum_averages() -> Finding:
 
 def single_samples_at_the_end() -> Finding:
     """Count passes over the data until the loss stays near the lowest, with single samples and with full batches."""
-    surface, draw = line(points=200, noise=1.0), torch.Generator().manual_seed(0)
+    surface = line(points=200, noise=1.0)
+    draw = torch.Generator().manual_seed(0)
     assert surface.parts is not None
     parts = surface.parts
     orders = torch.stack([torch.randperm(200, generator=draw) for _ in range(40 * SEEDS)]).view(SEEDS, -1)
@@ -104,10 +112,12 @@ def single_samples_at_the_end() -> Finding:
     def one_each(w: torch.Tensor, t: int) -> torch.Tensor:
         return torch.stack([parts(x, i[None]) for x, i in zip(w, orders[:, t - 1], strict=True)])
 
-    start, rule = torch.tensor([1.0, 0.0], dtype=torch.float64), partial(SGD, lr=0.02)
+    start = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    rule = partial(SGD, lr=0.02)
     single = descend(one_each, rule, start.expand(SEEDS, 2), 8000, online=True, batched=True)[::200]
     full = descend(surface.f, rule, start, 1000)
-    told, passes = [], []
+    told = []
+    passes = []
     for name, walked in (("1", single), ("200", full)):
         above = surface.f(walked) - (surface.floor or 0.0)
         found = [first_below(above.reshape(len(walked), -1).mean(1), level) for level in (1.0, 0.001)]
@@ -167,7 +177,8 @@ def sparse_features() -> Finding:
 
 def rare_features_flatten() -> Finding:
     """Compute the curvatures of a regression by how rare one of its features is."""
-    told, ratios = [], []
+    told = []
+    ratios = []
     for every in (1, 5, 20):
         surface = sparse_dense(every=every, scale=1.0)
         x = torch.tensor(surface.minima, dtype=torch.float64)
@@ -206,7 +217,8 @@ def rmsprop_on_rare_gradients() -> Finding:
 
 def adamax_sparse() -> Finding:
     """Compare Adamax with Adam where gradients are rare."""
-    a, b = gain(Adam), gain(Adamax)
+    a = gain(Adam)
+    b = gain(Adamax)
     return Finding(
         verdict(b > a),
         f"a rare gradient's step over a constant one's: Adam {a:.1f}, Adamax {b:.1f}",

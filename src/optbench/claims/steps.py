@@ -42,7 +42,8 @@ def denominators() -> Finding:
     """Find from which step on the denominators of NAdam's derivation differ by less than a hundredth."""
     t = torch.arange(1, 200, dtype=torch.float64)
     gap = (0.9 ** (t - 1) - 0.9**t) / (1 - 0.9**t)
-    ten, last = float(gap[9]), int((gap > 0.01).nonzero().max()) + 2
+    ten = float(gap[9])
+    last = int((gap > 0.01).nonzero().max()) + 2
     measured = f"with beta1 = 0.9 they differ by {ten:.1%} at step 10, by less than 1 % from step {last} on"
     return Finding("holds only if", measured, f"t is {last} or more, rather than 10")
 
@@ -107,7 +108,9 @@ def rmsprop_half_life() -> Finding:
 
 def weight_decay_of_sgd() -> Finding:
     """Compare SGD with L2 in the gradient with a shrinking of the weights apart from it."""
-    start, lr, decay = torch.tensor([4.0, 1.0], dtype=torch.float64), 0.1, 0.05
+    start = torch.tensor([4.0, 1.0], dtype=torch.float64)
+    lr = 0.1
+    decay = 0.05
     inside = descend(lambda w: (w**2).sum(), partial(SGD, lr=lr, weight_decay=decay), start, 50)
     apart = [start]
     for _ in range(50):

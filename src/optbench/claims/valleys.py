@@ -22,11 +22,16 @@ def flips(points: torch.Tensor) -> int:
 @functools.cache
 def highest_rate(rule: str, name: str = "ravine") -> float:
     """Return the highest rate at which a rule still converges on a surface, to a thousandth."""
-    surface, low, high = surfaces.get(name), 0.0, 1.0
+    surface = surfaces.get(name)
+    low = 0.0
+    high = 1.0
     while high - low > 1e-3:
         lr = (low + high) / 2
         end = surface.f(path(name, partial(CLASSES[rule], lr=lr), (2.0, 2.0), 3000)[-1])
-        low, high = (lr, high) if bool(end.isfinite()) and float(end) < 1e-2 else (low, lr)
+        if bool(end.isfinite()) and float(end) < 1e-2:
+            low = lr
+        else:
+            high = lr
     return low
 
 
@@ -71,7 +76,8 @@ def ravine_zigzag() -> Finding:
 
 def momentum_is_faster() -> Finding:
     """Compare gradient descent and momentum, each at the best rate of a grid, on five surfaces."""
-    told, wins = [], []
+    told = []
+    wins = []
     for name, level in (("ravine", 1e-3), ("elongated_bowl", 1e-3), ("mild_bowl", 1e-3), ("rosenbrock", 1e-1)):
         plain = best(SGD, name, level)
         rolling = {beta: best(partial(Momentum, beta=beta), name, level) for beta in (0.3, 0.5, 0.9)}
@@ -126,7 +132,8 @@ def nag_overshoots_less() -> Finding:
 
 def nag_is_faster() -> Finding:
     """Compare momentum and NAG, each at the best rate of a grid."""
-    told, wins = [], 0
+    told = []
+    wins = 0
     for name, level in (("ravine", 1e-3), ("elongated_bowl", 1e-3), ("mild_bowl", 1e-3), ("rosenbrock", 1e-1)):
         rolling, ahead = (best(rule, name, level) for rule in (Momentum, NAG))
         wins += ahead < rolling
@@ -148,7 +155,8 @@ def nag_bears_less() -> Finding:
 
 def nag_is_nearer() -> Finding:
     """Compare how far momentum and NAG are from the minimum after as many steps at the same rate."""
-    told, wins = [], 0
+    told = []
+    wins = 0
     pairs = (("mild_bowl", 0.1), ("elongated_bowl", 0.1), ("shallow_bowl", 0.1), ("ravine", 0.01))
     for name, lr in pairs:
         rolling, ahead = (
@@ -162,7 +170,8 @@ def nag_is_nearer() -> Finding:
 
 def larger_beta() -> Finding:
     """Count momentum's steps by beta, each at the best rate of a grid."""
-    told, best_of = [], []
+    told = []
+    best_of = []
     for name, level in (("ravine", 1e-3), ("rosenbrock", 1e-1)):
         steps = {beta: best(partial(Momentum, beta=beta), name, level) for beta in (0.5, 0.9, 0.99)}
         best_of.append(min(steps, key=steps.__getitem__))
@@ -187,7 +196,8 @@ RATES_AND_PHASES = (
 
 def phases_need_their_rates() -> Finding:
     """Run SGD with noise at a small rate, at a large one, and at one that falls."""
-    surface, away = surfaces.get("d2l_bowl"), {}
+    surface = surfaces.get("d2l_bowl")
+    away = {}
     start = torch.tensor([-5.0, -5.0], dtype=torch.float64).expand(SEEDS, 2)
     for name, lr, schedule in RATES_AND_PHASES:
         walked = descend(surface.f, partial(SGD, lr=lr), start, 600, noise=1.0, schedule=schedule, batched=True)
@@ -264,7 +274,8 @@ def no_rate_for_both() -> Finding:
 
 def conjugate_gradient_beyond_convex() -> Finding:
     """Run conjugate gradients on a function that is not convex."""
-    surface, left = surfaces.get("rosenbrock"), {}
+    surface = surfaces.get("rosenbrock")
+    left = {}
     for form in ("fr", "pr+"):
         left[form] = float(surface.f(path("rosenbrock", partial(ConjugateGradient, form=form), steps=100)[-1]))
     numbers = ", ".join(f"{form.upper()} {x:.0e}" for form, x in left.items())
@@ -274,7 +285,8 @@ def conjugate_gradient_beyond_convex() -> Finding:
 
 def lbfgs_is_accurate() -> Finding:
     """Compare what L-BFGS and gradient descent reach on small problems with equally many gradients."""
-    told, wins = [], 0
+    told = []
+    wins = 0
     for name in ("rosenbrock", "beale", "booth"):
         surface = surfaces.get(name)
         ends = {}
@@ -298,7 +310,8 @@ def decay_stops_early() -> Finding:
         "exp(-0.1 t)": lambda t, eta: eta * math.exp(-0.1 * t),
         "(1 + 0.1 t)^-0.5": lambda t, eta: eta * (1 + 0.1 * t) ** -0.5,
     }
-    surface, ends = surfaces.get("d2l_bowl"), {}
+    surface = surfaces.get("d2l_bowl")
+    ends = {}
     for name, schedule in schedules.items():
         start = torch.tensor([-5.0, -5.0], dtype=torch.float64)
         runs = [

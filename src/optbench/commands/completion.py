@@ -47,7 +47,8 @@ def words(typed: list[str]) -> Iterator[str]:
     """
     from optbench.commands.main import COMMANDS
 
-    command, word = (typed[1] if len(typed) > 1 else ""), typed[-1] if typed else ""
+    command = typed[1] if len(typed) > 1 else ""
+    word = typed[-1] if typed else ""
     key, equals, _ = word.partition("=")
     if command not in COMMANDS or len(typed) == 2 and command != word:
         yield from COMMANDS

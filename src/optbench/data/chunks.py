@@ -35,14 +35,19 @@ class Chunks:
         limit: int | None = None,
         repeated: bool = False,
     ) -> None:
-        self.x, self.y, self.batch_size, self.seed, self.repeated = x, y, batch_size, seed, repeated
+        self.x = x
+        self.y = y
+        self.batch_size = batch_size
+        self.seed = seed
+        self.repeated = repeated
         self.epoch = 0
         samples = len(x) if limit is None else min(len(x), limit * batch_size)
         whole = samples - samples % batch_size
         batches = max(1, min(chunk_size, CHUNK * len(x) // (batch_size * x.numel())))
         self.edges = sorted({*range(0, whole, batches * batch_size), whole, samples})
         self.batches_per_epoch = -(-len(x) // batch_size)
-        self._done, self._resume = 0, (0, 0)
+        self._done = 0
+        self._resume = (0, 0)
 
     def order(self, epoch: int) -> Tensor:
         """Return the order of an epoch: indices of all samples, drawn on the CPU whatever the device."""
@@ -54,7 +59,8 @@ class Chunks:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         epoch, done = self._resume
-        start, self._resume = (done if epoch == self.epoch else 0), (0, 0)
+        start = done if epoch == self.epoch else 0
+        self._resume = (0, 0)
         full = self.batch_size == len(self.x)
         order = None if full else self.order(self.epoch).to(self.x.device)
         for i in range(start, len(self)):

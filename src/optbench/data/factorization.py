@@ -52,6 +52,7 @@ class MatrixFactorization(DataModule):
         row, column = np.divmod(np.arange(len(y)), self.columns)
         x = np.hstack([np.eye(self.rows)[row], np.eye(self.columns)[column]])
         order = rng.permutation(len(y))
-        train, test = order[: self.samples], order[self.samples :]
+        train = order[: self.samples]
+        test = order[self.samples :]
         noise = self.noise * rng.standard_normal((self.samples, 1))
         return (x[train], y[train] + noise), (x[test], y[test])

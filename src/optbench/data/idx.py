@@ -35,7 +35,8 @@ def read_idx(path: Path) -> Array:
     if data[:2] != b"\x00\x00" or len(data) < 4 or data[2] not in TYPES or len(data) < 4 * (data[3] + 1):
         raise _unreadable(path, f"it starts with {data[:4].hex() or 'nothing'}")
     shape = np.frombuffer(data, ">u4", data[3], offset=4).tolist()
-    start, kind = 4 * (data[3] + 1), np.dtype(TYPES[data[2]])
+    start = 4 * (data[3] + 1)
+    kind = np.dtype(TYPES[data[2]])
     if len(data) - start != math.prod(shape) * kind.itemsize:
         announced = math.prod(shape) * kind.itemsize
         raise _unreadable(path, f"{len(data) - start} bytes of data where {announced} are announced")

@@ -59,7 +59,8 @@ class Images(DataModule):
             raise self._error(f"{images} holds {len(x)} images and {labels} {len(y)} labels; replace both")
         y = y if y.ndim == 1 else y[:, 0]  # QMNIST's have more columns, the class first
         y = y.astype(y.dtype.newbyteorder("="))
-        low, high = int(y.min()), int(y.max())
+        low = int(y.min())
+        high = int(y.max())
         if low < self.first or high >= self.first + self.outputs:
             raise self._error(
                 f"{labels} has labels from {low} to {high}, outside {self.first} to {self.first + self.outputs - 1}; "

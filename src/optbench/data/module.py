@@ -127,7 +127,8 @@ class DataModule(LightningDataModule, ABC):
             raise self._error(f"val_fraction={self.val_fraction} of {len(rows)} samples leaves a split empty")
         how = "balanced" if self.subset == "balanced" else "random"
         drawn = np.sort(self._ranked(y[rows], how, rng)[:held_out])
-        train, val = np.delete(rows, drawn), rows[drawn]
+        train = np.delete(rows, drawn)
+        val = rows[drawn]
         if isinstance(self.batch_size, int) and self.batch_size > len(train):
             raise self._error(f"batch_size={self.batch_size} is more than the {len(train)} training samples; give full")
         cuts = {"train": self._tensors(x, y, train)}

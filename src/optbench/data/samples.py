@@ -177,13 +177,19 @@ class Table(Samples):
                 f"{path} cannot be read ({one_line(error)}); give an .npz, or a CSV of numbers below a line of names"
             ) from None
         names, table = self._table(path, lines)
-        if self.target is not None and names.count(self.target) != 1:
-            count = "no column" if self.target not in names else "several columns"
-            raise self._error(f"{path} has {count} '{self.target}'; there are {', '.join(names)}")
-        column = names.index(self.target) if self.target else len(names) - 1
+        column = self._column(path, names)
         y = table[:, column]
         whole = self.kind is None and bool((y == np.floor(y)).all()) and y.min() >= 0
         return np.delete(table, column, 1), y.astype(np.int64) if whole else y
+
+    def _column(self, path: Path, names: list[str]) -> int:
+        """Return which column holds the targets: the one that was named, or the last."""
+        if self.target is None:
+            return len(names) - 1
+        if names.count(self.target) != 1:
+            count = "no column" if self.target not in names else "several columns"
+            raise self._error(f"{path} has {count} '{self.target}'; there are {', '.join(names)}")
+        return names.index(self.target)
 
     def _table(self, path: Path, lines: list[list[str]]) -> tuple[list[str], Array]:
         """Return the names of a CSV's columns, and its numbers.

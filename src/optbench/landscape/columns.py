@@ -68,7 +68,8 @@ def _layer_norm(layer: nn.Module, own: Weights, h: Tensor) -> Tensor:
 def _batch_norm(layer: nn.Module, own: Weights, h: Tensor) -> Tensor:
     assert isinstance(layer, nn.BatchNorm1d)
     if layer.running_mean is not None and layer.running_var is not None:
-        mean, variance = layer.running_mean[:, None], layer.running_var[:, None]
+        mean = layer.running_mean[:, None]
+        variance = layer.running_var[:, None]
     else:
         variance, mean = torch.var_mean(h, 2, correction=0, keepdim=True)
     return _stretched((h - mean) * torch.rsqrt(variance + layer.eps), own)

@@ -102,7 +102,8 @@ class Hessian:
         vector_to_parameters(torch.as_tensor(weights).to(params[0]), params)
         objective = Objective(lambda: self.task.loss(self.task.model(self.task.x), self.task.y), params)
         loss, gradients, self.hvp = objective.expand(params)
-        self.params, self.loss = params, float(loss)
+        self.params = params
+        self.loss = float(loss)
         self.gradient = torch.cat([g.reshape(-1) for g in gradients])
         self.size = self.gradient.numel()
 

@@ -21,7 +21,8 @@ def principal(moves: Array) -> tuple[Array, Array]:
     """
     moves = np.asarray(moves, np.float64)
     squares, vectors = np.linalg.eigh(moves @ moves.T)
-    squares, vectors = squares[::-1].clip(0), vectors[:, ::-1]
+    squares = squares[::-1].clip(0)
+    vectors = vectors[:, ::-1]
     whole = float(squares.sum())
     rank = int((squares[:2] > ALIKE**2 * whole).sum()) if whole else 0
     basis = np.linalg.qr((vectors[:, :rank].T @ moves).T)[0].T
@@ -57,7 +58,8 @@ def filter_normalised(weights: Array, shapes: Sequence[tuple[int, ...]], rng: np
 
 def _scaled(drawn: Array, weights: Array, filters: int) -> Array:
     """Return a draw with every filter as long as that of the weights."""
-    rows, goal = drawn.reshape(filters, -1), weights.reshape(filters, -1)
+    rows = drawn.reshape(filters, -1)
+    goal = weights.reshape(filters, -1)
     lengths = np.linalg.norm(goal, axis=1, keepdims=True) / np.linalg.norm(rows, axis=1, keepdims=True)
     return np.ravel(rows * lengths)
 

@@ -233,7 +233,8 @@ class PlaneLoss:
 
     def _by_model(self, x: Tensor, y: Tensor, inputs: Tensor | None) -> Callable[[Tensor], Tensor]:
         if inputs is None:
-            model, rename = self.task.model, {name: name for name in self.weights}
+            model = self.task.model
+            rename = {name: name for name in self.weights}
         else:
             model = nn.Sequential(*(layer for _, layer in self.rest))
             places = {name: str(i) for i, (name, _) in enumerate(self.rest)}
@@ -255,7 +256,8 @@ class PlaneLoss:
     @torch.no_grad()
     def _probe(self) -> tuple[int, bool]:
         """Return the numbers that an example takes in the widest layer, and whether all activations are vectors."""
-        sizes, dimensions = [1], {self.task.x.dim()}
+        sizes = [1]
+        dimensions = {self.task.x.dim()}
         few = self.task.x[:2]
         shared = [*self.ready, *([self.norm[1]] if self.norm else [])]
 
@@ -293,12 +295,14 @@ class PlaneLoss:
         """Return whether the loss is a mean over examples that know nothing of each other; two points tell."""
         if self.task.statistics == "of the examples":
             return False
-        few, half = min(64, len(self.task.x)), min(64, len(self.task.x)) // 3
+        few = min(64, len(self.task.x))
+        half = min(64, len(self.task.x)) // 3
         at: Mapping[str, Tensor] = {name: sum(c[name] for c in self.corners) for name in self.corners[0]}  # type: ignore[misc]
         for weights in (self.corners[0], at):
 
             def mean(rows: slice, weights: Mapping[str, Tensor] = weights) -> float:
-                x, y = self.task.x[rows], self.task.y[rows]
+                x = self.task.x[rows]
+                y = self.task.y[rows]
                 return float(self.task.loss(functional_call(self.task.model, dict(weights), (x,)), y))
 
             whole = mean(slice(0, few))

@@ -280,7 +280,8 @@ def window(coordinates: Array) -> Array:
     """Return lowest and highest coordinate along both axes, shape (2, 2), around all points."""
     if not len(coordinates):
         coordinates = np.zeros((1, 2))
-    low, high = coordinates.min(0), coordinates.max(0)
+    low = coordinates.min(0)
+    high = coordinates.max(0)
     longer = float((high - low).max()) or 1.0
     grown = np.maximum(high - low, SLIMMEST * longer) + 2 * MARGIN * longer
     middle = (low + high) / 2
@@ -304,7 +305,8 @@ def _view(task: Task, plane: Plane, title: str, sides: Array, points: int, memor
 
 def _track(task: Task, walk: Trail, plane: Plane, memory: int) -> Projection:
     finite = np.isfinite(walk.weights).all(1)
-    weights, steps = walk.weights[finite].astype(np.float64), walk.steps[finite]
+    weights = walk.weights[finite].astype(np.float64)
+    steps = walk.steps[finite]
     coordinates = plane.coordinates(weights)
     moved = np.linalg.norm(weights - weights[:1], axis=1)
     away = plane.distance(weights)

@@ -49,7 +49,8 @@ def interpolation(
     made = next((given for given in (model, a, b) if isinstance(given, nn.Module)), None)
     if made is None:
         raise UserError("interpolation: flat weights need the model that they are of; give model=")
-    start, end = _flat(a), _flat(b)
+    start = _flat(a)
+    end = _flat(b)
     plane = Plane(start, np.stack([end - start, np.zeros_like(start)]), "segment")
     along = np.stack([np.linspace(0, 1, points), np.zeros(points)], 1)
     return losses(Task(made, loss, x, y), plane, along, memory)

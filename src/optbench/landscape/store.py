@@ -61,12 +61,14 @@ class Store:
     def __init__(self, folder: Path, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.file = folder / f"{name}.npz"
-        self.done, self.partial = 0, np.zeros(0)
+        self.done = 0
+        self.partial = np.zeros(0)
         self.values: Array | None = None
         self.written = time.monotonic()
         try:
             with np.load(self.file, allow_pickle=False) as found:
-                self.done, self.partial = int(found["done"]), found["losses"]
+                self.done = int(found["done"])
+                self.partial = found["losses"]
         except (OSError, ValueError, KeyError, EOFError):  # none yet, or one that is damaged: begin anew
             return
         self.values = self.partial if self.done < 0 else None
@@ -74,7 +76,8 @@ class Store:
     def sums(self, points: int) -> Array:
         """Return what is known of the losses of so many points."""
         if self.partial.shape != (points,):
-            self.done, self.partial = 0, np.zeros(points)
+            self.done = 0
+            self.partial = np.zeros(points)
         return self.partial.copy()
 
     def keep(self, sums: Array, done: int, now: bool = False) -> None:

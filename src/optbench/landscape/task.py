@@ -74,7 +74,8 @@ class Task:
 
     def named(self, weights: Array | Tensor) -> dict[str, Tensor]:
         """Return flat weights (parameters,) by parameter, in the model's own precision."""
-        found, start = {}, 0
+        found = {}
+        start = 0
         flat = torch.as_tensor(weights)
         for name, p in self.model.named_parameters():
             found[name] = flat[start : start + p.numel()].view(p.shape).to(p)

@@ -32,6 +32,7 @@ class AdaBelief(Optimizer):
         m = s["m"].lerp(g, 1 - h["beta1"])
         surprise = g - m
         variance = s["s"].lerp(surprise.mul_(surprise), 1 - h["beta2"]).add_(h["eps"])
-        c1, c2 = 1 - h["beta1"] ** t, 1 - h["beta2"] ** t
+        c1 = 1 - h["beta1"] ** t
+        c2 = 1 - h["beta2"] ** t
         root = variance.sqrt().add_(h["eps"] * c2**0.5)
         return Quotient(m, root, c2**0.5 / c1), {"m": m, "s": variance}

@@ -59,7 +59,8 @@ def inverse_root(s: State, name: str) -> Tensor:
     """Return 1 / sqrt(v), where the v of a matrix is the outer product of its rows and columns over their mean."""
     if name in s:
         return torch.rsqrt(s[name])
-    rows, columns = s[f"{name}_rows"], s[f"{name}_columns"]
+    rows = s[f"{name}_rows"]
+    columns = s[f"{name}_columns"]
     return torch.rsqrt((rows / rows.mean(-1, keepdim=True)).unsqueeze(-1)) * torch.rsqrt(columns.unsqueeze(-2))
 
 

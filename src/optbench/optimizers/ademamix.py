@@ -40,15 +40,19 @@ class AdEMAMix(Optimizer):
 
     @staticmethod
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Direction, State]:
-        alpha, beta3 = h["alpha"], h["beta3"]
+        alpha = h["alpha"]
+        beta3 = h["beta3"]
         if h["warmup"]:
             done = t / h["warmup"]
             done = 1 - (1 - done) * (done < 1)
             longer = log(beta3) / log(h["beta1"])
-            alpha, beta3 = alpha * done, h["beta1"] ** (longer / ((1 - done) * longer + done))
-        m, slow = s["m"].lerp(g, 1 - h["beta1"]), s["slow"].lerp(g, 1 - beta3)
+            alpha = alpha * done
+            beta3 = h["beta1"] ** (longer / ((1 - done) * longer + done))
+        m = s["m"].lerp(g, 1 - h["beta1"])
+        slow = s["slow"].lerp(g, 1 - beta3)
         v = mean_square_(s, "v", g, h["beta2"])
-        c1, c2 = 1 - h["beta1"] ** t, (1 - h["beta2"] ** t) ** 0.5
+        c1 = 1 - h["beta1"] ** t
+        c2 = (1 - h["beta2"] ** t) ** 0.5
         direction = Quotient(add_scaled(m, alpha * c1, slow), v.sqrt().add_(h["eps"] * c2), c2 / c1)
         return add_scaled(direction, h["weight_decay"], p), {"m": m, "slow": slow, "v": v}
 

@@ -38,7 +38,8 @@ class AMSGrad(Optimizer):
         g = add_scaled(g, h["weight_decay"], p)
         m = s["m"].lerp(g, 1 - h["beta1"])
         v = mean_square_(s, "v", g, h["beta2"])
-        c1, c2 = 1 - h["beta1"] ** t, 1 - h["beta2"] ** t
+        c1 = 1 - h["beta1"] ** t
+        c2 = 1 - h["beta2"] ** t
         v_max = torch.maximum(s["v_max"], v / c2 if h["form"] == "corrected" else v)
         state = {"m": m, "v": v, "v_max": v_max}
         match h["form"]:

@@ -41,7 +41,8 @@ class GPAAdamW(Optimizer):
     @staticmethod
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
         direction, moments = Adam.update(g, p, s, t, {**h, "weight_decay": 0, "eps_form": "outside"})
-        z, shrink = s["z"], h["lr"] * h["weight_decay"]
+        z = s["z"]
+        shrink = h["lr"] * h["weight_decay"]
         step = h["lr"] * to_tensor(direction)
         if h["decay"] == "z":
             z = z * (1 - shrink)

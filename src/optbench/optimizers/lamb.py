@@ -29,5 +29,6 @@ class LAMB(Adam):
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
         r, s = Adam.update(g, p, s, t, {**h, "weight_decay": 0})
         r = add_scaled(to_tensor(r), h["weight_decay"], p)
-        w, length = torch.linalg.vector_norm(p), torch.linalg.vector_norm(r)
+        w = torch.linalg.vector_norm(p)
+        length = torch.linalg.vector_norm(r)
         return torch.where((w > 0) & (length > 0), w / length, 1) * r, s

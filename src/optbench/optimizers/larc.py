@@ -32,7 +32,8 @@ class LARC(Optimizer):
 
     @staticmethod
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
-        w, slope = torch.linalg.vector_norm(p), torch.linalg.vector_norm(g)
+        w = torch.linalg.vector_norm(p)
+        slope = torch.linalg.vector_norm(g)
         local = h["trust_coefficient"] * w / (slope + h["weight_decay"] * w + h["eps"])
         scale = torch.where((w > 0) & (slope > 0), local / h["lr"], 1).clamp(max=1)
         v = h["beta"] * s["v"] + scale * add_scaled(g, h["weight_decay"], p)

@@ -45,7 +45,8 @@ class Newton(Flat):
         return super().step(Objective.of(closure, self))
 
     def _minimize(self, f: Function) -> None:
-        h, objective = self.param_groups[0], Objective.of(f.closure, self)
+        h = self.param_groups[0]
+        objective = Objective.of(f.closure, self)
         loss, gradients, hvp = objective.expand(f.params)
         g = f.join(gradients).to(torch.promote_types(f.x.dtype, torch.float32))
         if not (loss.isfinite() and g.any()):
@@ -76,7 +77,8 @@ def curvatures(values: Tensor, h: Hyper) -> Tensor:
     Raises:
         UserError: They are of both signs or 0, and the form is `plain`.
     """
-    low, high = values[0].item(), values[-1].item()
+    low = values[0].item()
+    high = values[-1].item()
     if h["form"] == "lm":
         return torch.add(values, h["damping"] - min(low, 0))
     if h["form"] == "saddle_free":
@@ -91,10 +93,13 @@ def curvatures(values: Tensor, h: Hyper) -> Tensor:
 
 def lanczos(product: Callable[[Tensor], Tensor], g: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Return an orthonormal basis of the Krylov space of H and g, up to a size, and H times each; both as rows."""
-    V, HV, v = g.new_zeros(0, len(g)), g.new_zeros(0, len(g)), g / torch.linalg.vector_norm(g)
+    V = g.new_zeros(0, len(g))
+    HV = g.new_zeros(0, len(g))
+    v = g / torch.linalg.vector_norm(g)
     for _ in range(size):
         w = product(v)
-        V, HV = torch.cat([V, v[None]]), torch.cat([HV, w[None]])
+        V = torch.cat([V, v[None]])
+        HV = torch.cat([HV, w[None]])
         rest = w - V.mT @ (V @ w)
         rest = rest - V.mT @ (V @ rest)  # twice, or rounding makes the basis oblique
         length = torch.linalg.vector_norm(rest)

@@ -33,6 +33,7 @@ class QHAdam(Optimizer):
         square = g * g
         m = s["m"].lerp(g, 1 - h["beta1"])
         v = s["v"].lerp(square, 1 - h["beta2"])
-        c1, c2 = 1 - h["beta1"] ** t, 1 - h["beta2"] ** t
+        c1 = 1 - h["beta1"] ** t
+        c2 = 1 - h["beta2"] ** t
         root = square.lerp(v / c2, h["nu2"]).sqrt_().add_(h["eps"])
         return Quotient(g.lerp(m / c1, h["nu1"]), root), {"m": m, "v": v}

@@ -37,10 +37,12 @@ class RAdam(Optimizer):
         g = add_scaled(g, h["weight_decay"], p)
         m = s["m"].lerp(g, 1 - h["beta1"])
         v = mean_square_(s, "v", g, h["beta2"])
-        c1, c2 = 1 - h["beta1"] ** t, 1 - h["beta2"] ** t
+        c1 = 1 - h["beta1"] ** t
+        c2 = 1 - h["beta2"] ** t
         longest = 2 / (1 - h["beta2"]) - 1
         rho = longest - 2 * t * h["beta2"] ** t / c2
-        known, unknown = rho > h["threshold"], rho <= h["threshold"]
+        known = rho > h["threshold"]
+        unknown = rho <= h["threshold"]
         share = (rho - 4) * (rho - 2) * longest / ((longest - 4) * (longest - 2) * rho)
         scale = ((share * known) * c2) ** 0.5 / v.sqrt().add_(h["eps"])
         return scale.add_(unknown).mul_(m).div_(c1), {"m": m, "v": v}

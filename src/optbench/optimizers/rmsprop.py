@@ -38,7 +38,8 @@ class RMSprop(Optimizer):
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Direction, State]:
         g = add_scaled(g, h["weight_decay"], p)
         v = mean_square_(s, "v", g, h["alpha"])
-        m, variance = s["m"], v
+        m = s["m"]
+        variance = v
         if h["centered"]:
             m = (1 - h["alpha"]) * g + h["alpha"] * m
             variance = (v - m * m).clamp_min_(0)  # rounding may leave it just below

@@ -41,7 +41,8 @@ class Shampoo(Optimizer):
         if p.dim() < 2:
             direction, s = Adam.update(g, p, s, t, Adam.hyper)
             return scaled(h["vector_scale"], direction), s
-        step, state = g.flatten(1), dict(s)
+        step = g.flatten(1)
+        state = dict(s)
         kept = sides(p, h["max_precondition_dim"])
         renew = t <= h["interval"] or t % h["interval"] == 0
         for side, few, G in zip("LR", kept, (step, step.mT), strict=True):

@@ -54,7 +54,9 @@ class SOAP(Optimizer):
         if p.dim() < 2:
             direction, s = Adam.update(g, p, s, t, {**h, "weight_decay": 0})
             return shrinking(to_tensor(direction), p, h), s
-        G, QL, QR = g.flatten(1), s["QL"], s["QR"]
+        G = g.flatten(1)
+        QL = s["QL"]
+        QR = s["QR"]
         rows, columns = sides(p, h["max_precondition_dim"])
         L = mean_outer(s["L"], G, h["shampoo_beta"]) if rows else s["L"]
         R = mean_outer(s["R"], G.mT, h["shampoo_beta"]) if columns else s["R"]

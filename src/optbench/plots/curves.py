@@ -40,7 +40,8 @@ def curves(results: Results, title: str) -> Figure:
     More optimizers than a panel can hold are ranked instead; of more values of a number that was swept each optimizer
     has its best.
     """
-    caption, numbers = "", swept(results.frame)
+    caption = ""
+    numbers = swept(results.frame)
     if numbers and results.frame.groupby(labels(results.frame), dropna=False).ngroups > MOST:
         results = results.only(at_best(results.frame, numbers[0]))
         caption = f"Each optimizer at its best {numbers[0]} of those that were tried."

@@ -28,7 +28,8 @@ def family(frame: pd.DataFrame) -> Figure:
         at = place(years[name], early)
         parent = next((parent for parent in extends[name] if parent in rows), None)
         if parent:
-            x, colour = place(years[parent], early), style.look(parent).colour
+            x = place(years[parent], early)
+            colour = style.look(parent).colour
             axes.plot([x, x, at], [rows[parent], row, row], color=colour, linewidth=1, zorder=1)
         axes.plot(at, row, "o", color=look.colour, markersize=5, zorder=4)
         ideas = "; ".join(f"{parent}, {idea}" for parent, idea in extends[name].items())

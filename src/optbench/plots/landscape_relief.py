@@ -74,7 +74,8 @@ def _surface(ax: Any, one: Landscape, scale: Levels, look: dict[str, dict[str, A
         inside = _inside(track, view.alphas, view.betas)
         own = look[track.name]
         if inside.any():
-            xy, z = track.coordinates, raised(np.clip(track.shadows, *scale.edges[[0, -1]])) + LIFT * (high - low)
+            xy = track.coordinates
+            z = raised(np.clip(track.shadows, *scale.edges[[0, -1]])) + LIFT * (high - low)
             kept = [np.where(inside, values, np.nan) for values in (*xy.T, z)]
             ax.plot(*kept, color=own["color"], linestyle=own["linestyle"], linewidth=1.8, zorder=3)
             last = int(np.flatnonzero(inside)[-1])
@@ -163,6 +164,7 @@ def _clipped(one: Landscape) -> tuple[float, float]:
     values = np.concatenate(done or [np.zeros(0)])
     if not len(values):
         return 0.0, 1.0
-    low, high = float(values.min()), float(values.max())
+    low = float(values.min())
+    high = float(values.max())
     room = 0.05 * (high - low) or 0.5
     return (low * 0.9, high * 1.1) if low > 0 else (low - room, high + room)

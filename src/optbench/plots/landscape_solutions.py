@@ -26,7 +26,8 @@ def spectra(found: Sequence[Spectrum], title: str) -> Figure:
     made = Figure(figsize=(max(6.0, 3.1 * columns), 2.2 * rows + 1.0))
     axes = np.ravel(made.subplots(rows, columns, squeeze=False, sharex=True, sharey=True))
     nodes = np.concatenate([one.density.values for one in found])
-    low, high = float(nodes.min()), float(nodes.max())
+    low = float(nodes.min())
+    high = float(nodes.max())
     width = WIDTH * (high - low) or 1e-3
     grid = np.linspace(low - 5 * width, high + 5 * width, 1500)
     densities = [one.density.at(grid, width) for one in found]

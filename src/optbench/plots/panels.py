@@ -40,7 +40,8 @@ def grid(count: int, title: str, caption: str, share_y: bool = True) -> tuple[Fi
 def entitle(figure: Figure, title: str, caption: str) -> None:
     """Put a title above a figure and a caption below it, in lines that its width holds."""
     figure.suptitle(title, x=0.01, ha="left")
-    lines, width = [""], int(figure.get_figwidth() * 16)
+    lines = [""]
+    width = int(figure.get_figwidth() * 16)
     for word in caption.split():
         if len(lines[-1]) + len(word) > width:
             lines.append("")
@@ -71,10 +72,12 @@ def window(values: Sequence[float]) -> tuple[float, float]:
     known: Any = np.asarray([x for x in values if math.isfinite(x)], dtype=float)
     if not len(known):
         return 0.0, 1.0
-    low, high = float(known.min()), float(known.max())
+    low = float(known.min())
+    high = float(known.max())
     first, third = np.quantile(known, [0.25, 0.75])
     reach = FAR * float(third - first)
     if reach > 0 and high - low > 2 * (third - first + 2 * reach):
-        low, high = max(low, float(first) - reach), min(high, float(third) + reach)
+        low = max(low, float(first) - reach)
+        high = min(high, float(third) + reach)
     margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
     return low - margin, high + margin

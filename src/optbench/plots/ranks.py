@@ -71,8 +71,10 @@ def over_workloads(results: Results, title: str) -> Figure:
     """Return two panels for each schedule: the mean rank by the share of training, and the ranks at the end."""
     frame = results.frame
     schedules = frame["schedule"] if "schedule" in labels(frame) else pd.Series("", frame.index)
-    names, workloads = named(frame), sorted(set(frame[WORKLOAD]), key=in_order)
-    count, kinds = names.nunique(), list(dict.fromkeys(schedules))
+    names = named(frame)
+    workloads = sorted(set(frame[WORKLOAD]), key=in_order)
+    count = names.nunique()
+    kinds = list(dict.fromkeys(schedules))
     width = 4.4 + 0.36 * len(workloads) + 1.8
     figure = Figure(figsize=(max(9.0, width), len(kinds) * max(3.4, 0.21 * count + 1.6) + 0.8))
     widths = [4.4, 0.36 * len(workloads) + 1.8]

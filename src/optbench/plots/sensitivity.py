@@ -121,8 +121,10 @@ def finish(ax: Axes, by: str, frame: pd.DataFrame, limits: tuple[float, float]) 
 
 def by_epoch(ax: Axes, best: Results, by: str, shown: Mapping[str, str]) -> None:
     """Draw each line's measure by epoch at its best value, with its band."""
-    frame, ranked = best.frame, measure(best.frame)
-    column, times = ranked.name.removeprefix("final_"), scale(frame)
+    frame = best.frame
+    ranked = measure(best.frame)
+    column = ranked.name.removeprefix("final_")
+    times = scale(frame)
     keys = [key for key in labels(frame) if key != by]
     names = frame[keys].map(written).agg(", ".join, axis=1)
     ends = []

@@ -23,8 +23,12 @@ from PIL import Image
 
 Dash = str | tuple[int, tuple[float, ...]]
 
-SOLID, DASHED, DOTTED, DASHDOT = "-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2))
-LONG, DOUBLE = (0, (9, 3)), (0, (6, 2, 1.5, 2, 1.5, 2))
+SOLID = "-"
+DASHED = (0, (5, 2))
+DOTTED = (0, (1.5, 1.5))
+DASHDOT = (0, (6, 2, 1.5, 2))
+LONG = (0, (9, 3))
+DOUBLE = (0, (6, 2, 1.5, 2, 1.5, 2))
 
 
 class Look(NamedTuple):

@@ -56,7 +56,8 @@ def describe(scene: Scene, study: str) -> dict[str, Any]:
 
 def describe_track(scene: Scene, track: Track) -> dict[str, Any]:
     """Return what the page has to know of a track: what is at its steps, and the line to draw."""
-    surface, last = scene.surface, len(track.points) - 1
+    surface = scene.surface
+    last = len(track.points) - 1
     spread = torch.logspace(0, math.log10(last + 1), STEPS, dtype=torch.float64).round().long() - 1
     steps = torch.arange(last + 1) if last < STEPS else torch.unique(spread)
     points = track.points[steps]

@@ -36,7 +36,9 @@ def space(axes: Any, scene: Scene) -> None:
     raised, label = relief(values)
     if label == AS_IS:  # logarithms have creases, which a coarse grid draws as saws
         points, values = surface.grid(COARSE)
-    x, y, z = points[..., 0].numpy(), points[..., 1].numpy(), raised(values).numpy()
+    x = points[..., 0].numpy()
+    y = points[..., 1].numpy()
+    z = raised(values).numpy()
     drop = z.min() - 0.55 * (z.max() - z.min())
     axes.computed_zorder = False
     axes.set_in_layout(False)  # its labels are inside its box, and asking where costs as much as drawing
@@ -103,7 +105,8 @@ def contour(axes: Axes, scene: Scene) -> None:
 def from_above(axes: Axes, surface: Surface) -> None:
     """Draw a surface from above, its minima, and where it may not be entered."""
     points, values = surface.grid(300)
-    x, y = points[..., 0].numpy(), points[..., 1].numpy()
+    x = points[..., 0].numpy()
+    y = points[..., 1].numpy()
     raised, _ = relief(values)
     z = raised(values).numpy()
     axes.contourf(x, y, z, 18, cmap=style.HEIGHTS)
@@ -128,7 +131,8 @@ def curve(axes: Axes, scene: Scene) -> None:
     points, values = surface.grid(600)
     axes.plot(points[:, 0].numpy(), values.numpy(), color="#9aa7b5", linewidth=3, zorder=1)
     for track in scene.tracks:
-        x, y = track.points[:, 0].numpy(), track.values.numpy()
+        x = track.points[:, 0].numpy()
+        y = track.values.numpy()
         look = style.line(track.optimizer, track.variant) | {
             "marker": style.look(track.optimizer, track.variant).marker
         }
@@ -142,7 +146,9 @@ def curve(axes: Axes, scene: Scene) -> None:
 
 def relief(values: Tensor) -> tuple[Callable[[Tensor], Tensor], str]:
     """Return how heights are drawn, and the label of their axis: as they are, or as logarithms where most are low."""
-    low, middle, high = float(values.min()), float(values.median()), float(values.max())
+    low = float(values.min())
+    middle = float(values.median())
+    high = float(values.max())
     if high - low <= 10 * max(1.0, middle - low):
         return (lambda z: z), AS_IS
     return (lambda z: torch.log10(1 + (z - low).clamp(min=0))), "log₁₀(1 + f - min f)"
@@ -159,7 +165,8 @@ def inside(points: Tensor, surface: Surface) -> tuple[Tensor, Tensor]:
     The crossings are added, with steps between two whole ones; where the path is outside there is one NaN.
     """
     low, high = torch.tensor(surface.window, dtype=points.dtype).unbind(-1)
-    a, step = points[:-1], points.diff(dim=0)
+    a = points[:-1]
+    step = points.diff(dim=0)
     crossings = torch.stack([(low - a) / step, (high - a) / step])  # 0 / 0 where a step runs along an edge
     enter = crossings.nan_to_num(nan=-math.inf, posinf=math.inf, neginf=-math.inf).amin(0).amax(-1).clamp(min=0)
     leave = crossings.nan_to_num(nan=math.inf, posinf=math.inf, neginf=-math.inf).amax(0).amin(-1).clamp(max=1)

@@ -25,9 +25,17 @@ def loss(axes: Axes, scene: Scene) -> None:
     if floor is None and scene.tracks and min(float(t.values.nan_to_num(0).min()) for t in scene.tracks) <= 0:
         axes.set(title="f by step", xlabel="step")
     else:
-        shown = "f" if not floor else f"f + {-floor:.4g}" if floor < 0 else f"f - {floor:.4g}"
+        shown = above(floor or 0.0)
         bars = shown if not scene.surface.constraints else f"|{shown}|"
         axes.set(title=f"{bars} by step", xlabel="step", yscale="log")
+
+
+def above(floor: float) -> str:
+    """Return the difference of f to a value in words."""
+    if floor == 0:
+        return "f"
+    sign = "-" if floor > 0 else "+"
+    return f"f {sign} {abs(floor):.4g}"
 
 
 def distance(axes: Axes, scene: Scene) -> None:

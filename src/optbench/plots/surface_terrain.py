@@ -49,10 +49,7 @@ def draw(scene: Scene, critical: Sequence[CriticalPoint], terrains: Sequence[Ter
     overview, slope, bend, condition = (figure.add_subplot(rows[i, j]) for i in (0, 1) for j in (0, 1))
     shape = contour if scene.surface.size == 2 else curve
     shape(overview, scene)
-    for point in critical:
-        x = float(point.point[0])
-        y = float(point.point[1]) if len(point.point) == 2 else point.value
-        overview.plot(x, y, markeredgecolor="black", zorder=6, linestyle="", **KINDS[point.name])
+    _mark(overview, critical)
     for track, terrain in zip(scene.tracks, terrains, strict=True):
         lines(slope, track, terrain.gradient_norm.numpy())
         lines(bend, track, terrain.eigenvalues[:, -1].numpy())
@@ -64,17 +61,24 @@ def draw(scene: Scene, critical: Sequence[CriticalPoint], terrains: Sequence[Ter
     bend.axhline(0, color="#9aa7b5", linewidth=1)
     condition.set(title="condition number by step", xlabel="step", yscale="log")
     ground(figure.add_subplot(rows[2, :]), scene, terrains)
-    shown = {point.name for point in critical}
-    markers = [
-        Line2D([], [], linestyle="", markeredgecolor="black", label=kind, **look)
-        for kind, look in KINDS.items()
-        if kind in shown
-    ]
-    if markers:
-        overview.legend(handles=markers, loc="upper left", bbox_to_anchor=(1, 1))
     found = any(point.kind == "minimum" for point in critical)
     legend(figure, replace(scene, surface=replace(scene.surface, minima=())) if found else scene)
     return figure
+
+
+def _mark(axes: Axes, critical: Sequence[CriticalPoint]) -> None:
+    """Draw critical points, with a legend of their kinds."""
+    for point in critical:
+        x = float(point.point[0])
+        y = float(point.point[1]) if len(point.point) == 2 else point.value
+        axes.plot(x, y, markeredgecolor="black", zorder=6, linestyle="", **KINDS[point.name])
+    shown = {point.name for point in critical}
+    kinds = {kind: look for kind, look in KINDS.items() if kind in shown}
+    markers = [
+        Line2D([], [], linestyle="", markeredgecolor="black", label=kind, **look) for kind, look in kinds.items()
+    ]
+    if markers:
+        axes.legend(handles=markers, loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def ground(axes: Axes, scene: Scene, terrains: Sequence[Terrain]) -> None:

@@ -16,9 +16,11 @@ NOTE = "Ring: the one that was chosen. Cross: a trial that diverged or failed."
 
 def trials(results: Results, title: str) -> Figure:
     """Return every contender's trials: the validation error over the first hyperparameter that it searched."""
-    tried, best = trials_of(results), winners(results).set_index("contender")
+    tried = trials_of(results)
+    best = winners(results).set_index("contender")
     order = [name for name in best.index]
-    scaled, unit = in_units(results, tried), unit_of(best)
+    scaled = in_units(results, tried)
+    unit = unit_of(best)
     caption = f"Validation {unit} of each trial by the hyperparameter below the panel, best contender first. {NOTE}"
     one = not several(results)
     figure, axes = grid(len(order), title, caption, one)
@@ -45,9 +47,11 @@ def trials(results: Results, title: str) -> Figure:
 
 def budget(results: Results, title: str) -> Figure:
     """Return the best validation error against the number of trials, by resampling, a panel for each contender."""
-    curves, best = budget_curves(results), winners(results)
+    curves = budget_curves(results)
+    best = winners(results)
     curves[["mean", "low", "high"]] = in_units(results, curves)[["mean", "low", "high"]]
-    unit, one = unit_of(best), not several(results)
+    unit = unit_of(best)
+    one = not several(results)
     caption = (
         f"Best validation {unit} after so many trials, in the mean over draws of the trials that exist, without "
         "replacement; band: 95 % of the draws; grey: all others. The right end is the best of all trials."

@@ -48,7 +48,8 @@ def rows(path: Path, promise: Mapping[str, Any] | None) -> "tuple[np.ndarray, np
     if not path.is_file():  # a FIFO would wait for its writer
         raise _damaged(path, "is no regular file")
     with path.open("rb") as file:
-        head, size = file.read(16), path.stat().st_size
+        head = file.read(16)
+        size = path.stat().st_size
         file.seek(0)
         if promise is not None and promise.get("sha256") != hashlib.file_digest(file, "sha256").hexdigest():
             raise _damaged(path, "has another checksum than status.json says")
@@ -80,7 +81,8 @@ def arrays(path: Path, promise: Mapping[str, Any] | None) -> "tuple[np.ndarray, 
             if sum(part.file_size for part in archive.infolist()) > LIMITS[path.name]:
                 raise UserError(f"{path.name} unpacks to more than a record's")
         with np.load(path, allow_pickle=False) as file:
-            steps, weights = file["steps"], file["weights"]
+            steps = file["steps"]
+            weights = file["weights"]
     except UserError as error:
         raise UserError(f"{path_line(path.parent)} is damaged: {error}") from None
     except Exception as error:  # zip and npy raise whatever they meet

@@ -205,7 +205,8 @@ def scores(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     columns: dict[str, Any] = {}
     order: list[str] = []
     for clock, times in tables.items():
-        score, ends = profile_score(times), score_interval(times)
+        score = profile_score(times)
+        ends = score_interval(times)
         order = order or score.sort_values(ascending=False, kind="stable").index.tolist()
         columns[f"score by {WORDS[clock]}"] = score.map("{:.3f}".format)
         columns[f"interval by {WORDS[clock]}"] = [between(*pair) for pair in ends.to_numpy()]
@@ -294,7 +295,9 @@ def bands(runs: pd.DataFrame, views: Sequence[str]) -> Iterator[dict[str, Any]]:
     """
     steps = runs.groupby("step")
     axes = [axis for axis in AXES if axis != "step"]
-    means, errors, seeds = steps[[*axes, *views]].mean(), steps[list(views)].sem(), steps[list(views)].count()
+    means = steps[[*axes, *views]].mean()
+    errors = steps[list(views)].sem()
+    seeds = steps[list(views)].count()
     places = thinned(len(means))
     along = means[axes].assign(step=means.index).iloc[places].astype(float)
     x = {axis: along[axis].tolist() for axis in AXES}

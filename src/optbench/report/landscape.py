@@ -41,7 +41,8 @@ def gradients(results: Results, title: str) -> Figure:
     """
     runs = contenders(results)
     seed = chosen_seed(runs)
-    found, why = [], []
+    found = []
+    why = []
     said: list[str] = []
     for run in (run for run in runs if run.seed == seed and run.status == "done"):
         try:
@@ -63,7 +64,8 @@ def contenders(results: Results) -> list[NamedRun]:
     Raises:
         UserError: There is no run.
     """
-    frame, runs = results.frame, results.runs
+    frame = results.frame
+    runs = results.runs
     if not runs:
         raise UserError("there is no run to draw")
     optimizer, *settings = labels(frame)
@@ -123,7 +125,8 @@ def with_sharpness(results: Results) -> Results:
     Raises:
         UserError: It can be said of no run.
     """
-    frame, why = results.frame.copy(), []
+    frame = results.frame.copy()
+    why = []
     for column in SHARPNESS:
         frame[column] = math.nan
     for run in contenders(results):

@@ -25,7 +25,8 @@ def page(content: Content) -> str:
         content: What it shows; all text is shown as text, whatever it holds.
     """
     folder = files("optbench.report")
-    templates, vendor = folder.joinpath("templates"), folder.joinpath("vendor")
+    templates = folder.joinpath("templates")
+    vendor = folder.joinpath("vendor")
     data = json.dumps(finite(content), separators=(",", ":"), allow_nan=False).encode()
     parts = {
         "TITLE": html.escape(str(content["title"])),

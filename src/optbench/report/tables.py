@@ -1,6 +1,7 @@
 """The tables below a report's comparison, as text for readers."""
 
 import math
+from functools import partial
 
 import pandas as pd
 
@@ -26,17 +27,24 @@ def best_tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def best_table(best: pd.DataFrame, by: str) -> pd.DataFrame:
     """Return what `best_values` returned as text for readers."""
-    shown = best[[name for name in best.columns[: list(best.columns).index(by)]]].map(written)
-    edges = [" (edge of the range)" if edge else "" for edge in best["edge"]]
-    shown[f"best {by}"] = [("–" if math.isnan(x) else f"{x:.3g}") + e for x, e in zip(best[by], edges, strict=True)]
+    names = [str(name) for name in best.columns]
+    shown = best[names[: names.index(by)]].map(written)
+    edges = best["edge"].map({True: " (edge of the range)", False: ""})
+    shown[f"best {by}"] = best[by].map(partial(_number, digits=3)) + edges
     shown["values tried"] = best["values"].astype(str)
-    for name in [name for name in best.columns if str(name).startswith("final_")]:
-        scale, unit = (100, ", %") if name.endswith("accuracy") else (1, "")
-        heading = name.removeprefix("final_").replace("_", " ") + unit
-        shown[heading] = ["–" if math.isnan(x) else f"{scale * x:.4g}".replace("inf", "∞") for x in best[name]]
+    for name in names:
+        if name.startswith("final_"):
+            percent = name.endswith("accuracy")
+            heading = name.removeprefix("final_").replace("_", " ")
+            shown[f"{heading}, %" if percent else heading] = (best[name] * (100 if percent else 1)).map(_number)
     ends = zip(best["low"], best["high"], strict=True)
-    shown["within 5 % of the best"] = ["–" if math.isnan(a) else f"{a:.3g} to {b:.3g}" for a, b in ends]
+    shown["within 5 % of the best"] = ["–" if math.isnan(low) else f"{low:.3g} to {high:.3g}" for low, high in ends]
     return shown
+
+
+def _number(value: float, digits: int = 4) -> str:
+    """Return a number as text, with a dash for one that is none."""
+    return "–" if math.isnan(value) else f"{value:.{digits}g}".replace("inf", "∞")
 
 
 def winner_table(tried: Results) -> pd.DataFrame:
@@ -44,7 +52,7 @@ def winner_table(tried: Results) -> pd.DataFrame:
     best = outcome.winners(tried)
     one = best["unit"].nunique() == 1
     scaled = best["error"] * best["unit"].map({"loss": 1.0, "error, %": 100.0})
-    numbers = ["–" if math.isnan(error) else f"{error:.4g}" for error in scaled]
+    numbers = [_number(error) for error in scaled]
     texts = numbers if one else [f"{number} ({unit})" for number, unit in zip(numbers, best["unit"], strict=True)]
     return pd.DataFrame(
         {

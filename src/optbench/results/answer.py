@@ -42,9 +42,11 @@ def answer(frame: pd.DataFrame, table: pd.DataFrame | None = None) -> list[str]:
     if rows.empty:
         return [f"No run came to its end: {_failures(table)}."]
     ranked = measure(frame)
-    everything, frame = frame, frame[blocks(frame) == sizes.iloc[0]]
+    everything = frame
+    frame = frame[blocks(frame) == sizes.iloc[0]]
     others = rows.iloc[1:]
-    tied, told = others[others["tied"]], others[~others["tied"] & others["p"].notna()]
+    tied = others[others["tied"]]
+    told = others[~others["tied"] & others["p"].notna()]
     sentences = [_best(rows.iloc[0], frame, ranked)]
     if len(others) and others["p"].isna().all() and (others["done"] == others["runs"]).any():
         sentences.append(f"With fewer than {FEWEST} seeds no interval can be given, and no difference is certain.")
@@ -64,11 +66,13 @@ def _by_workload(frame: pd.DataFrame, table: pd.DataFrame) -> Iterator[str]:
     """Yield the best of each workload, of the first of many, and what is not done."""
     workloads = list(dict.fromkeys(table[WORKLOAD]))
     for workload in workloads[:MANY]:
-        rows, runs = table[table[WORKLOAD] == workload], frame[frame[WORKLOAD] == workload]
+        rows = table[table[WORKLOAD] == workload]
+        runs = frame[frame[WORKLOAD] == workload]
         if not rows["done"].any():
             yield f"On {workload}: no run came to its end."
             continue
-        best, tied = rows.iloc[0], rows.iloc[1:][rows["tied"].iloc[1:]]
+        best = rows.iloc[0]
+        tied = rows.iloc[1:][rows["tied"].iloc[1:]]
         yield f"On {workload}: {_best(best, runs, measure(runs)).removeprefix('Best: ')}"
         if len(tied):
             yield f"Tied with it: {names(tied, runs)}."
@@ -109,7 +113,10 @@ def doubt(low: float, high: float, ranked: Measure) -> str:
 
 
 def _best(row: Compared, frame: pd.DataFrame, ranked: Measure) -> str:
-    seeds, lost, low, high = int(row["runs"]), int(row["runs"] - row["done"]), row["low"], row["high"]
+    seeds = int(row["runs"])
+    lost = int(row["runs"] - row["done"])
+    low = row["low"]
+    high = row["high"]
     over = f"over {seeds} seeds" if seeds > 1 else "with one seed"
     over += f", {lost} of which did not come to an end and count as worst" if lost else ""
     seconds = row["train_seconds_mean"]
@@ -216,7 +223,8 @@ def _sensitive(best: Compared, frame: pd.DataFrame) -> Iterator[str]:
         mine = found[(found[keys] == best[keys]).all(axis=1)]
         if mine.empty or mine[by].isna().all():
             continue
-        row, known = mine.iloc[0], found[found[by].notna()]
+        row = mine.iloc[0]
+        known = found[found[by].notna()]
         if len(known) > 1:
             chosen = chooser(frame)
             each = [

@@ -75,7 +75,8 @@ def _curves(frame: pd.DataFrame, by: str, name: str, sure: bool = True) -> pd.Da
     rows: list[dict[str, Any]] = []
     known = frame.assign(**{by: numbers, "counted": counted(frame, name)})[numbers.notna()]
     for setting, runs in known.groupby([*keys, by], sort=True, dropna=False):
-        values, done = runs["counted"], runs.loc[runs["status"] == "done", name]
+        values = runs["counted"]
+        done = runs.loc[runs["status"] == "done", name]
         low, high = interval(np.asarray(values, dtype=float)) if sure else (math.nan, math.nan)
         row = dict(zip([*keys, by], setting, strict=True)) | {"mean": mean(values), "low": low, "high": high}
         row |= {"of_done": done.mean(), "runs": len(runs), "done": len(done)}
@@ -102,7 +103,8 @@ def best_values(frame: pd.DataFrame, by: str = "lr", within: float = WITHIN) -> 
 
 
 def _best_values(frame: pd.DataFrame, by: str, within: float) -> pd.DataFrame:
-    chosen, ranked = chooser(frame), measure(frame)
+    chosen = chooser(frame)
+    ranked = measure(frame)
     keys = [key for key in labels(frame) if key != by]
     curves = _curves(frame, by, chosen.name, sure=False)
     test = ranked.name.replace("_val_", "_test_")
@@ -113,7 +115,9 @@ def _best_values(frame: pd.DataFrame, by: str, within: float) -> pd.DataFrame:
         row["values"] = len(curve)
         at = _best_place(curve, chosen)
         if at is not None:
-            value, mean, ends = curve[by].iloc[at], curve["mean"].iloc[at], (0, len(curve) - 1)
+            value = curve[by].iloc[at]
+            mean = curve["mean"].iloc[at]
+            ends = (0, len(curve) - 1)
             low, high = _range(curve, by, at, chosen, within)
             row |= {by: value, "edge": at in ends, chosen.name: mean, test: tested.loc[curve.index, "mean"].iloc[at]}
             row |= {"low": low, "high": high, "decades": math.log10(high / low) if low > 0 else math.nan}

@@ -209,9 +209,11 @@ def seeds_for(spread: float, difference: float) -> int:
     effect = abs(difference) / spread if spread else math.inf
     if not math.isfinite(effect):
         return FEWEST
-    low, high = FEWEST, FEWEST
+    low = FEWEST
+    high = FEWEST
     while _power(high, effect) < POWER and high < MOST_SEEDS:
-        low, high = high, 2 * high
+        low = high
+        high = 2 * high
     while low < high:
         middle = (low + high) // 2
         if _power(middle, effect) < POWER:

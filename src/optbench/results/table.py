@@ -138,7 +138,7 @@ def _usual(table: pd.DataFrame, names: list[str]) -> list[str]:
 def _rank(table: pd.DataFrame) -> "pd.Series[str]":
     marks = table["tied"] & (table["rank"] > 1)
     ranks = ["–" if math.isnan(rank) else f"{rank:.0f}" for rank in table["rank"]]
-    texts = [rank + " =" * bool(mark) for rank, mark in zip(ranks, marks, strict=True)]
+    texts = [f"{rank} =" if mark else rank for rank, mark in zip(ranks, marks, strict=True)]
     return pd.Series(texts, name="rank")
 
 
@@ -180,7 +180,8 @@ def caption(frame: pd.DataFrame) -> str:
     """Return in one sentence what the numbers of a comparison are."""
     frame = whole(frame)
     counts = frame.groupby(labels(frame), dropna=False)["seed"].nunique()
-    fewest, most = int(counts.min()), int(counts.max())
+    fewest = int(counts.min())
+    most = int(counts.max())
     seeds = str(most) if fewest == most else f"{fewest} to {most}"
     epochs = frame.loc[frame["status"] == "done", "epoch"].dropna().unique()
     after = f"after {epochs[0]:.4g} epochs" if len(epochs) == 1 else "at the end"
@@ -235,7 +236,8 @@ def latex(
 ) -> str:
     """Return the comparison of a frame as a LaTeX table, for the package booktabs."""
     table = compare(frame) if table is None else table
-    shown, block = readable(table, columns, sort), blocks(table)
+    shown = readable(table, columns, sort)
+    block = blocks(table)
     rules = [] if sort else [i for i in table.index[:-1] if block[i] != block[i + 1]]
     return latex_table(shown, _left(shown), rules)
 
@@ -272,7 +274,8 @@ def _most_important(table: pd.DataFrame) -> list[str]:
 
 
 def _view(frame: pd.DataFrame, table: pd.DataFrame, title: str, columns: Sequence[str], sort: str | None) -> Table:
-    shown, block = readable(table, columns, sort), blocks(table)
+    shown = readable(table, columns, sort)
+    block = blocks(table)
     if not columns:
         shown = shown.drop(columns=[name for name in LONG if name in shown])
     view = Table(title=Text(title), caption=caption(frame).replace("`", ""), box=box.SIMPLE_HEAD, title_justify="left")

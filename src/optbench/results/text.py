@@ -75,7 +75,8 @@ def significant(mean: float, doubt: float) -> str:
         return f"{mean:.3g}"
     if not 1e-4 <= abs(mean) < 1e5:
         return f"{mean:.1e} ± {doubt:.0e}"
-    lead, last = math.floor(math.log10(abs(mean))), math.floor(math.log10(doubt))
+    lead = math.floor(math.log10(abs(mean)))
+    last = math.floor(math.log10(doubt))
     digits = max(0, min(max(-last, 1 - lead), 3 - lead))
     spread = f"{doubt:.{digits}f}" if round(doubt, digits) else f"{doubt:.0e}"
     return f"{mean:.{digits}f} ± {spread}"
@@ -83,7 +84,8 @@ def significant(mean: float, doubt: float) -> str:
 
 def between(low: float, high: float, scale: float = 1.0) -> str:
     """Return an interval to the digits that its width leaves, such as `[94.1, 94.6]`; a dash where there is none."""
-    low, high = scale * low, scale * high
+    low = scale * low
+    high = scale * high
     if not (math.isfinite(low) and math.isfinite(high)):
         return "–"
     width = high - low

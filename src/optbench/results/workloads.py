@@ -58,7 +58,8 @@ def workload_sentences(scores: pd.DataFrame) -> list[str]:
         return []
     if not scores["solved"].any():
         return [f"Nobody reached the target of any of the {scores['workloads'].iloc[0]} workloads."]
-    name, best = scores.index[0], scores.iloc[0]
+    name = scores.index[0]
+    best = scores.iloc[0]
     doubt = "" if math.isnan(best["low"]) else f" (95 % interval {between(best['low'], best['high'])})"
     told = (
         f"Over {best['workloads']:.0f} workloads: {name}, with a score of {best['score']:.2f}{doubt}; it solved "

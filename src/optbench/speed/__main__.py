@@ -82,7 +82,8 @@ def shown(rows: Sequence[Row], machine: str) -> Table:
     for row in rows:
         quartiles = f"{row['low']:.2f} to {row['high']:.2f}" if "low" in row else ""
         aim = "" if math.isnan(row["target"]) else f"{row['target']:.3g}"
-        ours, theirs = written(row["seconds"]), written(row["seconds_against"])
+        ours = written(row["seconds"])
+        theirs = written(row["seconds_against"])
         table.add_row(row["what"], ours, row["against"], theirs, f"{row['ratio']:.3f}", quartiles, aim)
     return table
 

@@ -31,5 +31,6 @@ def saving(rounds: int = 1, short: bool = False) -> Iterator[Row]:
             often = ["checkpoint.every=0.001min", f"hydra.sweep.dir={folder}/sweep"]
             optbench("train", "-m", "optimizer=adam", *size, *how, *often)
             run = records.find(Path(folder, "sweep"))[0]
-        spent, whole = run.status["checkpoint_seconds"], run.status["wall_seconds"]
+        spent = run.status["checkpoint_seconds"]
+        whole = run.status["wall_seconds"]
         yield row(f"states of {name}, {epochs} epochs", max(spent, 1e-6), "all of it", whole, LIMIT)

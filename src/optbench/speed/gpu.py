@@ -39,7 +39,8 @@ def contenders(replicas: int) -> dict[str, Callable[[], None]]:
     Args:
         replicas: In the stack.
     """
-    x, y = torch.randn(STEPS, 1, 64, 784, device="cuda"), torch.randint(10, (STEPS, 1, 64), device="cuda")
+    x = torch.randn(STEPS, 1, 64, 784, device="cuda")
+    y = torch.randint(10, (STEPS, 1, 64), device="cuda")
     lrs = [[1e-3] * STEPS] * replicas
 
     def parts() -> tuple[list[torch.nn.Module], list[Optimizer]]:

@@ -169,7 +169,8 @@ def optimizer_step(rule: type[Optimizer], size: int) -> float:
     """Return the seconds of a step with one tensor of parameters."""
     p = nn.Parameter(torch.randn(size))
     p.grad = torch.randn(size)
-    optimizer, repeats = rule([p]), max(1, 10**5 // size)
+    optimizer = rule([p])
+    repeats = max(1, 10**5 // size)
     return once(partial(repeat, optimizer.step, repeats)) / repeats
 
 
@@ -177,7 +178,8 @@ def stack(hidden: int, replicas: int) -> Callable[[], object]:
     """Return a training step of a stack: 784-hidden-10, Adam, one mini-batch of 64 for all."""
     models = [mlp(784, 10, hidden=(hidden,)) for _ in range(replicas)]
     both = Stack(models, [Adam(model.parameters()) for model in models], nn.functional.cross_entropy)
-    x, y = torch.randn(1, 64, 784), torch.randint(10, (1, 64))
+    x = torch.randn(1, 64, 784)
+    y = torch.randint(10, (1, 64))
     rates = next(both.rates([[1e-3]] * replicas))
     return partial(both.step, x, y, rates)
 
@@ -233,7 +235,9 @@ def run(epochs: int) -> float:
 @torch.no_grad()
 def evaluation(examples: int) -> float:
     """Return the seconds of the outputs and the loss on examples."""
-    x, y, model = torch.randn(examples, 784), torch.randint(10, (examples,)), mlp(784, 10)
+    x = torch.randn(examples, 784)
+    y = torch.randint(10, (examples,))
+    model = mlp(784, 10)
     return once(lambda: nn.functional.cross_entropy(model(x), y))
 
 
@@ -259,7 +263,8 @@ def caption(name: str, part: pd.DataFrame) -> str:
         part: Its rows.
     """
     slopes = [slope(own["x"].to_numpy(float), own["y"].to_numpy(float)) for _, own in part.groupby("round")]
-    mean, half = float(np.mean(slopes)), interval(slopes)
+    mean = float(np.mean(slopes))
+    half = interval(slopes)
     if np.isnan(mean):
         return name
     return f"{name}: slope {mean:.2f}" if np.isnan(half) else f"{name}: slope {mean:.2f} ± {half:.2f}"

@@ -71,7 +71,8 @@ def compare(case: GridSize, rounds: int) -> Iterator[Row]:
     torch.manual_seed(0)
     network = mlp(784, 10, hidden=(case.hidden,))
     model = nn.Sequential(nn.LayerNorm(784), *network) if case.normalized else network
-    x, y = torch.randn(case.images, 784), torch.randint(10, (case.images,))
+    x = torch.randn(case.images, 784)
+    y = torch.randint(10, (case.images,))
     weights = parameters_to_vector(model.parameters()).detach().numpy()
     plane = Plane.fit(weights[None], kind="random", model=model)
     axis = np.linspace(-1, 1, case.side)

@@ -8,7 +8,9 @@ from optbench.speed.race import race
 
 SIDE = 1024
 MEGABYTES = 256
-IMAGE, CLASSES, BATCH = 784, 10, 64
+IMAGE = 784
+CLASSES = 10
+BATCH = 64
 
 
 @functools.cache

@@ -57,7 +57,8 @@ def compare(name: str, elements: int, rounds: int) -> Iterator[Row]:
     """
     count = COUNTS[elements]
     times = race(contenders(name, elements, count), rounds)
-    small, large = elements == min(SIZES), elements == max(SIZES)
+    small = elements == min(SIZES)
+    large = elements == max(SIZES)
     what = f"{name}, {elements:,} parameters"
     if name in TWINS:
         best = min("loop", "foreach", key=lambda way: times[way].median)

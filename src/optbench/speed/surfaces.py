@@ -24,7 +24,8 @@ def paths(rounds: int = 7) -> Iterator[Row]:
     Args:
         rounds: Repeats.
     """
-    f, start = surfaces.get("rosenbrock").f, torch.tensor([-1.2, 1.0], dtype=torch.float64)
+    f = surfaces.get("rosenbrock").f
+    start = torch.tensor([-1.2, 1.0], dtype=torch.float64)
     go = partial(descend, f, partial(Adam, lr=0.01))
     spread = start + torch.rand(STARTS, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     many = partial(go, batched=True)

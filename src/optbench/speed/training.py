@@ -98,7 +98,8 @@ def contenders(pair: Pair, data: DataModule, epochs: int) -> Contenders:
         data: The data.
         epochs: How many.
     """
-    cls, twin = CLASSES[pair.name], TWINS[pair.name]
+    cls = CLASSES[pair.name]
+    twin = TWINS[pair.name]
     ours = partial(cls, compile=True) if pair.path == "update" else cls
     plain = partial(twin, hyper=cls.hyper, **pair.how)
     made: Contenders = {
@@ -168,7 +169,9 @@ class Plain(lightning.LightningModule):
 
     def __init__(self, data: DataModule, optimizer: Callable[[Any], torch.optim.Optimizer]) -> None:
         super().__init__()
-        self.model, self.optimizer, self.seconds = mlp(data.features, data.outputs), optimizer, 0.0
+        self.model = mlp(data.features, data.outputs)
+        self.optimizer = optimizer
+        self.seconds = 0.0
 
     def on_train_start(self) -> None:
         """Start the clock: to set the loop up is not part of it."""
@@ -201,7 +204,8 @@ def textbook(root: str, optimizer: Callable[[Any], torch.optim.Optimizer] = PLAI
     images = datasets.MNIST(root, train=True, transform=scale)
     model = nn.Sequential(nn.Flatten(), mlp(784, 10))
     optim = optimizer(model.parameters())
-    total, right = 0.0, 0
+    total = 0.0
+    right = 0
     for x, y in DataLoader(images, batch_size=64, shuffle=True):
         output, loss = step(model, optim, x, y)
         total += loss.item()

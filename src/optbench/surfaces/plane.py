@@ -22,7 +22,8 @@ def quadratic(a: float, b: float) -> Callable[[Tensor], Tensor]:
 
 def sigmoids(inputs: tuple[float, ...], targets: tuple[float, ...]) -> Callable[[Tensor], Tensor]:
     """Return the squared error of one sigmoid neuron, a function of its weight and its bias."""
-    u, y = torch.tensor(inputs, dtype=torch.float64), torch.tensor(targets, dtype=torch.float64)
+    u = torch.tensor(inputs, dtype=torch.float64)
+    y = torch.tensor(targets, dtype=torch.float64)
 
     def f(x: Tensor) -> Tensor:
         return 0.5 * ((x[..., :1] * u.to(x) + x[..., 1:]).sigmoid() - y.to(x)).square().sum(-1)
@@ -52,25 +53,29 @@ def rosenbrock(x: Tensor) -> Tensor:
 
 def beale(x: Tensor) -> Tensor:
     """Return Beale's function."""
-    a, b = x[..., 0], x[..., 1]
+    a = x[..., 0]
+    b = x[..., 1]
     return (1.5 - a + a * b) ** 2 + (2.25 - a + a * b**2) ** 2 + (2.625 - a + a * b**3) ** 2
 
 
 def himmelblau(x: Tensor) -> Tensor:
     """Return Himmelblau's function."""
-    a, b = x[..., 0], x[..., 1]
+    a = x[..., 0]
+    b = x[..., 1]
     return (a**2 + b - 11) ** 2 + (a + b**2 - 7) ** 2
 
 
 def booth(x: Tensor) -> Tensor:
     """Return Booth's function."""
-    a, b = x[..., 0], x[..., 1]
+    a = x[..., 0]
+    b = x[..., 1]
     return (a + 2 * b - 7) ** 2 + (2 * a + b - 5) ** 2
 
 
 def three_hump_camel(x: Tensor) -> Tensor:
     """Return the three-hump camel."""
-    a, b = x[..., 0], x[..., 1]
+    a = x[..., 0]
+    b = x[..., 1]
     return 2 * a**2 - 1.05 * a**4 + a**6 / 6 + a * b + b**2
 
 

@@ -36,7 +36,8 @@ def migrate(
     path = [cloud.mean(0)]
     for _ in range(epochs):
         for index in torch.randperm(len(cloud), generator=draw).tensor_split(tuple(range(batch, len(cloud), batch))):
-            members, before = cloud[index], p.detach().clone()
+            members = cloud[index]
+            before = p.detach().clone()
             push = noise * torch.randn(members.shape, generator=draw, dtype=cloud.dtype).mean(0)
             optimizer.step(objective)
             cloud[index] += p.detach() - before

@@ -175,7 +175,8 @@ class Factorization:
     ) -> "Factorization":
         """Return a random one; `observed` is the share of the entries that are known."""
         draw = torch.Generator().manual_seed(seed)
-        left, right = torch.randn(rows, rank, generator=draw), torch.randn(columns, rank, generator=draw)
+        left = torch.randn(rows, rank, generator=draw)
+        right = torch.randn(columns, rank, generator=draw)
         known = torch.rand(rows, columns, generator=draw) < observed
         return cls((left @ right.mT).double(), known, rank, ridge)
 

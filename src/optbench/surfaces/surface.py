@@ -77,7 +77,8 @@ class Surface:
         if self.parts is None or not 1 <= batch <= self.samples:
             have = f"{self.samples} samples" if self.parts else "no samples"
             raise UserError(f"{self.name}: batch={batch}, but it has {have}; leave batch out to see them all")
-        parts, order = self.parts, self.order
+        parts = self.parts
+        order = self.order
         epochs: dict[int, Tensor] = {}
 
         def loss(x: Tensor, t: int) -> Tensor:

@@ -108,7 +108,8 @@ def critical_points(surface: Surface, resolution: int = 41, iterations: int = 60
     x = first_of_each(x[~moving & ((low <= x) & (x <= high)).all(-1)], 1e-5 * width)
     if not len(x):
         return []
-    values, eigenvalues = surface.f(x), torch.linalg.eigvalsh(hessians(surface.f, x))
+    values = surface.f(x)
+    eigenvalues = torch.linalg.eigvalsh(hessians(surface.f, x))
     kinds = [name_point(each, curvature) for each in eigenvalues]
     every = torch.cat([around.reshape(-1), values])
     scopes = [scope(kind, float(value), every) for kind, value in zip(kinds, values, strict=True)]
@@ -166,7 +167,8 @@ def along(surface: Surface, path: Tensor) -> Terrain:
     size = eigenvalues.abs()
     condition = size.amax(-1) / size.amin(-1)
     steepest = axes.take_along_dim(size.argmax(-1)[:, None, None], -1)[..., 0]
-    turn, moved = torch.zeros_like(slope), torch.zeros_like(slope)
+    turn = torch.zeros_like(slope)
+    moved = torch.zeros_like(slope)
     turn[1:] = (steepest[1:] * steepest[:-1]).sum(-1).abs().clamp(max=1).acos()
     moved[1:] = path.diff(dim=0).norm(dim=-1)
     turning = (turn * width > CANAL * moved) & (moved > 1e-6 * width) & (condition > 2)  # a round bowl has any axes
@@ -201,7 +203,8 @@ def levels(surface: Surface, values: Tensor, slopes: Tensor, bends: Tensor) -> T
 
 def name_ground(eigenvalues: Tensor) -> str:
     """Return what the ground is at a point by the eigenvalues of its Hessian, ascending."""
-    lowest, highest = float(eigenvalues[0]), float(eigenvalues[-1])
+    lowest = float(eigenvalues[0])
+    highest = float(eigenvalues[-1])
     if lowest == highest == 0:
         return "slope"
     if lowest < 0:

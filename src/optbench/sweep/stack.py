@@ -25,7 +25,9 @@ class Block:
     """
 
     def __init__(self, pack: Pack, rows: slice, optimizer: Optimizer) -> None:
-        self.rows, self.rule, self.h = rows, type(optimizer), numbers(optimizer)
+        self.rows = rows
+        self.rule = type(optimizer)
+        self.h = numbers(optimizer)
         single = rows.stop - rows.start == 1
         self.at = rows.start if single else rows
         self.p = (pack.leaves[0].detach() if self.rule.whole_tensor else pack.flat)[self.at]
@@ -96,7 +98,9 @@ class Stack:
     ) -> None:
         self.clip = clip
         self.apart = optimizers[0].whole_tensor
-        self.network, self.loss, self.steps = Network(models, self.apart), loss, 0
+        self.network = Network(models, self.apart)
+        self.loss = loss
+        self.steps = 0
         self.blocks = [list(self._cut(pack, optimizers)) for pack in self.network.packs]
         self.gradients: dict[str, Tensor] = {}
 

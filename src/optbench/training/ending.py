@@ -24,7 +24,8 @@ class Cut(Exception):
 
     def __init__(self, reason: str, status: str = "failed") -> None:
         super().__init__(reason)
-        self.reason, self.status = reason, status
+        self.reason = reason
+        self.status = status
 
 
 class Ending:
@@ -38,13 +39,15 @@ class Ending:
     """
 
     def __init__(self) -> None:
-        self.reason, self.status = "", "failed"
+        self.reason = ""
+        self.status = "failed"
         self.records: Sequence[Record] = ()
 
     def ask(self, reason: str, status: str = "failed") -> None:
         """Ask for the end; the first reason counts."""
         if not self.reason:
-            self.reason, self.status = reason, status
+            self.reason = reason
+            self.status = status
             self._after(GRACE, self.enforce)
 
     def heed(self) -> None:

@@ -139,11 +139,13 @@ def perform(
     leads = team is None or team.rank == 0
     bar = leads and HydraConfig.get().mode == RunMode.RUN and os.isatty(1)
     trainer = make_trainer(config.trainer, logger, bar, record.directory, team)
-    status, reason = "done", ""
+    status = "done"
+    reason = ""
     try:
         trainer.fit(module, data, ckpt_path=start, weights_only=True)
     except Diverged as error:
-        status, reason = "diverged", str(error)
+        status = "diverged"
+        reason = str(error)
         module.end_session(status)
     module.keep_path()
     module.save()
@@ -168,7 +170,8 @@ def build(kind: "type[M]", config: DictConfig, data: Any, record: records.Record
     lightning.seed_everything(config.seed, verbose=False)
     model = build_model(config.model, data.features, data.outputs)
     length = measure(config.trainer, data.batches_per_epoch)
-    data.limit, data.repeated = length.batches, length.repeated
+    data.limit = length.batches
+    data.repeated = length.repeated
     optimizer = build_optimizer(config.optimizer, model, length.steps)
     schedule, unit = build_schedule(config.schedule, length.steps, length.epochs)
     clip = clipping(config.trainer)

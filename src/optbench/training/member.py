@@ -21,7 +21,8 @@ class Member(Training):
         Raises:
             UserError: They have other data.
         """
-        self.team, self.total = team, team.sum_
+        self.team = team
+        self.total = team.sum_
         team.align(self.model, self.data)
 
     def batch_loss(self) -> Tensor:

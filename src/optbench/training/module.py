@@ -73,11 +73,19 @@ class Training(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.model, self.data, self.make_optimizer = model, data, optimizer
-        self.schedule, self.unit, self.clip = schedule, unit, clip
-        self.record, self.divergence, self.keeping = record, divergence, trajectory
+        self.model = model
+        self.data = data
+        self.make_optimizer = optimizer
+        self.schedule = schedule
+        self.unit = unit
+        self.clip = clip
+        self.record = record
+        self.divergence = divergence
+        self.keeping = trajectory
         self.batches_per_epoch = data.batches_per_epoch
-        self.steps, self.seconds, self.lr = 0, 0.0, math.nan
+        self.steps = 0
+        self.seconds = 0.0
+        self.lr = math.nan
         self.kept = -1
         self.started = 0.0
         self.previous: Tensor | None = None
@@ -156,7 +164,8 @@ class Training(lightning.LightningModule):
             Diverged: One of the losses is too large, or none.
         """
         first = self.steps + 1
-        self.steps, self.lr = self.steps + len(losses), lrs[-1]
+        self.steps = self.steps + len(losses)
+        self.lr = lrs[-1]
         set_global_step(self.trainer, self.steps)
         self.record.steps(first, self.batches_per_epoch, lrs, losses)
         for i, loss in enumerate(losses):
@@ -193,8 +202,12 @@ class Training(lightning.LightningModule):
         """
         path = self.record.directory / checkpoint.NAME
         checkpoint.refuse_misfit(state, checkpoint.made_by(self.make_optimizer, self.model), path)
-        self.steps, self.seconds, self.lr = state["steps"], state["seconds"], state["lr"]
-        self.previous, self.kept, self.restored = state["previous"], state["kept"], state
+        self.steps = state["steps"]
+        self.seconds = state["seconds"]
+        self.lr = state["lr"]
+        self.previous = state["previous"]
+        self.kept = state["kept"]
+        self.restored = state
         self.record.restore(state["record"])
 
     def counts(self) -> dict[str, int]:
@@ -302,7 +315,8 @@ class Training(lightning.LightningModule):
 
     def measure(self, x: Tensor, y: Tensor) -> dict[str, float]:
         """Return the mean loss over a split and, for classes, the accuracy."""
-        loss, right = 0.0, 0
+        loss = 0.0
+        right = 0
         for part, target in zip(torch.split(x, EVALUATION_BATCH), torch.split(y, EVALUATION_BATCH), strict=True):
             output, target = in_full(self.outputs(self.precision.convert_input(part)), target)
             loss += float(self.data.loss(output, target)) * len(part)

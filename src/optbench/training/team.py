@@ -106,8 +106,11 @@ class Watch:
     """
 
     def __init__(self, workers: Sequence[Worker[Any]], ending: Ending) -> None:
-        self.workers, self.ending, self.lost = list(workers), ending, ""
-        self.gone, self.over = threading.Event(), threading.Event()
+        self.workers = list(workers)
+        self.ending = ending
+        self.lost = ""
+        self.gone = threading.Event()
+        self.over = threading.Event()
         self.thread = threading.Thread(target=self._watch, daemon=True)
         self.thread.start()
 

@@ -163,7 +163,9 @@ class Alone:
         example: tuple[Tensor, Tensor],
         clip: Clip | None = None,
     ) -> None:
-        self.model, self.optimizer, self.objective = model, optimizer, objective
+        self.model = model
+        self.optimizer = optimizer
+        self.objective = objective
         self.stack = Compiled([model], [optimizer], loss, 1, example, clip)
 
     def advance(self, chunk: tuple[Tensor, Tensor], lrs: Sequence[float]) -> list[float]:

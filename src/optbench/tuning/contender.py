@@ -109,7 +109,8 @@ def outcome(directory: Path) -> Outcome | None:
     if run.status["status"] != "done" or not len(metrics):
         return None
     last = metrics.iloc[-1]
-    loss, accuracy = float(last["val_loss"]), float(last["val_accuracy"])
+    loss = float(last["val_loss"])
+    accuracy = float(last["val_accuracy"])
     error = loss if math.isnan(accuracy) else 1 - accuracy
     return None if math.isnan(loss) else (error, loss)
 
@@ -128,7 +129,8 @@ def edge(point: Proposal, space: Space, trials: int) -> dict[str, bool]:
     found = {}
     for name, axis in space.items():
         if isinstance(axis, Range) and name in point:
-            share, width = axis.share(float(point[name])), 1 / max(trials, 2)
+            share = axis.share(float(point[name]))
+            width = 1 / max(trials, 2)
             if share <= width or share >= 1 - width:
                 found[name] = share <= width
     return found

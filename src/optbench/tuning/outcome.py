@@ -42,7 +42,8 @@ def trials(results: Results) -> pd.DataFrame:
     for i, run in results.runs.items():
         point = {name: _at(run.config["optimizer"], name) for name in space_of(run)}
         done = frame["status"][i] == "done"
-        accuracy, loss = frame["final_val_accuracy"][i], frame["final_val_loss"][i]
+        accuracy = frame["final_val_accuracy"][i]
+        loss = frame["final_val_loss"][i]
         error = loss if math.isnan(accuracy) else 1 - accuracy
         rows.append(
             {
