@@ -67,6 +67,19 @@ def test_the_end_of_one_is_told_and_touches_no_other():
     assert [answers[i] for i in (0, 3, 5)] == [0, 3, 5]
 
 
+def end_its_server(how):
+    """Kill the server that all processes are forked from, in one of them."""
+    if how == "kill":
+        os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(0.3)
+    return how
+
+
+def test_work_goes_on_where_the_server_of_the_processes_is_killed():
+    items = [0, "kill", 2, 3]
+    assert dict(side_by_side(end_its_server, items, 2)) == dict(enumerate(items))
+
+
 @pytest.mark.parametrize("asked", [0, -2, 1.5, "two"])
 def test_a_number_of_processes_that_is_none_is_refused(asked):
     with pytest.raises(UserError, match=f"hydra.launcher: n_jobs={asked!r}"):

@@ -27,6 +27,9 @@ HEAVY = ["optbench.sweep.stacked", "torch.utils.tensorboard", "torch._dynamo"]
 OUTPUT = 2**20
 """Bytes of what a process prints that are kept."""
 
+TRIES = 5
+"""Times that the start of a process is tried."""
+
 GRACE = 5.0
 """Seconds that processes have to end once they were told to."""
 
@@ -87,10 +90,24 @@ class Worker(Generic[T]):
         ends = (its_answer, its_control, its_printed if output else None)
         here = (dict(os.environ), os.getcwd(), list(sys.path))
         self.process = context.Process(target=_answer, args=(*ends, here, work, item))
-        self.process.start()
+        self._start()
         for end in (its_answer, its_control, its_printed):
             end.close()
-        self.open = [self.answer, self.printed]
+        self.open: list[Any] = [self.answer, self.printed, self.process.sentinel]
+
+    def _start(self) -> None:
+        for again in reversed(range(TRIES)):
+            try:
+                return self.process.start()
+            except (EOFError, OSError):  # its server was killed: the next try finds another one
+                if not again:
+                    raise
+                time.sleep(0.1)
+
+    @property
+    def lives(self) -> bool:
+        """Whether the process is there, whatever has become of its server."""
+        return self.process.is_alive() or (self.process.sentinel not in self.open and exists(self.process.pid))
 
     def told(self, ready: Iterable[Any]) -> Any:
         """Return the result, or a ChildProcessError, or `...` while there is none; keep what was printed."""
@@ -100,13 +117,19 @@ class Worker(Generic[T]):
             try:
                 return self.answer.recv()
             except (EOFError, OSError):
-                self.process.join(GRACE)
-                return ChildProcessError(_end(self.process.exitcode))
-        if self.process.sentinel in ready and not self.answer.poll():
-            return ChildProcessError(_end(self.process.exitcode))
+                return self._ended()
+        if self.process.sentinel in ready and exists(self.process.pid):  # its server was killed, and it goes on
+            self.open.remove(self.process.sentinel)
+        elif self.process.sentinel in ready and not self.answer.poll():
+            return self._ended()
         if self.deadline is not None and time.monotonic() > self.deadline:
             return ChildProcessError("was killed, as it took too long")
         return ...
+
+    def _ended(self) -> ChildProcessError:
+        self.process.join(GRACE)
+        known = self.process.sentinel in self.open
+        return ChildProcessError(_end(self.process.exitcode if known else None))
 
     def _print(self) -> None:
         try:
@@ -184,8 +207,11 @@ def side_by_side(
             while waiting and len(running) < processes:
                 i = waiting.popleft()
                 output, limit = outputs[i] if outputs else None, seconds[i] if seconds else None
-                running.append(Worker(i, work, items[i], output, limit))
-            for worker, result in _settled(running):
+                try:
+                    running.append(Worker(i, work, items[i], output, limit))
+                except (EOFError, OSError) as error:
+                    yield i, ChildProcessError(f"could not be started: {error}")
+            for worker, result in _settled(running) if running else []:
                 running.remove(worker)
                 worker.process.join(GRACE)
                 worker.bury()
@@ -197,7 +223,7 @@ def side_by_side(
 def _settled(workers: Sequence[Worker[T]]) -> list[tuple[Worker[T], Any]]:
     """Wait for news, and return the workers that have come to their end, with their results."""
     limits = [worker.deadline - time.monotonic() for worker in workers if worker.deadline is not None]
-    sources: list[Any] = [source for worker in workers for source in (*worker.open, worker.process.sentinel)]
+    sources: list[Any] = [source for worker in workers for source in worker.open]
     ready = wait(sources, max(0.0, min(limits)) if limits else None)
     results = [(worker, worker.told(ready)) for worker in workers]
     return [(worker, result) for worker, result in results if result is not ...]
@@ -211,12 +237,12 @@ def end(workers: Sequence[Worker[T]], reason: str = "interrupted") -> None:
         limit = time.monotonic() + GRACE
         alive = list(workers)
         while alive and time.monotonic() < limit:
-            sources: list[Any] = [source for worker in alive for source in (*worker.open, worker.process.sentinel)]
+            sources: list[Any] = [source for worker in alive for source in worker.open]
             ready = wait(sources, 0.2)
             for worker in alive:
                 with suppress(Exception):  # a result that nobody waits for any more
                     worker.told(ready)
-            alive = [worker for worker in alive if worker.process.is_alive()]
+            alive = [worker for worker in alive if worker.lives]
     except KeyboardInterrupt:
         pass
     finally:
@@ -279,6 +305,15 @@ def _answer(
             traceback.print_exc()
         answer.send(ChildProcessError(_raised(error)))
     answer.close()
+
+
+def exists(pid: int | None) -> bool:
+    """Return whether there is a process of ours with a number."""
+    try:
+        os.kill(cast(int, pid), 0)
+    except OSError:
+        return False
+    return True
 
 
 def _raised(error: BaseException) -> str:
