@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
+from omegaconf import OmegaConf
 
 from optbench import records
 from optbench.checks import UserError
+from optbench.records.writing import in_yaml
 
 CONFIG = {
     "name": "train",
@@ -116,7 +119,13 @@ def test_a_status_of_another_kind_leaves_its_run_out(runs, change):
 
 @pytest.mark.parametrize("name", ["status.json", "config.yaml"])
 @pytest.mark.parametrize(
-    "text", ["[" * 100_000, "3", "null", '"x"', "[]", "{}", "a: &a [*a]", "1e999", "!!python/object:os.system x"]
+    "text",
+    [
+        *("[" * 100_000, "3", "null", '"x"', "[]", "{}", "a: &a [*a]", "1e999", "!!python/object:os.system x"),
+        "a: &a [1, 1]\nb: &b [*a, *a]\nc: [*b, *b]",
+        '{"seed": 0, "seed": 1}',
+    ],
+    ids=lambda text: text[:20],
 )
 def test_text_of_another_shape_leaves_its_run_out(runs, name, text):
     (runs / "0" / name).write_text(text)
@@ -157,3 +166,42 @@ def test_a_record_is_known_by_its_config_alone(tmp_path):
     assert records.identity({**CONFIG, "seed": 1}) != same
     assert records.identity({**CONFIG, "trainer": {"max_epochs": 1.0}}) == same
     assert Path(tmp_path).is_dir()
+
+
+def test_a_column_that_is_there_twice_leaves_its_run_out(runs):
+    path, status = (runs / "0" / name for name in ("metrics.csv", "status.json"))
+    path.write_text(path.read_text().replace("grad_norm", "train_loss"))
+    status.write_text(json.dumps(json.loads(status.read_text()) | {"files": records.inventory(runs / "0")}))
+    assert "metrics.csv has a column twice" in assert_left_out(runs)
+
+
+def test_no_text_of_a_record_reaches_a_terminal_as_a_command(runs):
+    path = runs / "0" / "status.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"reason": "\x1b[2J\nover\u202e"}))
+    assert records.read(runs / "0").status["reason"] == "\\x1b[2J\\nover\\u202e"
+    assert records.status_of(runs / "0")["reason"] == "\\x1b[2J\\nover\\u202e"
+
+
+def test_a_config_is_read_back_as_it_was_whoever_reads_it():
+    odd = [
+        "1e3",
+        "nan",
+        "1_000",
+        "null",
+        "~",
+        "yes",
+        "2020-01-01",
+        "",
+        " a ",
+        "é\n",
+        "a: b",
+        "- x",
+        "'",
+        "0x10",
+        "x" * 300,
+    ]
+    config = {**CONFIG, "texts": odd, "numbers": [1e-7, 1e30, -0.0, float("inf"), 10**18, True, None], "empty": {}}
+    text = in_yaml({**config, "again": config["data"], "tuple": (1, 2)})
+    whole = {**config, "again": config["data"], "tuple": [1, 2]}
+    assert yaml.safe_load(text) == whole
+    assert OmegaConf.to_container(OmegaConf.create(text)) == whole

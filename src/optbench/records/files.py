@@ -18,6 +18,8 @@ LIMITS = {
     "trajectory.bin": 2**40,
     "trajectory.npz": 2**35,
     "cells.json": 2**28,
+    "jobs.json": 2**28,
+    "stack.json": 2**24,
 }
 """Bytes of a file beyond which it is no record of ours."""
 

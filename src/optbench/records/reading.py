@@ -1,7 +1,6 @@
 """Runs read back from their directories: nothing is unpickled, and nothing believed without a look."""
 
 import functools
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -14,9 +13,9 @@ from optbench.records import trajectory
 from optbench.records.files import text_of, verify
 from optbench.records.key import identity
 from optbench.records.lock import locked
-from optbench.records.status import ENDS, check_status, status_of, unended
+from optbench.records.status import ENDS, check_status, parsed, status_of, unended
 from optbench.records.tables import METRICS, STEPS, numbers
-from optbench.records.words import line, path_line, short
+from optbench.records.words import harmless, line, path_line, short
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,8 +77,8 @@ def read(directory: Path) -> Run:
 
     try:
         text = text_of(directory / "config.yaml")
-        config = _yaml(text)
-        status = json.loads(text_of(directory / "status.json"))
+        config = harmless(_yaml(text))
+        status = parsed(text_of(directory / "status.json"))
         check_config(config)
         check_status(status)
         promised = status.get("files", {}).get("config.yaml")
@@ -152,18 +151,37 @@ def _yaml(text: str) -> Any:
     """Return what a YAML text says, in plain values.
 
     Raises:
-        UserError: It is nested too deeply.
+        UserError: It is nested too deeply, or says a thing twice: by an alias, which can stand for billions of values,
+            or by a key.
         yaml.YAMLError: It is none.
     """
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     depth = 0
-    for event in yaml.parse(text, loader):
+    for event in yaml.parse(text, _loader()):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
             raise UserError("config.yaml is nested more deeply than any of ours")
-    return yaml.load(text, loader)
+        if isinstance(event, yaml.AliasEvent):
+            raise UserError("config.yaml has an alias, as none of ours")
+    return yaml.load(text, _loader())
+
+
+@functools.cache
+def _loader() -> Any:
+    """Return libyaml's loader of plain values, which refuses a key that is there twice."""
+    import yaml
+
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        """YAML itself takes the last of such values, in silence."""
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            found = super().construct_mapping(node, deep=deep)
+            if len(found) < len(node.value):
+                raise UserError("config.yaml has a key twice")
+            return found
+
+    return Loader
 
 
 def check_config(config: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from optbench.checks import UserError
 from optbench.records.files import text_of, write
 from optbench.records.lock import locked
-from optbench.records.words import short
+from optbench.records.words import harmless, short
 
 STATUSES = ("done", "diverged", "failed", "timed out", "running", "stale", "waiting", "missing")
 """What can have become of a run. Stale: cut off without a word; waiting: a cell of a sweep that has not begun yet;
@@ -42,10 +42,26 @@ def check_status(status: Any) -> None:
         del status["files"]
 
 
+def parsed(text: str) -> Any:
+    """Return what a text in JSON says, in texts that no terminal acts on.
+
+    Raises:
+        ValueError: It is none, or an object of it has a name twice.
+    """
+    return harmless(json.loads(text, object_pairs_hook=_object))
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("an object has the same name twice")
+    return found
+
+
 def status_of(directory: Path) -> dict[str, Any] | None:
     """Return the status of a directory's run, or None where there is none that can be read."""
     try:
-        status = json.loads(text_of(directory / "status.json"))
+        status = parsed(text_of(directory / "status.json"))
     except (OSError, ValueError, RecursionError):
         return None
     return status if isinstance(status, dict) else None

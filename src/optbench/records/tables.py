@@ -51,6 +51,9 @@ def numbers(directory: Path, name: str, columns: list[str], promise: Mapping[str
     try:
         content = bytes_of(path)
         compare(content, name, promise)
+        names = content[: content.find(b"\n")].split(b",")
+        if len(set(names)) < len(names):
+            raise UserError(f"{name} has a column twice")
         frame = pd.read_csv(io.BytesIO(content), on_bad_lines="error")
         missing = [column for column in columns if column not in frame]
         if missing:

@@ -21,3 +21,12 @@ def path_line(path: Path) -> str:
 def line(error: BaseException) -> str:
     """Return what an error says as one line."""
     return one_line(error)[:200] or type(error).__name__
+
+
+def harmless(tree: Any) -> Any:
+    """Return a stranger's plain values with texts that no terminal acts on: what is not printable is escaped."""
+    if isinstance(tree, str):
+        return tree if tree.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in tree)
+    if isinstance(tree, dict):
+        return {harmless(key): harmless(value) for key, value in tree.items()}
+    return [harmless(value) for value in tree] if isinstance(tree, list) else tree

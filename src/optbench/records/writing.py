@@ -1,6 +1,7 @@
 """The files of one run, as they grow."""
 
 import csv
+import functools
 import json
 import os
 import shlex
@@ -60,8 +61,6 @@ class Record:
         resume: Resume | None = None,
         flags: Sequence[str] = (),
     ) -> None:
-        from omegaconf import OmegaConf
-
         key = identity(config)
         if resume != "longer":
             vacant(directory, key)
@@ -74,7 +73,7 @@ class Record:
             raise Finished(f"{directory}: this run is {before['status']} already; rerun=all trains it again")
         self.directory = directory
         self.rows: list[dict[str, Any]] = []
-        self.config = OmegaConf.to_yaml(OmegaConf.create(dict(config)))
+        self.config = in_yaml(config)
         self.resumed = resumable(directory, before) if resume is None else True
         self.status: dict[str, Any] = {
             "status": "running",
@@ -117,7 +116,7 @@ class Record:
         self._write_rows()
         for path in self._growing():
             if path.exists():
-                os.truncate(path, state["bytes"].get(path.name, 0))
+                os.truncate(path, min(state["bytes"].get(path.name, 0), path.stat().st_size))
 
     def _growing(self) -> list[Path]:
         """Return the files that are appended to."""
@@ -197,3 +196,33 @@ class Silent(Record):
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Leave the files to the other process."""
+
+
+def in_yaml(config: Mapping[str, Any]) -> str:
+    """Return a config of plain values in YAML, as OmegaConf would write it, in a tenth of the time."""
+    import yaml
+
+    return str(yaml.dump(dict(config), Dumper=_dumper(), sort_keys=False, allow_unicode=True, default_flow_style=False))
+
+
+@functools.cache
+def _dumper() -> Any:
+    import yaml
+
+    class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+        """Writes each value where it stands, and quotes texts that OmegaConf would read as numbers, such as 1e3."""
+
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    def text(dumper: Any, value: Any) -> Any:
+        word = str(value)
+        try:
+            float(word)
+        except ValueError:
+            return dumper.represent_scalar("tag:yaml.org,2002:str", word)
+        return dumper.represent_scalar("tag:yaml.org,2002:str", word, style="'")
+
+    Dumper.add_representer(str, text)
+    Dumper.add_multi_representer(object, text)
+    return Dumper

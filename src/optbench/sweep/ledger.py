@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from optbench import configs, records
+from optbench import records
 from optbench.checks import UserError, one_line
 from optbench.records.files import text_of
 from optbench.records.reading import check_config
+from optbench.records.status import parsed
 
 if TYPE_CHECKING:
     from optbench.sweep.compose import Cell
@@ -72,7 +73,7 @@ def entries(root: Path) -> list[LedgerEntry]:
     if not path.exists():
         return []
     try:
-        found = [LedgerEntry(**entry) for entry in json.loads(text_of(path))]
+        found = [LedgerEntry(**entry) for entry in parsed(text_of(path))]
     except (OSError, ValueError, TypeError, RecursionError, UserError) as error:
         raise UserError(f"{path} is damaged: {one_line(error)[:200]}") from None
     for entry in found:
@@ -214,7 +215,7 @@ def enter(root: Path, cells: Sequence["Cell"]) -> None:
         known = {entry.key: entry for entry in entries(root)}
         for cell in cells:
             name = str(cell.directory.relative_to(root))
-            known[cell.key] = LedgerEntry(cell.key, cell.num, name, cell.overrides, configs.resolve(cell.task))
+            known[cell.key] = LedgerEntry(cell.key, cell.num, name, cell.overrides, cell.recorded)
         rows = [asdict(entry) for entry in sorted(known.values(), key=lambda entry: entry.num)]
         records.write(root / FILE, json.dumps(rows, indent=1) + "\n")
 

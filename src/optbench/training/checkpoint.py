@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 NAME = "checkpoint.ckpt"
 COST = 0.02
 """Share of the training's time that saving may take where minutes are counted; a slow disk saves less often."""
+FIRST = 0.05
+"""Seconds that the first save is taken to cost."""
+PARTS = {"optimizer", "shapes", "steps", "seconds", "lr", "counts", "previous", "kept", "record", "generators"}
+"""What a run has to know to go on, besides its weights and its optimizer's state."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,8 @@ class Keeper:
     ) -> None:
         self.every, self.ending, self.save, self.decided = every, ending, save, decided
         self.begun = self.saved = time.monotonic()
-        self.spent = self.last = 0.0
+        self.spent = 0.0
+        self.last = FIRST
 
     def due(self, epochs: int | None) -> bool:
         """Return whether the state is to be saved; `epochs` are those trained, None within one."""
@@ -124,7 +129,8 @@ def read(path: Path) -> dict[str, Any] | None:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # torch raises whatever a damaged file makes it raise
         return None
-    return checkpoint if isinstance(checkpoint, dict) and "run" in checkpoint else None
+    run = checkpoint.get("run") if isinstance(checkpoint, dict) else None
+    return checkpoint if isinstance(run, dict) and run.keys() >= PARTS else None
 
 
 def made_by(optimizer: Callable[..., Any], model: nn.Module) -> dict[str, Any]:
