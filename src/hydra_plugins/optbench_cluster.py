@@ -1,5 +1,6 @@
 """The launchers of `optbench train -m` by submitit: a SLURM cluster, or its stand-in on this machine."""
 
+import io
 import json
 import os
 import shutil
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,6 +31,9 @@ PAUSE = 1.0
 
 SILENCE = 10.0
 """Minutes for which the queue may not answer before the submitter gives up waiting, not the jobs."""
+
+SLOW = 120.0
+"""Seconds in which sbatch has to take the jobs."""
 
 ABSENT = 15.0
 """Seconds for which a job may be neither in the queue nor ended before it is given up."""
@@ -104,6 +108,22 @@ def outside_of_slurm() -> Iterator[None]:
         yield
     finally:
         os.environ.update(hidden)
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Raise a TimeoutError in what takes longer: a call of submitit's waits for sbatch for ever."""
+
+    def late(number: int, frame: Any) -> None:
+        raise TimeoutError(f"it did not answer within {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 class ClusterLauncher(Launcher):
@@ -245,29 +265,18 @@ class ClusterLauncher(Launcher):
             executor.parameters["map_count"] = jobs
         return str(executor._make_submission_file_text(executor._submitit_command_str, ""))
 
-    def batches(self, cells: Sequence["Cell"], everything: Sequence["Cell"]) -> tuple[list[list["Cell"]], str]:
-        """Return which cells share a job, as a stack, and a line that tells the user."""
-        from optbench.sweep.plan import plan
-        from optbench.sweep.work import begun
-
-        stacks = begun(everything, cells)
-        held = {cell.key for stack in stacks for cell in stack}
-        left = [cell for cell in cells if cell.key not in held and not cell.suspect]
-        alone = [[cell] for cell in cells if cell.key not in held and cell.suspect]
-        planned, line = plan([cell.task for cell in left], 1) if left else ([], "")
-        return stacks + [[left[j] for j in batch] for batch in planned] + alone, line
-
     def submit(self, root: Path, cells: Sequence["Cell"], everything: Sequence["Cell"]) -> dict[str, str]:
         """Submit cells, and return the job of each by its key."""
         from optbench import records
+        from optbench.sweep.work import batches
 
-        batches, line = self.batches(cells, everything)
-        work = [Job(self.context, self.task, batch) for batch in batches]
+        together, line = batches(cells, everything, 1, self.sweep.hydra)
+        work = [Job(self.context, self.task, batch) for batch in together]
         jobs = self._map(root, work)
         if line:
             print(line)
-        print(f"submitted: {len(jobs)} jobs of {sum(map(len, batches))} cells, {jobs[0].job_id} to {jobs[-1].job_id}")
-        by_key = {cell.key: str(job.job_id) for job, batch in zip(jobs, batches, strict=True) for cell in batch}
+        print(f"submitted: {len(jobs)} jobs of {sum(map(len, together))} cells, {jobs[0].job_id} to {jobs[-1].job_id}")
+        by_key = {cell.key: str(job.job_id) for job, batch in zip(jobs, together, strict=True) for cell in batch}
         records.write(root / FOLDER / JOBS, json.dumps(known_jobs(root) | by_key, indent=1) + "\n")
         return by_key
 
@@ -279,10 +288,12 @@ class ClusterLauncher(Launcher):
         executor = self.executor(root)
         self.local = {}
         try:
-            with executor.batch():
+            with within(SLOW), redirect_stderr(io.StringIO()), executor.batch():
                 jobs = [executor.submit(job) for job in work]
-        except (FailedJobError, FailedSubmissionError) as error:
-            raise UserError(f"sbatch refused the jobs: {' '.join(str(error).split())[:300]}") from None
+        except (FailedJobError, FailedSubmissionError, TimeoutError) as error:
+            told = error.__cause__ if isinstance(error.__cause__, TimeoutError) else error
+            said = " ".join(str(told).split())[:300] or "it said nothing"
+            raise UserError(f"sbatch did not take the jobs: {said}; see whether SLURM is up") from None
         if self.cluster == "local":
             self.local = {str(job.job_id): job for job in jobs}
         return jobs
@@ -348,8 +359,10 @@ class ClusterLauncher(Launcher):
 
 def known_jobs(root: Path) -> dict[str, str]:
     """Return the jobs of a sweep's cells by their key, as far as they were written down."""
-    with suppress(OSError, ValueError):
-        known = json.loads((root / FOLDER / JOBS).read_text())
+    from optbench.records.files import text_of
+
+    with suppress(OSError, ValueError, RecursionError):
+        known = json.loads(text_of(root / FOLDER / JOBS))
         if isinstance(known, dict):
             return {str(key): str(job) for key, job in known.items()}
     return {}
