@@ -81,25 +81,16 @@ class LocalLauncher(Launcher):
             tried: Directories of the cells that were tried.
         """
         from optbench.processes import side_by_side
-        from optbench.sweep.plan import plan
-        from optbench.sweep.work import BUSY, begun, execute, good, limit, raised, settle, share
+        from optbench.sweep.work import BUSY, batches, execute, good, limit, raised, settle, share
         from optbench.training.trainer import processes
 
-        stacks = begun(everything, cells)
-        held = {cell.key for stack in stacks for cell in stack}
-        left = [cell for cell in cells if cell.key not in held and not cell.suspect]
-        alone = [[cell] for cell in cells if cell.key not in held and cell.suspect]
-        batches, line = plan([cell.task for cell in left], self.processes) if left else ([], "")
-        if stacks:
-            print(f"going on with {len(stacks)} stacks of {sum(map(len, stacks))} runs")
+        first, line = batches(cells, everything, self.processes, self.sweep.hydra)
         if line:
             print(line)
-        tasks = [cell.task for cell in cells]
-        each = max(processes(task.trainer) for task in tasks) if self.auto else 1
-        first = stacks + [[left[j] for j in batch] for batch in batches] + alone
+        each = max(processes(cell.task["trainer"]) for cell in cells) if self.auto else 1
         again: list[Cell] = []
         lost: dict[Path, str] = {}
-        work = partial(execute, self.context, self.task, share(tasks))
+        work = partial(execute, self.context, self.task, share([cell.task for cell in cells if not cell.suspect]))
         for stage in (first, None):
             jobs = [[cell] for cell in again] if stage is None else stage
             again = []

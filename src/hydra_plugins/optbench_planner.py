@@ -22,8 +22,11 @@ class Planner(TunedSweeper):
             UserError: Anything is wrong with the sweep, or a pilot failed.
         """
         from optbench.checks import UserError
+        from optbench.processes import count
         from optbench.sweep import pilot
+        from optbench.sweep.work import batches as together
         from optbench.sweep.work import good
+        from optbench.training.trainer import processes
 
         if not hasattr(self.starter, "processes"):
             raise UserError("a launcher of others has no plan; give hydra/launcher=local, slurm or submitit_local")
@@ -34,17 +37,17 @@ class Planner(TunedSweeper):
         print(f"{len(everything)} cells" + (f", {len(cells)} of them left in {where}" if where.is_dir() else ""))
         if not cells:
             return
-        batches, line = self.batches(cells)
+        cluster = getattr(self.starter, "cluster", None)
+        apart = 1 if cluster else self.starter.processes
+        batches, line = together(cells, everything, apart, self.settings.hydra)
         print(f"{len(batches)} jobs: {', '.join(counted(batches))}")
         if line:
             print(line)
-        cluster = getattr(self.starter, "cluster", None)
         start = pilot.starting() if cluster else 0.0
-        train = pilot.trainer(self.context, self.task)
-        found = []
-        for i, jobs in enumerate(pilot.kinds(batches)):
-            with tempfile.TemporaryDirectory(prefix="optbench-plan") as folder:
-                found.append(pilot.estimate(jobs, train, Path(folder, str(i)), start))
+        each = max(processes(cell.task["trainer"]) for cell in cells)
+        train = pilot.trainer(self.context, self.task, max(1, count(-1) // each))
+        with tempfile.TemporaryDirectory(prefix="optbench-plan") as folder:
+            found = pilot.measured(batches, train, Path(folder), start)
         self.tell(found, len(batches))
         if cluster == "slurm":
             print(f"\nsbatch would be given this:\n\n{self.starter.script(where.absolute(), len(batches))}")
@@ -73,21 +76,13 @@ class Planner(TunedSweeper):
             overrides += [each.final(each.winner(), seed, len(each.tried)) for seed in seeds]
         return self.composed(overrides)
 
-    def batches(self, cells: Sequence["Cell"]) -> tuple[list[list["Cell"]], str]:
-        """Return the cells of each job, and a line that tells which are stacks."""
-        from optbench.sweep.plan import plan
-
-        apart = 1 if getattr(self.starter, "cluster", None) else self.starter.processes
-        planned, line = plan([cell.task for cell in cells], apart)
-        return [[cells[i] for i in batch] for batch in planned], line
-
     def tell(self, found: Sequence["Kind"], jobs: int) -> None:
         """Print what the jobs take, by kind and in all."""
         from rich import box
         from rich.table import Table
 
         from optbench import records
-        from optbench.sweep.pilot import span
+        from optbench.sweep.pilot import CELLS, FEW, span
         from optbench.terminal import wide
 
         options: dict[str, Any] = getattr(self.starter, "options", {})
@@ -108,8 +103,9 @@ class Planner(TunedSweeper):
         print(f"in all {' and '.join(spent)}; {duration(span(found, side_by_side))} with {side_by_side} jobs at a time")
         machine = records.provenance()["machine"]
         print(
-            f"measured on {machine['name']} ({machine['cpu']}): one job of each kind was trained for 1 and then "
-            "up to 3 epochs, alone; the rest is extrapolated by epochs, and waiting in a queue is not in it"
+            f"measured on {machine['name']} ({machine['cpu']}): up to {CELLS} cells of a job of each kind were trained "
+            f"for 1 and then up to {FEW} epochs, a job a core; the rest is extrapolated by cells and epochs, and "
+            "waiting in a queue is not in it"
         )
         limit: float = options.get("timeout_min", float("inf"))
         late = [kind for kind in found if kind.seconds > 60 * limit]

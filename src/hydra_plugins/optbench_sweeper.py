@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
@@ -158,18 +159,23 @@ class CheckedSweeper(Sweeper):
         from optbench.checks import UserError
         from optbench.sweep import ledger
         from optbench.sweep.compose import refuse_twins
-        from optbench.sweep.look import foreign, look, suspects
+        from optbench.sweep.look import foreign, look, suspects, unharmed
 
         apart = {cell.num: cell for cell in cells if foreign(cell)}
-        for cell in cells:
-            if cell.num not in apart and (wrong := look([cell])):
-                raise UserError(wrong)
+        if wrong := look([cell for cell in cells if cell.num not in apart]):
+            raise UserError(wrong)
         lost = suspects(list(apart.values())) if apart else set()
-        for cell in cells:
-            cell.suspect = cell.num in lost
+        with unharmed():
+            for cell in cells:
+                cell.suspect = cell.num in lost
+                _ = cell.recorded
         configs.enter(self.settings)
         refuse_twins(cells)
-        cells = ledger.adopt(composer.root, cells, lambda cell, num: composer.cell(cell.overrides, num))
+
+        def again(cell: "Cell", num: int) -> "Cell":
+            return replace(composer.cell(cell.overrides, num), suspect=cell.suspect)
+
+        cells = ledger.adopt(composer.root, cells, again)
         for cell in cells:
             records.vacant(cell.directory, cell.key)
         configs.enter(self.settings)

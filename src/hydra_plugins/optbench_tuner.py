@@ -4,8 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import OmegaConf
-
 from hydra_plugins.optbench_sweeper import CheckedSweeper
 
 if TYPE_CHECKING:
@@ -96,7 +94,7 @@ class TunedSweeper(CheckedSweeper):
             overrides = tuple(line for line in own if line.lstrip("+").partition("=")[0] not in OWN)
             if overrides not in found:
                 config = self.composer.cell([*overrides, "tuning.stage=trials"], 0).task
-                configs.append(OmegaConf.to_container(config))
+                configs.append(config)
                 found[overrides] = Contender.of(overrides, configs[-1])
         contenders = list(found.values())
         refuse_unsearched(configs, contenders)

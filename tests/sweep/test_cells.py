@@ -19,6 +19,14 @@ SWEEP = ["train", "-m", *REGRESSION, "figures=[]", "hydra.sweep.dir=sweep", "hyd
         (["optimizer.lr=0.01,0.02", "figures=[],[curves]"], "are the same run: '.*figures=.*'"),
         (["seed=0,1", "hydra.sweep.subdir=one"], "'.*seed=0.*' and '.*seed=1.*' would both be recorded in sweep/one"),
         (["seed=0,1", "hydra.sweep.dir=sweep/${seed}"], "hydra.sweep.dir is .* a sweep has one directory"),
+        (
+            ["seed=0,1", "hydra.sweep.subdir=../../x/${seed}"],
+            "hydra.sweep.subdir=../../x/0 is not in the sweep's directory",
+        ),
+        (
+            ["seed=0,1", "hydra.sweep.subdir=/tmp/x/${seed}"],
+            "hydra.sweep.subdir=/tmp/x/0 is not in the sweep's directory",
+        ),
     ],
 )
 def test_two_cells_are_two_runs_in_two_places(optbench, tmp_path, overrides, said):

@@ -51,3 +51,20 @@ def test_wrong_cells_are_refused_as_by_hydra(loader, sweep, cell):
     with pytest.raises(ConfigCompositionException) as mine:
         Composer(loader, sweep)(cell, 0)
     assert str(mine.value) == str(hydras.value)
+
+
+def test_a_cells_own_values_leave_no_trace_in_the_next(loader, sweep):
+    compose = Composer(loader, sweep)
+    lines = [["seed=0", "++optimizer.lr=0.1"], ["seed=1", "++optimizer.lr=null"], ["seed=2", "++optimizer.lr=0.3"]]
+    lines += [["trajectory={every:3}"], ["trajectory=false"], ["++model.extra={a:1}"], ["++model.extra={b:2}"], []]
+    cells = [compose.cell(line, num) for num, line in enumerate(lines)]
+    for line, cell in zip(lines, cells, strict=True):
+        fresh = Composer(loader, sweep).cell(line, cell.num)
+        assert (cell.task, cell.key, cell.directory) == (fresh.task, fresh.key, fresh.directory)
+        assert OmegaConf.to_container(cell.config) == OmegaConf.to_container(fresh.config)
+
+
+def test_nothing_of_a_suspect_is_imported(loader, sweep):
+    cell = Composer(loader, sweep).cell(["model._target_=nowhere.at_all"], 0)
+    cell.suspect = True
+    assert len(cell.key) == 16 and cell.recorded["model"]["_target_"] == "nowhere.at_all"

@@ -24,7 +24,7 @@ def cell(optimizer="Adam", seed=0, replicas="auto", **overrides):
     config = OmegaConf.create(config)
     for key, value in overrides.items():
         OmegaConf.update(config, key.replace("__", "."), value)
-    return config
+    return OmegaConf.to_container(config)
 
 
 def sizes(batches):
@@ -35,7 +35,7 @@ def test_a_sweep_is_spread_over_the_processes():
     cells = [cell(seed=seed, optimizer__lr=lr) for seed in range(4) for lr in range(1, 17)]
     batches, line = plan(cells, 2)
     assert sizes(batches) == [32, 32] and line == "stacked: 2 x 32 Adam"
-    assert [{cells[i].seed for i in batch} for batch in batches] == [{0, 1}, {2, 3}]
+    assert [{cells[i]["seed"] for i in batch} for batch in batches] == [{0, 1}, {2, 3}]
     assert sizes(plan(cells, 4)[0]) == [16] * 4
 
 
@@ -109,7 +109,7 @@ def test_stacks_hold_equally_many_of_each_order(orders, rates, largest):
     stacks = list(cut(range(len(cells)), cells, largest))
     assert sorted(i for stack in stacks for i in stack) == list(range(len(cells)))
     for stack in stacks:
-        seeds = [cells[i].seed for i in stack]
+        seeds = [cells[i]["seed"] for i in stack]
         assert len(stack) <= largest and seeds == sorted(seeds)
         assert len({seeds.count(seed) for seed in seeds}) == 1
 

@@ -163,7 +163,6 @@ def test_a_stacked_sweep_is_the_sweep_one_by_one(optbench, tmp_path, capsys):
     for name, run in stacked.items():
         assert_alike(run, alone[name])
         assert run.status["stacked"] == 3 and "stacked" not in alone[name].status
-        assert (run.directory / ".hydra" / "config.yaml").exists()
 
 
 def test_what_cannot_be_stacked_trains_alone_and_says_so(optbench, capsys):

@@ -1,6 +1,6 @@
 """What a config names and what it makes: the folders of configs, their targets, and the errors of both in one line."""
 
-from optbench.configs.defaults import filled, flatten, resolve, with_defaults
+from optbench.configs.defaults import filled, flatten, resolve, values, with_defaults
 from optbench.configs.errors import explain
 from optbench.configs.known import CONF, FIGURES, GROUPS, LISTED, fields, files, groups, settable, targets
 from optbench.configs.loading import dataset, key, load
@@ -34,5 +34,6 @@ __all__ = [
     "settable",
     "targets",
     "trusted",
+    "values",
     "with_defaults",
 ]

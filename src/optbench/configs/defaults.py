@@ -1,33 +1,46 @@
 """Configs as plain values, with the defaults of everything that they make."""
 
+import functools
 import inspect
 from collections.abc import Mapping
 from typing import Any
 
 import yaml
 from hydra.utils import get_object
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from optbench.configs.known import GROUPS
 
 
-def resolve(config: DictConfig) -> dict[str, Any]:
+def values(config: Any) -> Any:
+    """Return a part of a config as plain values."""
+    return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
+
+
+def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a config as plain values, with the defaults of everything that it makes filled in."""
-    return with_defaults(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
+    return with_defaults(values(config))
 
 
-def with_defaults(plain: dict[str, Any]) -> dict[str, Any]:
+def with_defaults(plain: Mapping[str, Any]) -> dict[str, Any]:
     """Return a config of plain values with the defaults of everything that it makes filled in."""
-    for group in (group for group in GROUPS if group in plain):
-        target = get_object(plain[group]["_target_"])
-        names = getattr(target, "aliases", {})
-        plain[group] = {names.get(key, key): value for key, value in plain[group].items()}
-        parameters = inspect.signature(target).parameters.values()
-        defaults = {
-            p.name: p.default for p in parameters if isinstance(p.default, bool | int | float | str | tuple | None)
-        }
-        plain[group] = {**plain[group], **defaults, **plain[group]}
-    return plain
+    made = {group: _filled(plain[group]) for group in GROUPS if group in plain}
+    return {**plain, **made}
+
+
+def _filled(given: Mapping[str, Any]) -> dict[str, Any]:
+    aliases, defaults = _defaults(given["_target_"])
+    own = {aliases.get(key, key): value for key, value in given.items()}
+    return {**own, **defaults, **own}
+
+
+@functools.cache
+def _defaults(name: str) -> tuple[Mapping[str, str], Mapping[str, Any]]:
+    """Return the other names of what a target takes, and the defaults that are plain values."""
+    target = get_object(name)
+    parameters = inspect.signature(target).parameters.values()
+    plain = {p.name: p.default for p in parameters if isinstance(p.default, bool | int | float | str | tuple | None)}
+    return getattr(target, "aliases", {}), plain
 
 
 def filled(text: str) -> str:

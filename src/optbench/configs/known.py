@@ -63,6 +63,7 @@ def targets(folders: Sequence[Path], group: str) -> Iterator[tuple[str, dict[str
             raise UserError(f"{path}: {one_line(error)}") from None
 
 
+@functools.cache
 def fields() -> list[str]:
     """Return the names of what train.yaml sets by itself."""
     return [name for name in yaml.safe_load((CONF / "train.yaml").read_text()) if name not in ("defaults", "hydra")]

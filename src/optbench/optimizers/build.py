@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from hydra.utils import get_class, instantiate
-from omegaconf import DictConfig
 from torch import nn
 
 from optbench.checks import UserError, nearest, one_line
@@ -15,7 +14,7 @@ from optbench.configs import rule
 from optbench.optimizers.base import Optimizer
 
 
-def build_optimizer(config: DictConfig, model: nn.Module, total_steps: int | None) -> Any:
+def build_optimizer(config: Mapping[str, Any], model: nn.Module, total_steps: int | None) -> Any:
     """Return what makes the configured optimizer from parameters.
 
     A class that needs `total_steps` or the `model` itself is given the run's own, unless the config says otherwise.
@@ -24,7 +23,7 @@ def build_optimizer(config: DictConfig, model: nn.Module, total_steps: int | Non
         UserError: There is no such class.
     """
     try:
-        cls: Any = get_class(config._target_)
+        cls: Any = get_class(config["_target_"])
     except Exception as error:  # of any module that is imported
         raise UserError(f"optimizer: {one_line(error)}") from None
     if not is_ours(cls):

@@ -1,15 +1,20 @@
 """The look at cells with classes of others before a sweep begins: in a process, which they may end or hang."""
 
+import json
+import os
+import signal
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import torch
 from hydra.core.utils import setup_globals
-from omegaconf import OmegaConf
 
 from optbench import configs, processes
-from optbench.checks import UserError
+from optbench.checks import Positive, UserError, check
 from optbench.sweep.compose import Cell
-from optbench.training.run import validate
+from optbench.training.run import Seed, validate
 
 OURS = ("optbench.", "torch.", "lightning.", "sklearn.")
 """How the names of classes begin that neither end a process nor hang it."""
@@ -20,7 +25,7 @@ MINUTES = 5.0
 
 def foreign(cell: Cell) -> bool:
     """Return whether a cell names a class of others, at any depth."""
-    return any(not str(target).startswith(OURS) for target in _targets(OmegaConf.to_container(cell.task)))
+    return any(not str(target).startswith(OURS) for target in _targets(cell.task))
 
 
 def _targets(tree: Any) -> Iterator[Any]:
@@ -35,19 +40,33 @@ def _targets(tree: Any) -> Iterator[Any]:
 def look(cells: Sequence[Cell]) -> str | None:
     """Return what is wrong with the first of some cells that are wrong, or None.
 
-    An error that is none of the user's settings is left to the run, which will meet it too and say why it failed.
+    An error that is none of the user's settings is left to the run, which will meet it too and say why it failed; an
+    exit ends the process that looks.
     """
     setup_globals()
+    for cell in cells[:1]:
+        configs.enter(cell.config)
+    seen: set[str] = set()
     for cell in cells:
-        config = cell.config
-        configs.enter(config)
+        content = but_for_its_seed(cell.task)
         try:
-            validate(config)
+            check("train", "seed", cell.task["seed"], Seed)
+            if content not in seen:
+                validate(cell.task)
         except UserError as error:
             return str(error)
-        except (Exception, SystemExit):
-            continue
+        except Exception:
+            pass
+        seen.add(content)
     return None
+
+
+def but_for_its_seed(task: Mapping[str, Any]) -> str:
+    """Return what a cell has in common with those that have another seed: one look will do for all of them."""
+    seed, data = task["seed"], task.get("data")
+    if isinstance(data, Mapping):
+        data = {name: value for name, value in data.items() if (name, value) != ("seed", seed)}
+    return json.dumps({**task, "seed": 0, "data": data}, default=str)
 
 
 def suspects(cells: Sequence[Cell], side_by_side: int = 1) -> set[int]:
@@ -63,7 +82,8 @@ def suspects(cells: Sequence[Cell], side_by_side: int = 1) -> set[int]:
     found: set[int] = set()
     together, alone = [list(cells)], [[cell] for cell in cells]
     for groups in (together, alone):
-        seconds = [60 * float(group[0].task.get("timeout") or MINUTES) for group in groups]
+        limits = [check("train", "timeout", group[0].task.get("timeout"), Positive | None) for group in groups]
+        seconds = [60 * (limit or MINUTES) for limit in limits]
         found = set()
         for i, told in processes.side_by_side(look, groups, side_by_side, None, seconds):
             if isinstance(told, ChildProcessError):
@@ -73,3 +93,21 @@ def suspects(cells: Sequence[Cell], side_by_side: int = 1) -> set[int]:
         if not found:
             break
     return found
+
+
+@contextmanager
+def unharmed() -> Iterator[None]:
+    """Undo what code of others does to this process: to its folder, environment, defaults, warnings and signals."""
+    folder, environment, dtype = os.getcwd(), dict(os.environ), torch.get_default_dtype()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with warnings.catch_warnings():
+            yield
+    finally:
+        os.chdir(folder)
+        if os.environ != environment:
+            os.environ.clear()
+            os.environ.update(environment)
+        torch.set_default_dtype(dtype)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -293,6 +293,12 @@ class Replicas(lightning.LightningModule):
         """Return the replicas that have not ended."""
         return [replica for replica in self.runs if not replica.ended]
 
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the weights of all replicas, or of the one whose checkpoint is written, which takes far less."""
+        if self.saved is not None:
+            return self.runs[self.saved].state_dict()
+        return super().state_dict(*args, **kwargs)
+
     def on_save_checkpoint(self, saved: dict[str, Any]) -> None:
         """Make it the state of the stack, or the checkpoint of one replica as a run alone would have written it."""
         if self.saved is None:
@@ -305,7 +311,6 @@ class Replicas(lightning.LightningModule):
             }
             return
         replica = self.runs[self.saved]
-        saved["state_dict"] = replica.state_dict()
         saved["state_dict"].update({k: view.clone() for k, view in saved["state_dict"].items()})
         saved["optimizer_states"] = [replica.optimizer.state_dict()]
         saved["run"] = replica.state()

@@ -1,4 +1,4 @@
-"""What a sweep is going to take: one job of each kind is trained for a few epochs, and the rest is extrapolated."""
+"""What a sweep is going to take: a few cells of each kind of job are trained for some epochs, the rest extrapolated."""
 
 import copy
 import heapq
@@ -6,7 +6,8 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,14 +24,20 @@ from optbench.sweep.work import execute, settle, share
 from optbench.training import path
 from optbench.training.length import Length, measure
 
+CELLS = 8
+"""Cells of a stack that are trained; in a larger one each takes as long, or less."""
+
 FEW = 3
 """Epochs of the second pilot; the first one has one epoch, and the difference tells what an epoch takes."""
 
-LONG = 10.0
+LONG = 3.0
 """Seconds from which on the first pilot is enough: what it takes to begin no longer counts."""
 
-PATIENCE = 10.0
+PATIENCE = 1.0
 """Minutes after which a pilot is ended, within an epoch if need be."""
+
+Train = Callable[[Sequence[Sequence[Cell]]], Sequence[float]]
+"""What trains the cells of several jobs, each in a process of its own, and returns the seconds of each."""
 
 
 @dataclass(frozen=True)
@@ -61,103 +68,161 @@ class Kind:
         return self.begin + self.epochs * self.epoch
 
 
-def kinds(batches: Sequence[Sequence[Cell]]) -> list[list[Sequence[Cell]]]:
-    """Return the jobs that are alike together, given the cells of each."""
-    found: dict[tuple[str, int], list[Sequence[Cell]]] = {}
-    for batch in batches:
-        found.setdefault((likeness(batch[0].task), len(batch)), []).append(batch)
-    return list(found.values())
+@dataclass(frozen=True)
+class Trial:
+    """What came of a pilot.
+
+    Attributes:
+        seconds: What it took, but for compiling.
+        compiling: What that took.
+        training: Seconds of training alone, of all its cells.
+        epochs: Epochs of each cell, also a part of one.
+    """
+
+    seconds: float
+    compiling: float
+    training: float
+    epochs: float
 
 
-def estimate(
-    jobs: Sequence[Sequence[Cell]], train: Callable[[Sequence[Cell]], Any], root: Path, start: float = 0.0
-) -> Kind:
-    """Return what jobs that are alike take, after training the first of them for an epoch or some.
+def measured(jobs: Sequence[Sequence[Cell]], train: Train, root: Path, start: float = 0.0) -> list[Kind]:
+    """Return what jobs take, by kind, after training some cells of one of each kind for an epoch, or for some.
 
     Args:
         jobs: The cells of each job.
-        train: What trains cells in a process of their own.
+        train: What trains them.
         root: An empty folder for what the pilots write.
         start: Seconds that a job takes besides, before it can train.
 
     Raises:
-        UserError: The pilot failed, or a run has no length.
+        UserError: A pilot failed, or a run has no length.
     """
-    cells = jobs[0]
-    length, name = length_of(cells[0]), str(cells[0].task.optimizer._target_).rpartition(".")[2]
-    if length.epochs is None:
-        raise UserError(f"the length of a run is not known beforehand ({name}); give trainer.max_epochs")
-    first, done = tried(cells, train, root / "first", 1, length)
-    begin, epoch, spent = 0.0, first / done, first
-    if first < LONG and length.epochs > 1:
-        more = min(FEW, length.epochs)
-        second, _ = tried(cells, train, root / "second", more, length)
-        epoch = max((second - first) / (more - 1), trained(root / "second") / more)
-        begin, spent = max(first - epoch, 0.0), first + second
-    return Kind(name, len(jobs), len(cells), length.epochs, spent, start + begin, epoch)
+    alike = [likeness(job[0].task) for job in jobs]
+    kinds = Counter(zip(alike, map(len, jobs), strict=True))
+    pilots: dict[tuple[str, int], Sequence[Cell]] = {}
+    for name, job in zip(alike, jobs, strict=True):
+        pilots.setdefault((name, min(len(job), CELLS)), job)
+    lengths = {kind: length_of(job[0]) for kind, job in pilots.items()}
+    first = tried(pilots, train, root / "first", 1)
+    short = {kind: job for kind, job in pilots.items() if first[kind].seconds < LONG and lengths[kind] > 1}
+    second = tried(short, train, root / "second", FEW)
+    found = []
+    for (name, size), count in kinds.items():
+        kind = name, min(size, CELLS)
+        rule = str(pilots[kind][0].task["optimizer"]["_target_"]).rpartition(".")[2]
+        begin, epoch = split(first[kind], second.get(kind))
+        spent = sum(trial.seconds + trial.compiling for trial in (first[kind], second.get(kind)) if trial)
+        times = size / kind[1]
+        begin = start + first[kind].compiling + times * begin
+        found.append(Kind(rule, count, size, lengths[kind], spent, begin, times * epoch))
+    return found
+
+
+def split(first: Trial, second: Trial | None) -> tuple[float, float]:
+    """Return the seconds that a job takes besides its epochs, and those of an epoch."""
+    if second is None:
+        return 0.0, first.seconds / first.epochs
+    more = (second.seconds - first.seconds) / max(second.epochs - first.epochs, 1e-9)
+    epoch = max(more, second.training / second.epochs)
+    return max(first.seconds - epoch * first.epochs, 0.0), epoch
 
 
 def tried(
-    cells: Sequence[Cell], train: Callable[[Sequence[Cell]], Any], root: Path, epochs: int, length: Length
-) -> tuple[float, float]:
-    """Train cells for some epochs, and return the seconds and the epochs that came of it.
+    pilots: Mapping[tuple[str, int], Sequence[Cell]], train: Train, root: Path, epochs: int
+) -> dict[tuple[str, int], Trial]:
+    """Train some cells of each job for some epochs, and return what came of it.
 
     Raises:
         UserError: It failed.
     """
-    short = shortened(cells, root, epochs, length)
-    begun = time.perf_counter()
-    train(short)
-    seconds = time.perf_counter() - begun
+    short = [shortened(job, root / str(i), epochs) for i, job in enumerate(pilots.values())]
+    seconds = train(short) if short else []
+    return {
+        kind: outcome(cells, root / str(i), taken)
+        for i, (kind, cells, taken) in enumerate(zip(pilots, short, seconds, strict=True))
+    }
+
+
+def outcome(cells: Sequence[Cell], root: Path, seconds: float) -> Trial:
+    """Return what came of the pilot that trained cells below a folder.
+
+    Raises:
+        UserError: It failed.
+    """
     runs, damaged = records.survey(root)
-    ended = [run for run in runs if run.status["status"] in ("done", "timed out")]
-    done = max((len(run.steps) / length.batches for run in ended), default=0.0)
-    if not done:
+    batches = measure_of(cells[0]).batches
+    ended = [run for run in runs if run.status["status"] in ("done", "diverged", "timed out")]
+    epochs = max((len(run.steps) / batches for run in ended), default=0.0)
+    if not epochs:
         reason = next((run.status["reason"] for run in runs), None) or next(iter(damaged.values()), "no record")
         raise UserError(f"the pilot of '{cells[0].name}' came to nothing: {reason}")
-    return seconds, done
+    compiling = max(float(run.status.get("compile_seconds", 0.0)) for run in ended)
+    training = sum(float(run.metrics["train_seconds"].iloc[-1]) for run in ended if len(run.metrics))
+    return Trial(max(seconds - compiling, 1e-3), compiling, training, epochs)
 
 
-def shortened(cells: Sequence[Cell], root: Path, epochs: int, length: Length) -> list[Cell]:
-    """Return cells that are recorded below a folder and end after some epochs, but step as those do."""
-    steps, size = length.steps, parameters(cells[0].task)
-    how, _ = path.choose(cells[0].task, size, steps, len(cells))
+def shortened(job: Sequence[Cell], root: Path, epochs: int) -> list[Cell]:
+    """Return some cells of a job, recorded below a folder, that step as they would but end after some epochs."""
+    cells, length = job[:CELLS], measure_of(job[0])
+    how, _ = path.choose(job[0].task, parameters(job[0].task), length.steps, len(job))
     short: list[Cell] = []
     for cell in cells:
         config, task = cell.config, copy.deepcopy(cell.task)
         with read_write(config.hydra):
             config.hydra.sweep.dir = str(root)
-            config.hydra.sweep.subdir = cell.directory.name
+        changed = {"compile": how, "timeout": PATIENCE / len(cells), "rerun": None}
         for each in (config, task):
-            with open_dict(each):
-                each.trainer.max_epochs = epochs
-                each.compile = how
-                each.timeout = PATIENCE / len(cells)
-        short.append(replace(cell, task=task, packed=pickle.dumps(config), directory=root / cell.directory.name))
+            with open_dict(config):
+                each["trainer"]["max_epochs"] = min(epochs, length.epochs or epochs)
+                for least in {"min_epochs", "min_steps"} & set(each["trainer"]):
+                    each["trainer"][least] = None
+                each.update(changed)
+        place = root / cell.directory.name
+        short.append(replace(cell, task=task, composed=pickle.dumps(config), values=[], root=root, directory=place))
     return short
 
 
-def trained(root: Path) -> float:
-    """Return the training seconds of all runs below a folder."""
-    return sum(float(run.metrics["train_seconds"].iloc[-1]) for run in records.survey(root)[0] if len(run.metrics))
+def measure_of(cell: Cell) -> Length:
+    """Return the length of a cell's training."""
+    return measure(cell.task["trainer"], dataset(cell.task["data"]).batches_per_epoch)
 
 
-def length_of(cell: Cell) -> Length:
-    """Return how long a cell trains."""
-    return measure(cell.task.trainer, dataset(cell.task.data).batches_per_epoch)
+def length_of(cell: Cell) -> int:
+    """Return for how many epochs a cell trains.
+
+    Raises:
+        UserError: Only time or a callback ends it.
+    """
+    epochs = measure_of(cell).epochs
+    if epochs is None:
+        raise UserError(f"the length of a run is not known beforehand ({cell.name}); give trainer.max_epochs")
+    return epochs
 
 
-def trainer(context: Any, task: Any) -> Callable[[Sequence[Cell]], None]:
-    """Return what trains cells in a process of their own, as a sweep does; the server of the processes is up then."""
+def trainer(context: Any, task: Any, side_by_side: int) -> Train:
+    """Return what trains the cells of jobs as a sweep does; the server of the processes is up then."""
     list(processes.side_by_side(abs, [0], 1))
+    begun = time.perf_counter()
+    list(processes.side_by_side(abs, [0], 1))
+    process = time.perf_counter() - begun
 
-    def train(cells: Sequence[Cell]) -> None:
-        work = partial(execute, context, task, share([cell.task for cell in cells]))
-        output = cells[0].directory / "output.txt"
-        for _, done in processes.side_by_side(work, [list(cells)], 1, [output]):
-            settle([cell.directory for cell in cells], done)
+    def train(jobs: Sequence[Sequence[Cell]]) -> list[float]:
+        work = partial(timed, context, task, share([cell.task for job in jobs for cell in job]))
+        outputs = [job[0].directory / "output.txt" for job in jobs]
+        seconds = [0.0] * len(jobs)
+        for i, done in processes.side_by_side(work, jobs, side_by_side, outputs):
+            settle([cell.directory for cell in jobs[i]], done)
+            seconds[i] = process + (done if isinstance(done, float) else 0.0)
+        return seconds
 
     return train
+
+
+def timed(context: Any, task: Any, data: Mapping[str, Any], cells: Sequence[Cell]) -> float:
+    """Train cells in this process, and return the seconds that it took."""
+    begun = time.perf_counter()
+    execute(context, task, data, cells)
+    return time.perf_counter() - begun
 
 
 def starting() -> float:

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from hydra.utils import get_class
-from omegaconf import DictConfig, OmegaConf
 
 from optbench.configs import build_model, dataset
 from optbench.data.chunks import CHUNK
@@ -34,11 +33,11 @@ TENSORS = 12
 """Tensors of a network's size that a replica needs at most: weights, gradients, state, temporaries."""
 
 
-def plan(configs: Sequence[DictConfig], processes: int) -> tuple[list[list[int]], str]:
+def plan(configs: Sequence[Mapping[str, Any]], processes: int) -> tuple[list[list[int]], str]:
     """Return which cells train together, the largest stacks first, and a line that tells the user.
 
     Args:
-        configs: The cells; `replicas` of each is auto, off or the largest number in a stack.
+        configs: The cells' own, as plain values; `replicas` of each is auto, off or the largest number in a stack.
         processes: How many stacks or single runs train side by side.
     """
     groups: defaultdict[str, list[int]] = defaultdict(list)
@@ -61,7 +60,7 @@ def plan(configs: Sequence[DictConfig], processes: int) -> tuple[list[list[int]]
     return stacks + [[i] for i in sorted(alone)], told(configs, stacks, alone)
 
 
-def sizes(config: DictConfig, cells: int, processes: int) -> tuple[float, int]:
+def sizes(config: Mapping[str, Any], cells: int, processes: int) -> tuple[float, int]:
     """Return of how many replicas a stack is at least, and at most.
 
     Args:
@@ -69,13 +68,13 @@ def sizes(config: DictConfig, cells: int, processes: int) -> tuple[float, int]:
         cells: Of the whole sweep.
         processes: That train side by side.
     """
-    if config.replicas != "auto":
-        return 2, config.replicas
+    if config["replicas"] != "auto":
+        return 2, config["replicas"]
     share = math.ceil(cells / processes)
     return fewest(config), min(share, room(config, processes))
 
 
-def told(configs: Sequence[DictConfig], stacks: Sequence[Sequence[int]], alone: Mapping[int, str]) -> str:
+def told(configs: Sequence[Mapping[str, Any]], stacks: Sequence[Sequence[int]], alone: Mapping[int, str]) -> str:
     """Return a line that tells the user what trains together, what alone, and what is not compiled, and why.
 
     Args:
@@ -83,7 +82,7 @@ def told(configs: Sequence[DictConfig], stacks: Sequence[Sequence[int]], alone: 
         stacks: Which train together.
         alone: Which do not, and why.
     """
-    names = [str(config.optimizer._target_).rpartition(".")[2] for config in configs]
+    names = [str(config["optimizer"]["_target_"]).rpartition(".")[2] for config in configs]
     expected = (OFF,) if stacks else (OFF, FEW)
     shapes = Counter((len(stack), names[stack[0]]) for stack in stacks)
     single = Counter((names[i], reason) for i, reason in alone.items() if reason not in expected)
@@ -100,62 +99,61 @@ def told(configs: Sequence[DictConfig], stacks: Sequence[Sequence[int]], alone: 
 OFF, FEW, FOREIGN = "replicas=off", "too few alike", "a class of others"
 
 
-def uncompiled(config: DictConfig) -> str | None:
+def uncompiled(config: Mapping[str, Any]) -> str | None:
     """Return why the step of a cell cannot be compiled whole although it was asked for, or None."""
     return path.obstacle(config) if config.get("compile") == "step" else None
 
 
-def obstacle(config: DictConfig) -> str | None:
+def obstacle(config: Mapping[str, Any]) -> str | None:
     """Return why a cell has to train alone, or None."""
-    rule: Any = get_class(config.optimizer._target_)
-    if config.replicas in ("off", False):
+    rule: Any = get_class(config["optimizer"]["_target_"])
+    if config["replicas"] in ("off", False):
         return OFF
     if not is_ours(rule):
         return FOREIGN
-    if not rule.stackable({**rule.hyper, **config.optimizer}):
+    if not rule.stackable({**rule.hyper, **config["optimizer"]}):
         return "cannot be stacked"
-    if config.optimizer.get("compile") or config.get("compile") == "update":
+    if config["optimizer"].get("compile") or config.get("compile") == "update":
         return "compiled"
-    if reason := alone(config.trainer):
+    if reason := alone(config["trainer"]):
         return reason
     try:
         with torch.device("meta"):  # layers are the same for all data, but two factors want more inputs than rows
-            known = Network.takes(build_model(config.model, INPUTS, 1))
+            known = Network.takes(build_model(config["model"], INPUTS, 1))
     except Exception:  # a constructor of the user's; it will fail in a process of its own, and say why
         known = False
     if not known:
         return "unknown layers"
-    if config.replicas == "auto" and fewest(config) == math.inf:
+    if config["replicas"] == "auto" and fewest(config) == math.inf:
         return "too large to gain"
     return None
 
 
-def fewest(config: DictConfig) -> float:
+def fewest(config: Mapping[str, Any]) -> float:
     """Return from how many replicas on a stack pays; infinity if it never does."""
     if torch.cuda.is_available():
         return 2
     return next((least for most, least in FEWEST.items() if parameters(config) <= most), math.inf)
 
 
-def likeness(config: DictConfig) -> str:
+def likeness(config: Mapping[str, Any]) -> str:
     """Return what two cells need to have in common to train as one stack; numbers of the optimizer may differ."""
-    whole: Any = OmegaConf.to_container(config, resolve=True)
-    alike = {k: whole.get(k) for k in ("model", "trainer", "threads", "replicas", "compile")}
-    alike["data"] = {k: v for k, v in whole["data"].items() if k != "seed"}
-    rule = whole["optimizer"]
+    alike = {k: config.get(k) for k in ("model", "trainer", "threads", "replicas", "compile")}
+    alike["data"] = {k: v for k, v in config["data"].items() if k != "seed"}
+    rule = config["optimizer"]
     alike["optimizer"] = {k: v for k, v in rule.items() if k != "search" and type(v) not in (int, float)}
     return json.dumps(alike, sort_keys=True)
 
 
-def parameters(config: DictConfig) -> int:
+def parameters(config: Mapping[str, Any]) -> int:
     """Return the size of a cell's network."""
-    data = dataset(config.data)
+    data = dataset(config["data"])
     with torch.device("meta"):
-        model = build_model(config.model, data.features, data.outputs)
+        model = build_model(config["model"], data.features, data.outputs)
     return sum(p.numel() for p in model.parameters())
 
 
-def room(config: DictConfig, processes: int) -> int:
+def room(config: Mapping[str, Any], processes: int) -> int:
     """Return for how many replicas a process has memory: its share of half the GPU, or of a quarter of the machine."""
     if torch.cuda.is_available():
         memory = torch.cuda.mem_get_info()[0] // 2
@@ -165,7 +163,7 @@ def room(config: DictConfig, processes: int) -> int:
     return max(1, memory // processes // each)
 
 
-def cut(cells: Sequence[int], configs: Sequence[DictConfig], largest: int) -> Iterator[list[int]]:
+def cut(cells: Sequence[int], configs: Sequence[Mapping[str, Any]], largest: int) -> Iterator[list[int]]:
     """Cut cells into as few stacks as may be, each with equally many cells of every order of mini-batches.
 
     Args:
@@ -174,8 +172,8 @@ def cut(cells: Sequence[int], configs: Sequence[DictConfig], largest: int) -> It
         largest: Number in a stack.
     """
     orders: defaultdict[int, list[int]] = defaultdict(list)
-    for i in sorted(cells, key=lambda i: numbers(configs[i].optimizer)):
-        orders[configs[i].data.seed].append(i)
+    for i in sorted(cells, key=lambda i: numbers(configs[i]["optimizer"])):
+        orders[configs[i]["data"]["seed"]].append(i)
     for size in sorted({len(order) for order in orders.values()}):
         rows = [order for order in orders.values() if len(order) == size]
         shapes = [(m, min(size, largest // m)) for m in range(1, min(len(rows), largest) + 1)]

@@ -5,15 +5,17 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.utils import run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from optbench import configs, processes, records
 from optbench.sweep import stacked
 from optbench.sweep.compose import Cell
+from optbench.sweep.look import unharmed
+from optbench.sweep.plan import plan
 from optbench.training import run
 from optbench.training.ending import Ending
 
@@ -28,6 +30,35 @@ def begun(everything: Sequence[Cell], cells: Sequence[Cell]) -> list[list[Cell]]
         if len(keys) > 1 and wanted.intersection(keys) and all(key in by_key for key in keys):
             stacks.append([by_key[key] for key in keys])
     return stacks
+
+
+APART = ("output_subdir", "job.chdir", "job.env_set")
+"""What Hydra does for a job of its own, and not for each cell of a stack, where it is asked to."""
+
+
+def batches(
+    cells: Sequence[Cell], everything: Sequence[Cell], side_by_side: int, hydra: DictConfig
+) -> tuple[list[list[Cell]], str]:
+    """Return the cells that train together, stacks that were begun first, and what to tell the user.
+
+    Args:
+        cells: Those to be trained.
+        everything: All of the sweep: some that have ended may be passengers of a stack that goes on.
+        side_by_side: How many train at a time.
+        hydra: The sweep's settings of Hydra.
+    """
+    stacks = begun(everything, cells)
+    held = {cell.key for stack in stacks for cell in stack}
+    left = [cell for cell in cells if cell.key not in held]
+    begun_line = f"going on with {len(stacks)} stacks of {sum(map(len, stacks))} runs" if stacks else ""
+    asked = [name for name in APART if OmegaConf.select(hydra, name)]
+    known = [cell for cell in left if not (cell.suspect or asked)]
+    with unharmed():
+        planned, line = plan([cell.task for cell in known], side_by_side) if known else ([], "")
+    together = [[known[i] for i in batch] for batch in planned]
+    alone = [[cell] for cell in left if cell.suspect or asked]
+    apart = f"one by one: hydra.{asked[0]} is of a job" if asked else ""
+    return stacks + together + alone, "\n".join(filter(None, [begun_line, line, apart]))
 
 
 BUSY = "busy"
@@ -70,15 +101,16 @@ def settle(directories: Sequence[Path], done: Any) -> dict[Path, str]:
     return lost
 
 
-def share(tasks: Sequence[DictConfig]) -> dict[str, Any]:
+def share(tasks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the data of the cells by their key, in memory that all processes see.
 
     There is none where the cells differ in it, or such memory is short; then each process loads its own.
     """
-    names = {configs.key(config.data) for config in tasks}
+    names = {configs.key(config["data"]) for config in tasks}
     if len(names) != 1:
         return {}
-    data = configs.dataset(tasks[0].data)
+    with unharmed():
+        data = configs.dataset(tasks[0]["data"])
     try:
         for tensor in chain(*data.splits.values()):
             tensor.share_memory_()
@@ -102,27 +134,42 @@ def execute(context: HydraContext, task: TaskFunction, data: Mapping[str, Any], 
     setup_globals()
     ending = Ending()
     processes.asked_to_end(ending.ask)
-    ending.after(None if cells[0].task.get("timeout") is None else float(cells[0].task.timeout) * len(cells))
+    minutes = cells[0].task.get("timeout")
+    ending.after(None if minutes is None else float(minutes) * len(cells))
     opened: list[tuple[DictConfig, records.Record]] = []
-    alone: Any = task
-    function = partial(alone, loaded=data, ending=ending)
-
+    alone: Any = partial(cast(Any, task), loaded=data, ending=ending)
     again = len(cells) > 1 and stacked.members(cells[0].directory) == [cell.key for cell in cells]
-
-    def begin(config: DictConfig) -> None:
-        OmegaConf.resolve(config)
-        opened.append((config, run.open_record(config, "stack" if again else None)))
-
     busy = 0
     for cell in cells:
-        config = cell.config
-        configs.enter(config)
-        job = run_job(function if len(cells) == 1 else begin, config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
         try:
-            _ = job.return_value
+            if len(cells) == 1:
+                by_hydra(context, alone, cell)
+            else:
+                opened.append(begin(cell, "stack" if again else None))
         except (records.Busy, records.Finished):
             busy += 1
     if opened:
         with ending.listening():
             stacked.train(opened, data, ending)
     return BUSY if busy == len(cells) else None
+
+
+def by_hydra(context: HydraContext, task: TaskFunction, cell: Cell) -> None:
+    """Train a cell as a job of Hydra's."""
+    config = cell.config
+    configs.enter(config)
+    job = run_job(task, config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
+    _ = job.return_value  # raises what the job raised
+
+
+def begin(cell: Cell, resume: records.Resume | None) -> tuple[DictConfig, records.Record]:
+    """Return the config and the record of a cell of a stack.
+
+    They are those of a job of Hydra's, which copies the whole config four times: most of what a small cell took.
+    """
+    config = cell.config
+    with read_write(config.hydra), open_dict(config.hydra):
+        config.hydra.runtime.output_dir = str(cell.directory.absolute())
+    configs.enter(config)
+    own = OmegaConf.create({name: configs.values(config[name]) for name in config if name != "hydra"})
+    return own, run.open_record(own, resume)

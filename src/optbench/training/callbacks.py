@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
 from optbench.checks import UserError, nearest
+from optbench.configs import values
 from optbench.records import METRICS
 
 if TYPE_CHECKING:
@@ -39,11 +39,6 @@ UNHEARD = re.compile(
 REMEDY = "let it act on_train_epoch_end, when all splits are measured, or on_train_batch_end"
 
 
-def plain(config: Any) -> Any:
-    """Return a part of a config as plain values."""
-    return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
-
-
 def make_callbacks(config: Any) -> list["Callback"]:
     """Return the callbacks that a config names: one, a list of them, or a mapping of names to them.
 
@@ -54,7 +49,7 @@ def make_callbacks(config: Any) -> list["Callback"]:
 
     if config is None:
         return []
-    given = plain(config)
+    given = values(config)
     if isinstance(given, Mapping):
         given = [given] if "_target_" in given else list(given.values())
     made = [instantiate(callback) for callback in given]

@@ -29,6 +29,7 @@ from optbench.configs import (
     explain,
     key,
     resolve,
+    values,
 )
 from optbench.optimizers.build import build_optimizer
 from optbench.training import callbacks, checkpoint, path
@@ -149,11 +150,11 @@ def announce(record: records.Record) -> None:
     print(f"{record.directory}\n\nnext: {shlex.join(['optbench', 'report', str(record.directory)])}")
 
 
-def validate(config: DictConfig, directory: Path | None = None) -> None:
+def validate(config: Mapping[str, Any], directory: Path | None = None) -> None:
     """Build all parts of a run, without training it, so that whatever is wrong shows before anything is written.
 
     Args:
-        config: The composed config of one run.
+        config: The composed config of one run, or its plain values.
         directory: Where the run would be recorded; None leaves that to the caller.
 
     Raises:
@@ -163,53 +164,54 @@ def validate(config: DictConfig, directory: Path | None = None) -> None:
     _check_kind(config)
     quiet()
     trainers.check_logger(config.get("logger"))
-    trainer = trainers.example(json.dumps(OmegaConf.to_container(config.trainer, resolve=True)))
-    clipping(config.trainer)
+    trainer = trainers.example(json.dumps(values(config["trainer"])))
+    clipping(config["trainer"])
     with blaming("data"):
-        data = dataset(config.data)
-    length = measure(config.trainer, data.batches_per_epoch)
+        data = dataset(config["data"])
+    length = measure(config["trainer"], data.batches_per_epoch)
     try:
         optimizer = rehearsed(config, trainer, length.steps)
-        schedule, _ = build_schedule(config.schedule, length.steps, length.epochs)
+        schedule, _ = build_schedule(config["schedule"], length.steps, length.epochs)
         rate = optimizer.param_groups[0].get("lr")
         schedule(0, rate or 0.0)
     except TypeError as error:
         raise UserError(one_line(error)) from None
-    logged = bool(config.get("logger")) and not config.trainer.get("fast_dev_run")
+    logged = bool(config.get("logger")) and not config["trainer"].get("fast_dev_run")
     names = callbacks.measures(set(data.splits), data.task == "classification")
     callbacks.check_callbacks(trainer, names, logged, rate is not None)
     if directory:
         records.vacant(directory, records.identity(resolve(config)))
 
 
-def _check_values(config: DictConfig) -> None:
+def _check_values(config: Mapping[str, Any]) -> None:
     """Raise where a value at the top of a config is none, or a group is missing."""
-    check("train", "seed", config.seed, Seed)
-    check("train", "threads", config.threads, Count)
-    check("train", "replicas", config.replicas, Literal["auto", "off", False] | Count)
-    check("train", "compile", config.compile, path.Asked)
-    check("train", "divergence", config.divergence, Positive)
-    Keeping.of(config.trajectory)
-    check("train", "timeout", config.timeout, Positive | None)
-    check("train", "rerun", config.rerun, Literal["failed", "all"] | None)
-    check("train", "fail_fast", config.fail_fast, bool)
-    Every.of(config.checkpoint.every)
+    check("train", "seed", config["seed"], Seed)
+    check("train", "threads", config["threads"], Count)
+    check("train", "replicas", config["replicas"], Literal["auto", "off", False] | Count)
+    check("train", "compile", config["compile"], path.Asked)
+    check("train", "divergence", config["divergence"], Positive)
+    Keeping.of(config["trajectory"])
+    check("train", "timeout", config["timeout"], Positive | None)
+    check("train", "rerun", config["rerun"], Literal["failed", "all"] | None)
+    check("train", "fail_fast", config["fail_fast"], bool)
+    Every.of(config["checkpoint"]["every"])
     for group in (*GROUPS, "trainer"):
         if not config.get(group):
             raise UserError(f"a run needs a {group}; give {group}=<name>")
-    for name in config.figures or ():
+    for name in config["figures"] or ():
         if name not in FIGURES:
             raise nearest("figure", str(name), FIGURES, ", ".join(FIGURES))
 
 
-def _check_kind(config: DictConfig) -> None:
+def _check_kind(config: Mapping[str, Any]) -> None:
     """Raise where a config holds what is of a sweep or a tuned study alone, or what is not of a sweep."""
     for name in ("budget", "search"):
         if config.get(name) and "tuning" not in config:
             raise UserError(f"{name} is of a tuned study, which this is not; give study=tuned, or leave {name} out")
     if config.get("workloads") and _is_single():
-        raise UserError(f"workloads: {', '.join(config.workloads)}: many runs, and this is one; give optbench train -m")
-    if config.trainer.get("enable_progress_bar") and not _is_single():
+        names = ", ".join(config["workloads"])
+        raise UserError(f"workloads: {names}: many runs, and this is one; give optbench train -m")
+    if config["trainer"].get("enable_progress_bar") and not _is_single():
         raise UserError("trainer: enable_progress_bar=true: a sweep shows a bar of its own; leave it out")
 
 
@@ -228,20 +230,21 @@ REHEARSED: set[str] = set()
 """What was tried together already: data, model, precision and optimizer, but for its numbers."""
 
 
-def rehearsed(config: DictConfig, trainer: Any, steps: int | None) -> Any:
+def rehearsed(config: Mapping[str, Any], trainer: Any, steps: int | None) -> Any:
     """Return the optimizer of a run, whose parts have taken a step together, in this run or one like it."""
     from optbench.training.rehearsal import rehearse
 
-    data = dataset(config.data)
+    data = dataset(config["data"])
     with blaming("model"):
-        model = build_model(config.model, data.features, data.outputs)
+        model = build_model(config["model"], data.features, data.outputs)
     with blaming("optimizer"):
-        optimizer = build_optimizer(config.optimizer, model, steps)(model.parameters())
-    rule = {name: value for name, value in config.optimizer.items() if type(value) not in (int, float)}
-    parts = (config.trainer.get("precision"), trainer.world_size > 1, key(config.data), dict(config.model), rule)
+        optimizer = build_optimizer(config["optimizer"], model, steps)(model.parameters())
+    rule = {name: value for name, value in config["optimizer"].items() if type(value) not in (int, float)}
+    shared = trainer.world_size > 1
+    parts = (config["trainer"].get("precision"), shared, key(config["data"]), dict(config["model"]), rule)
     if str(parts) not in REHEARSED:
-        plain = OmegaConf.create({**config.optimizer, **({"compile": False} if rule.get("compile") else {})})
-        rehearse(model, data, build_optimizer(plain, model, steps), trainer.precision_plugin, trainer.world_size > 1)
+        plain = OmegaConf.create({**config["optimizer"], **({"compile": False} if rule.get("compile") else {})})
+        rehearse(model, data, build_optimizer(plain, model, steps), trainer.precision_plugin, shared)
         REHEARSED.add(str(parts))
     return optimizer
 
@@ -293,11 +296,11 @@ def check_longer(config: DictConfig, directory: Path) -> None:
         raise UserError(f"resume={directory}: the run diverged, and there is nothing to go on from; train it anew")
     if saved is None:
         raise UserError(f"resume={directory}: {path.name} is missing or cannot be read; train it anew")
-    data = dataset(config.data)
-    model = build_model(config.model, data.features, data.outputs)
-    optimizer = build_optimizer(config.optimizer, model, 1)
+    data = dataset(config["data"])
+    model = build_model(config["model"], data.features, data.outputs)
+    optimizer = build_optimizer(config["optimizer"], model, 1)
     checkpoint.refuse_misfit(saved["run"], checkpoint.made_by(optimizer, model), path)
-    epochs = config.trainer.get("max_epochs")
+    epochs = config["trainer"].get("max_epochs")
     if status["status"] == "done" and epochs is not None and epochs <= saved["epoch"]:
         raise UserError(
             f"resume={directory}: {saved['epoch']} epochs are trained already; give trainer.max_epochs=<more than that>"

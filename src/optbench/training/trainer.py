@@ -16,9 +16,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from optbench.checks import UserError, check, nearest, one_line
-from optbench.configs import located
+from optbench.configs import located, values
 from optbench.training import length
-from optbench.training.callbacks import make_callbacks, plain
+from optbench.training.callbacks import make_callbacks
 from optbench.training.private import leave_signals
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def processes(config: Mapping[str, Any]) -> int:
 
     from optbench.training.ranks import Here
 
-    given = {name: plain(config[name]) for name in ("accelerator", "devices") if name in config}
+    given = {name: values(config[name]) for name in ("accelerator", "devices") if name in config}
     return lightning.Trainer(**given, plugins=[Here()], logger=False, enable_checkpointing=False).world_size
 
 
@@ -211,7 +211,7 @@ def make_trainer(
     from optbench.training.ranks import Here, Ranks
 
     refuse(config)
-    given = {str(name): plain(value) for name, value in config.items() if name not in NOT_HANDED_ON}
+    given = {str(name): values(value) for name, value in config.items() if name not in NOT_HANDED_ON}
     bar = bar if config.get("enable_progress_bar") is None else bool(config["enable_progress_bar"])
     try:
         callbacks = make_callbacks(config.get("callbacks"))
