@@ -10,6 +10,7 @@ from torch import Tensor
 from optbench import optimizers
 from optbench.certificates.case import Case, Factors, changing, constant
 from optbench.certificates.problems import Problem
+from optbench.certificates.traces import hyper
 
 RATES = {"constant": constant, "changing": changing}
 
@@ -28,4 +29,4 @@ def case(run: dict[str, Any]) -> Case:
     cls, paths = optimizers.CLASSES[run["optimizer"]], run["paths"]
     steps = len(next(iter(paths.values()))) - 1
     reference = f"{run['reference']} at {run['commit'][:7]}"
-    return Case(cls, run["hyper"], reference, path, tuple(paths), steps, RATES[run["rate"]])
+    return Case(cls, hyper(run), reference, path, tuple(paths), steps, RATES[run["rate"]])

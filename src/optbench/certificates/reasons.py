@@ -3,10 +3,10 @@
 `*` stands for all of a class.
 """
 
-DEMON = "ensmallen has it, in C++; no package for Python has"
 DRY = "a step of the shell alone, which makes state without moving"
-IGEL = "its authors' code, Shark, steps on where the loss has not risen, which the paper does not"
-NANOGPT = "modded-nanogpt has it, within the script of a training run in bfloat16"
+SUMMED = (
+    "public code averages the gradients and ensmallen decays the weights themselves, where the paper sums gradients"
+)
 STILL = "every parameter of a reference's problems has a gradient"
 TEXTBOOK = "a textbook's own form"
 TIMM = "only timm has it, which is compared with where it is installed"
@@ -29,8 +29,11 @@ REASONS: dict[str, dict[str, str]] = {
         "form=lawa": WINDOW,
     },
     "Cautious": {"continue": STILL, "mask=False": "no package has cautious decay alone"},
-    "DemonAdam": {"*": DEMON},
-    "DemonSGD": {"*": DEMON},
+    "DemonAdam": {
+        'm = beta * s["m"] + g': SUMMED,
+        'return Quotient(m, root, c), {"m": m, "v": v, "product": product}': SUMMED,
+        "form=paper": SUMMED,
+    },
     "FTRL": {"warm_start=True": "packages start at 0"},
     "Hyperball": {
         "dry = super()._dry()": DRY,
@@ -38,8 +41,6 @@ REASONS: dict[str, dict[str, str]] = {
         "if p.dim() > 1:": DRY,
         's["radius"] = torch.zeros(())': DRY,
         "return dry": DRY,
-        "if self.relative:": NANOGPT,
-        "relative=False": NANOGPT,
     },
     "KFAC": {
         "weights = [m.weight for m in self.model.modules() if isinstance(m, nn.Linear)]": DRY,
@@ -70,7 +71,6 @@ REASONS: dict[str, dict[str, str]] = {
         "return  # a loss that is not finite is for the caller to see": "references stay where there is a gradient",
         "for _ in range(size):": "the Krylov space of two parameters is whole before its size is",
     },
-    "Rprop": {"*": IGEL},
     "SAM": {
         "return self.inner.step(lambda: self._sharp(closure))": "references are given the objective",
         "for name, x in buffers.items():": "the network of the problems has no batch normalization",

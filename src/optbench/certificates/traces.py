@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from optbench import optimizers
-from optbench.certificates.case import Case, Factors, constant
+from optbench.certificates.case import Case, Factors, Hyper, constant
 from optbench.certificates.problems import Problem
 
 SURFACES = {"elongated_bowl": "S1", "sigmoid_pair": "S2"}
@@ -23,12 +23,15 @@ def cases() -> list[Case]:
 
 def case(trace: dict[str, Any]) -> Case:
     """Return the comparison with one trace."""
-    hyper = dict(trace["hyper"])
-    if "base" in trace:
-        hyper["base"] = partial(optimizers.CLASSES[trace["base"]], **trace["base_hyper"])
 
     def path(problem: Problem, steps: int, rate: Factors) -> Tensor:
         return torch.tensor(trace[SURFACES[problem.name]], dtype=torch.float64)
 
     cls = optimizers.CLASSES[trace["optimizer"]]
-    return Case(cls, hyper, "NumPy traces of the papers", path, tuple(SURFACES), 20, constant, theirs=False)
+    return Case(cls, hyper(trace), "NumPy traces of the papers", path, tuple(SURFACES), 20, constant, theirs=False)
+
+
+def hyper(trace: dict[str, Any]) -> Hyper:
+    """Return the hyperparameters of a trace, with the optimizer inside a wrapper."""
+    base = {"base": partial(optimizers.CLASSES[trace["base"]], **trace["base_hyper"])} if "base" in trace else {}
+    return {**trace["hyper"], **base}
