@@ -14,7 +14,7 @@ from optbench.certificates.problems import ANY, PROBLEMS
 from optbench.certificates.reach import Recorder
 from optbench.certificates.reasons import REASONS
 from optbench.checks import UserError
-from optbench.commands.certify import missing
+from optbench.commands.certify import merged, missing
 from optbench.optimizers import CLASSES, SGD, Adam, AdamW
 
 CASES = [
@@ -121,6 +121,14 @@ def test_certificates_join_to_the_worse():
         assert (set(joined.problems), joined.difference, joined.verdict) == ({"coupled", "network"}, 1e-3, "differs")
 
 
+def test_a_certificate_claims_no_problem_that_was_not_stepped():
+    case = next(case for case in torch_optim.cases() if case.optimizer is SGD)
+    gone = replace(case, path=lambda *_: __import__("no_such_package"), problems=("quadratic",))
+    made = merged([case.run(), gone.run()])
+    assert [(c.verdict, "quadratic" in c.problems) for c in made] == [("certified", False), ("not installed", True)]
+    assert replace(case, problems=()).run().verdict != "certified"
+
+
 @pytest.mark.parametrize("cls", [Adam, AdamW, CLASSES["NAG"], CLASSES["DemonSGD"]])
 def test_a_class_without_a_reference_is_held_to_its_own_update(cls):
     certificate = bare.case(cls, {}).run()
@@ -172,3 +180,4 @@ def test_a_recurrence_of_our_own_reaches_nothing():
 
 def test_reasons_are_of_rules_that_there_are():
     assert REASONS.keys() <= CLASSES.keys()
+    assert not [text for known in REASONS.values() for pair in known.items() for text in pair if "; " in text]

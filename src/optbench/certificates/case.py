@@ -124,7 +124,7 @@ class Case:
             difference = max((self.difference(name, recorder) for name in self.problems), default=None)
         except ImportError:
             return self.certificate(None, "not installed")
-        agree = "certified" if self.independent else "paper recurrence only"
+        agree = "certified" if self.independent and self.problems else "paper recurrence only"
         return self.certificate(difference, "differs" if (difference or 0) > self.tolerance else agree)
 
     def difference(self, problem: str, recorder: Recorder | None = None) -> float:

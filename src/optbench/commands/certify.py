@@ -107,10 +107,13 @@ def recorders_of(cases: Iterable[Case]) -> dict[type[Optimizer], Recorder]:
 
 
 def merged(certificates: Iterable[Certificate]) -> list[Certificate]:
-    """Return one certificate for each optimizer, form and reference: the worst difference on all problems."""
-    found: dict[tuple[str, str, str], Certificate] = {}
+    """Return one certificate for each optimizer, form and reference: the worst difference on all problems.
+
+    What was not stepped, since a reference is not installed, stays apart from what was.
+    """
+    found: dict[tuple[str, str, str, bool], Certificate] = {}
     for new in certificates:
-        key = new.optimizer, new.form, new.reference
+        key = new.optimizer, new.form, new.reference, new.difference is None
         found[key] = found[key].joined(new) if key in found else new
     return list(found.values())
 
