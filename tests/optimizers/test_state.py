@@ -87,9 +87,11 @@ def test_moves_a_large_parameter_slice_by_slice(name, monkeypatch):
         run(task, optimizer, 3)
         matrix = task.params[0]
         state = [x for x in optimizer.state[matrix].values() if isinstance(x, torch.Tensor)]
-        assert optimizer._slices(matrix, optimizer.state[matrix]) is all(x.shape == matrix.shape for x in state)
+        assert optimizer._slices(matrix, optimizer.state[matrix], optimizer.param_groups[0]) is all(
+            x.shape == matrix.shape for x in state
+        )
         matrix.data = matrix.data.T.contiguous().T
-        assert not optimizer._slices(matrix, optimizer.state[matrix])
+        assert not optimizer._slices(matrix, optimizer.state[matrix], optimizer.param_groups[0])
         run(task, optimizer, 1)
         matrix.data = matrix.data.contiguous()
         ends.append((run(task, optimizer, 2), [optimizer.state[p] for p in task.params]))

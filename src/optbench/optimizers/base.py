@@ -222,7 +222,7 @@ class Optimizer(torch.optim.Optimizer):
     def _advance(self, p: Tensor, group: Hyper) -> None:
         s = self._ready(p)
         t = s["step"] + 1
-        if p.numel() > SLICE and self._slices(p, s):
+        if p.numel() > SLICE and self._slices(p, s, group):
             new = self._advance_slices(p, s, t, group)
         else:
             change, new = self.update(gradient(p), working(p), Spent(s), t, group)
@@ -230,12 +230,13 @@ class Optimizer(torch.optim.Optimizer):
         s.update(new)
         s["step"] = t
 
-    def _slices(self, p: Tensor, s: State) -> bool:
+    def _slices(self, p: Tensor, s: State, group: Hyper) -> bool:
         """Return whether a parameter may move slice by slice; its first step shows what the state holds."""
+        shaped = any(isinstance(x, Tensor) and x.dim() for x in group.values())
         whole = [p, p.grad, *(x for x in s.values() if isinstance(x, Tensor))]
         flat = all(x.is_contiguous() and x.shape == p.shape for x in whole if x is not None)
         plain = p.device.type == "cpu" and type(p.data) is Tensor and not torch.compiler.is_compiling()
-        return s["step"] > 0 and flat and plain and self.elementwise()
+        return s["step"] > 0 and flat and plain and not shaped and self.elementwise()
 
     def _advance_slices(self, p: Tensor, s: State, t: int, group: Hyper) -> State:
         """Move a parameter and the tensors of its state in place, and return the numbers of its next state."""
