@@ -101,6 +101,35 @@ def test_newton_cg_is_conjugate_gradients():
     assert objective.hvp_evals == 7
 
 
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize(("rest", "products"), [(1.0, 6), (1e-10, 2)])
+def test_newton_cg_stops_where_its_space_ends(scale, rest, products):
+    curvature = scale * torch.arange(1, 7, dtype=torch.float64)
+    p = torch.nn.Parameter(torch.tensor([1.0, 1.0, rest, rest, rest, rest], dtype=torch.float64))
+    objective = Objective(lambda: curvature @ p.square() / 2, [p])
+    Newton([p], exact_size=1, krylov=6).step(objective)
+    assert objective.hvp_evals == products
+    assert p.abs().max() < 1e-8
+
+
+@pytest.mark.parametrize(
+    ("values", "fits"),
+    [
+        *(((1.0, 2.0, 3.0), True), ((-3.0, -2.0, -1.0), True), ((-2.0, 1.0, 3.0), False)),
+        *(((-3.0, -1.0, 2.0), False), ((0.0, 1.0, 2.0), False), ((-2.0, -1.0, 0.0), False)),
+    ],
+)
+def test_newton_takes_definite_hessians_of_either_sign_and_no_others(values, fits):
+    def loss(p):
+        return double(values) @ p.square() / 2
+
+    if not fits:
+        with pytest.raises(UserError, match="met an indefinite Hessian"):
+            descend(loss, Newton, double([1.0, 1.0, 1.0]), 1)
+        return
+    torch.testing.assert_close(descend(loss, Newton, double([1.0, 1.0, 1.0]), 1)[-1], torch.zeros(3).double())
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_newton_trains_a_larger_network_on_a_few_products(dtype):
     network = Network(40, 50, 10, dtype=dtype)

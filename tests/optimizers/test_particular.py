@@ -1,13 +1,29 @@
 """What single rules promise beyond the contract of all."""
 
+from functools import partial
+from typing import get_args
+
 import pytest
 import torch
 from omegaconf import OmegaConf
 from torch import nn
 
 from optbench.checks import UserError
-from optbench.optimizers import FTRL, KFAC, SOAP, Hyperball, Objective, ScheduleFreeSGD, Shampoo
+from optbench.optimizers import (
+    FTRL,
+    KFAC,
+    SOAP,
+    Adam,
+    Hyperball,
+    Objective,
+    PSGDKron,
+    ScheduleFreeSGD,
+    Scion,
+    Shampoo,
+    base,
+)
 from optbench.optimizers.build import build_optimizer
+from optbench.surfaces.descent import descend, with_rates
 
 
 @pytest.mark.parametrize("hyper", [{}, dict(l1=0.3, l2=0.2), dict(warm_start=False, initial_accumulator=0.1)])
@@ -94,6 +110,53 @@ def test_hyperball_keeps_the_norms_of_matrices_and_no_others():
     after = [torch.linalg.vector_norm(p.detach()) for p in (matrix, vector)]
     torch.testing.assert_close(after[0], before[0])
     assert after[1] != before[1]
+
+
+def test_rows_of_a_large_parameter_keep_rates_of_their_own(monkeypatch):
+    monkeypatch.setattr(base, "SLICE", 8)
+    rows = torch.randn(3, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    rates = torch.tensor([[0.1], [0.0], [1.0]], dtype=torch.float64)
+    paths = descend(lambda w: w.square().sum(1), with_rates(Adam, rates), rows, 4, batched=True)
+    for i, lr in enumerate(rates.flatten().tolist()):
+        alone = descend(lambda w: w.square().sum(), partial(Adam, lr=lr), rows[i], 4)
+        torch.testing.assert_close(paths[:, i], alone)
+
+
+@pytest.mark.parametrize("balance", [0.0, 1.0])
+def test_balanced_factors_have_one_size_and_the_same_product(balance):
+    draw = torch.Generator().manual_seed(0)
+    p = nn.Parameter(torch.randn(4, 3, generator=draw, dtype=torch.float64))
+    twin = nn.Parameter(p.detach().clone())
+    optimizer, other = PSGDKron([p], balance=balance), PSGDKron([twin], balance=0.0)
+    for _ in range(3):
+        p.grad = torch.randn(4, 3, generator=draw, dtype=torch.float64)
+        twin.grad = p.grad.clone()
+        optimizer.step()
+        other.step()
+        optimizer.state[p]["QL"] *= 10
+        optimizer.state[p]["QR"] /= 10
+    torch.testing.assert_close(p, twin, rtol=1e-9, atol=1e-9)
+    left, right = (float(optimizer.state[p][side].abs().max()) for side in ("QL", "QR"))
+    assert 50 < left / right < 200 if balance else left / right > 1e4
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-9])
+@pytest.mark.parametrize("norm", get_args(Scion.kinds["norm"]))
+def test_scion_steps_to_the_edge_of_its_ball_for_filters_too(norm, scale):
+    g = scale * torch.randn(4, 3, 2, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    p = nn.Parameter(torch.zeros_like(g))
+    p.grad = g
+    Scion([p], lr=1.0, beta=0.0, radius=2.0, norm=norm, constrained=False).step()
+    step = -p.detach()
+    assert (step * g).sum() > 0
+    lengths, edge = {
+        "spectral": (torch.linalg.matrix_norm(step.flatten(1), 2), 2 * (4 / 3) ** 0.5 / 4),
+        "sign": (step.abs().max(), 2 / 12),
+        "column": (step.square().mean(0).sqrt().max(), 2.0),
+        "row": (step.flatten(1).norm(dim=1).max(), 2 / 12**0.5),
+    }[norm]
+    assert lengths < 1.3 * edge
+    assert scale < 1 or lengths > 0.7 * edge
 
 
 @pytest.mark.parametrize("outer", ["Lookahead", "SAM", "Cautious", "Hyperball", "Averaged"])

@@ -246,7 +246,7 @@ def lawa(w: Array, h: Any) -> Walk:
     for t in count(1):
         g = yield w, np.mean(last, 0) if last else w
         w = w - h.lr * g
-        if t % h.every == 0:
+        if t > h.start and (t - h.start) % h.every == 0:
             last = [*last, w][-h.window :]
 
 

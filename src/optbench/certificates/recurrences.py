@@ -144,7 +144,7 @@ def cases() -> list[Case]:
         case(ours.SAM, sam, dict(rho=0.1, adaptive=True), dict(base=BASE), dict(lr=0.1), whole=True),
         case(ours.Hyperball, sphere, dict(relative=False), dict(base=BASE), dict(lr=0.1), problems=MATRICES),
         case(ours.Hyperball, sphere, dict(relative=True), dict(base=BASE), dict(lr=0.1), problems=MATRICES),
-        case(ours.Averaged, lawa, dict(form="lawa", every=3, window=4), dict(base=BASE), dict(lr=0.1)),
+        case(ours.Averaged, lawa, dict(form="lawa", start=2, every=3, window=4), dict(base=BASE), dict(lr=0.1)),
         case(ours.Cautious, cautious, dict(mask=False, weight_decay=0.3), dict(base=BASE), dict(lr=0.1)),
         case(ours.Newton, newton, dict(**DAMPED, form="lm"), **EXACT),
         case(ours.Newton, newton, dict(**DAMPED, form="saddle_free"), **EXACT),
