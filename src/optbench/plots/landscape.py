@@ -24,6 +24,8 @@ RATIO = 20
 """Largest value by smallest from which on levels are even on a log scale."""
 FILLED = 24
 """Shades at most between lowest and highest."""
+FAR = 10.0
+"""How many times as far off as most a run is that an axis of errors shows by its logarithm."""
 HALO = 9.0
 """Points of width of the band around a path that is as far from the plane as from the start."""
 FEWEST = 5
@@ -222,9 +224,9 @@ def _errors(part: SubFigure, one: Landscape, look: Mapping[str, dict[str, Any]])
         own = look[track.name] | {"markersize": 3, "linewidth": 1.1, "markevery": [-1]}
         left.plot(track.steps, errors[track.name], **own)
         right.plot(track.steps, 100 * track.away, **own)
-    _within(left, [errors[track.name] for track in one.tracks if track.status == "done"])
+    log = _within(left, [errors[track.name] for track in one.tracks if track.status == "done"])
     left.axhline(0, color="0.6", lw=0.7)
-    left.set_title(f"error of the {one.what}, %", fontsize=8.5)
+    left.set_title(f"error of the {one.what}, %{log}", fontsize=8.5)
     right.set_title("off the plane, %", fontsize=8.5)
     for ax in (left, right):
         ax.set_xlabel("step", fontsize=8)
@@ -232,13 +234,24 @@ def _errors(part: SubFigure, one: Landscape, look: Mapping[str, dict[str, Any]])
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
 
 
-def _within(ax: Axes, values: Sequence[Array]) -> None:
-    """Let an axis show the runs that are done, whatever diverged runs do."""
-    finite = np.concatenate([v[np.isfinite(v)] for v in values] or [np.zeros(0)])
-    if len(finite):
-        low, high = min(0.0, float(finite.min())), max(0.0, float(finite.max()))
-        room = 0.08 * (high - low) or 1.0
-        ax.set_ylim(low - room, high + room)
+def _within(ax: Axes, values: Sequence[Array]) -> str:
+    """Let an axis show the runs that are done, whatever diverged runs do; return what its title has to say of it.
+
+    Where one run's values are far larger than those of most, the axis is logarithmic above those of most.
+    """
+    runs = [v[np.isfinite(v)] for v in values if np.isfinite(v).any()]
+    if not runs:
+        return ""
+    low, high = min(0.0, *(float(v.min()) for v in runs)), max(0.0, *(float(v.max()) for v in runs))
+    usual = float(np.median([np.abs(v).max() for v in runs]))
+    if max(high, -low) > FAR * usual > 0:
+        ax.set_yscale("symlog", linthresh=usual)
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.set_ylim(1.5 * min(low, -usual), 1.5 * max(high, usual))
+        return f", log above {usual:.2g}"
+    room = 0.08 * (high - low) or 1.0
+    ax.set_ylim(low - room, high + room)
+    return ""
 
 
 def surface(ax: Axes, view: View, scale: Levels) -> Any:
