@@ -18,7 +18,7 @@ ALL = tuple(range(5))
 
 def listed(values: Tensor | tuple[float, ...]) -> str:
     """Return numbers as a point."""
-    return f"({', '.join(f'{float(x):.4g}' for x in values)})"
+    return f"({', '.join(f'{float(x):.6g}' for x in values)})"
 
 
 def worked(

@@ -256,7 +256,7 @@ CLAIMS = (
     ),
     Claim("adam_rmsprop", "003", "Adam is better than RMSprop.", adam_against_rmsprop, True),
     Claim("nadam_adam", "001", "Between NAdam and Adam nothing can be decided.", nadam_undecided, True),
-    Claim("generalization", "001, 002", "Adam generalizes worse than SGD.", gaps, True),
+    Claim("generalization", "001", "Adam generalizes worse than SGD.", gaps, True),
     Claim("adamw_norm", "001", "AdamW shrinks the weights more than Adam with L2.", adamw_shrinks_more, True),
     Claim("vanishing", "002", "ReLU, batch normalization and residual links keep gradients from vanishing.", vanishing),
 )

@@ -1,5 +1,6 @@
 """`optbench advise`: when to use which optimizer, with the evidence for each line."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def main(arguments: list[str]) -> None:
     verdicts = tried()
     chosen = [advice for advice in ADVICE if about(advice, given.words)]
     if not chosen:
-        raise UserError(f"no advice is about {' '.join(given.words)}; see all of it with optbench advise")
+        raise UserError(f"no advice is about {shlex.join(given.words)}; see all of it with optbench advise")
     console = wide()
     table = Table("when", "said", "what we found", "evidence", box=box.SIMPLE_HEAD)
     for advice in chosen:
@@ -61,7 +62,7 @@ def tried() -> dict[str, str]:
 def about(advice: Advice, words: Sequence[str]) -> bool:
     """Return whether a piece of advice has all the words in it."""
     text = f"{advice.situation} {advice.said} {advice.ours}".lower()
-    return all(word.lower() in text for word in words)
+    return all(word.strip() and word.lower() in text for word in words)
 
 
 def evidence(advice: Advice, verdicts: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from optbench import records
-from optbench.checks import nearest
+from optbench.checks import UserError, nearest
 from optbench.claims import CLAIMS, Claim, Finding
 from optbench.commands.arguments import Parser
 from optbench.results.text import markdown_table
@@ -52,14 +52,17 @@ def choose(names: Sequence[str], quick: bool) -> list[Claim]:
     """Return the claims of these names, all if there are none.
 
     Raises:
-        UserError: There is no such claim.
+        UserError: There is no such claim, or none is left.
     """
     known = {claim.name: claim for claim in CLAIMS}
     for name in names:
         if name not in known:
             raise nearest("claim", name, known, "optbench claims --quick")
-    chosen = [known[name] for name in names] or list(CLAIMS)
-    return [claim for claim in chosen if not (quick and claim.trains)]
+    chosen = [known[name] for name in dict.fromkeys(names or known)]
+    left = [claim for claim in chosen if not (quick and claim.trains)]
+    if not left:
+        raise UserError(f"--quick leaves nothing of {', '.join(names)}, which trains networks; give it without")
+    return left
 
 
 def rows(claims: Sequence[Claim], findings: Sequence[Finding]) -> pd.DataFrame:
