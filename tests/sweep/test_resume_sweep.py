@@ -61,7 +61,7 @@ def test_all_is_trained_again_where_asked(optbench):
     optbench(*SWEEP, "seed=0,1")
     before = files()
     optbench(*SWEEP, "seed=0,1", "rerun=all")
-    assert all(files()[path] > before[path] for path in before)
+    assert before and all(files()[path] > before[path] for path in before)
 
 
 def test_a_sweep_ends_with_its_first_failure_where_asked(optbench):

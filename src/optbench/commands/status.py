@@ -77,7 +77,13 @@ def view(directory: Path, found: Sequence[CellState]) -> Table:
     for name in ("cell", "status", "epochs", "why"):
         table.add_column(name, no_wrap=name != "why")
     for state in found:
-        epochs = "" if state.epoch is None else f"{state.epoch:g}" + (f"/{state.epochs}" if state.epochs else "")
         status = Text(state.status, COLOURS.get(state.status, ""))
-        table.add_row(Text(state.entry.directory), status, Text(epochs), Text(state.reason))
+        table.add_row(Text(state.entry.directory), status, Text(progress(state)), Text(state.reason))
     return table
+
+
+def progress(state: CellState) -> str:
+    """Return how many epochs a cell has trained, of how many, as far as that is known."""
+    if state.epoch is None:
+        return ""
+    return f"{state.epoch:g}/{state.epochs}" if state.epochs else f"{state.epoch:g}"

@@ -21,10 +21,8 @@ def ranking(results: Results, title: str) -> Figure:
     """Return a bar for each setting, by the measure that ranks them; those without a run that is done have a note."""
     table = compare(results.frame)
     ranked = measure(results.frame)
-    percent = ranked.name.endswith("accuracy")
-    scale = 100.0 if percent else 1.0
-    means = scale * table[f"{ranked.name}_mean"].mask(table["done"] == 0).to_numpy(float)
-    intervals = scale * table[["low", "high"]].to_numpy(float)
+    means = ranked.scale * table[f"{ranked.name}_mean"].mask(table["done"] == 0).to_numpy(float)
+    intervals = ranked.scale * table[["low", "high"]].to_numpy(float)
     keys = labels(results.frame)[1:]
     usual = _usual(table, keys)
     figure = Figure(figsize=(8.5, 0.2 * len(table) + 1.6))
@@ -37,9 +35,8 @@ def ranking(results: Results, title: str) -> Figure:
     first, last, log = _limits(ends[np.isfinite(ends)], ranked.larger)
     axes.set_xlim(first, last)
     axes.set_xscale("log" if log else "linear")
-    unit = ", %" if percent else ""
     starts = f" (the axis starts at {first:.3g})" if first else ""
-    axes.set_xlabel(ranked.words + unit + starts)
+    axes.set_xlabel(ranked.title + starts)
     for place, (mean, interval) in enumerate(zip(means, intervals, strict=True)):
         _value(axes, place, mean, interval, first)
     axes.grid(axis="y", visible=False)

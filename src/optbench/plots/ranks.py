@@ -1,5 +1,7 @@
 """Who is ahead when and where: the ranks of the optimizers by epoch, under each schedule and on each workload."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -171,9 +173,10 @@ def lines(ax: Axes, table: pd.DataFrame, frame: pd.DataFrame, names: "pd.Series[
     optimizers = dict(zip(names, frame["optimizer"], strict=True))
     for name in table.columns:
         look = style.look(str(optimizers[name]))
-        colour, width, above = (look.colour, 1.6, 3) if name in strong else (GREY, 0.7, 2)
-        marker = look.marker if name in strong else ""
-        ax.plot(table.index, table[name], color=colour, marker=marker, markersize=4, lw=width, zorder=above)
+        own: dict[str, Any] = {"color": GREY, "marker": "", "lw": 0.7, "zorder": 2}
+        if name in strong:
+            own = {"color": look.colour, "marker": look.marker, "lw": 1.6, "zorder": 3}
+        ax.plot(table.index, table[name], markersize=4, **own)
         ax.annotate(
             str(name),
             (table.index[-1], table[name].iloc[-1]),

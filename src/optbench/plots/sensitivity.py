@@ -52,8 +52,8 @@ def sensitivities(results: Results, title: str) -> Figure:
         limits = window(reach(lines, frame))
         for name, line in lines.items():
             shown[name] = str(line["optimizer"].iloc[0])
-            curve(left, line, by, look(name, shown), limits, scale(frame))
-            ring(left, best[name], by, line, look(name, shown), scale(frame))
+            curve(left, line, by, look(name, shown), limits, measure(frame).scale)
+            ring(left, best[name], by, line, look(name, shown), measure(frame).scale)
         finish(left, by, frame, limits)
         by_epoch(right, results.only(at_best(frame, by)), by, shown)
     handles = [Line2D([], [], **look(name, shown)) for name in shown]
@@ -70,20 +70,22 @@ def crowd(results: Results, by: str, title: str, caption: str) -> Figure:
     limits = window(reach(lines, frame))
     for ax, (name, line) in zip(axes, lines.items(), strict=True):
         for other in lines.values():
-            ax.plot(other[by], other["mean"] * scale(frame), color="0.88", lw=0.8)
+            ax.plot(other[by], other["mean"] * measure(frame).scale, color="0.88", lw=0.8)
         own = style.line(str(line["optimizer"].iloc[0]))
-        curve(ax, line, by, own, limits, scale(frame))
-        ring(ax, best[name], by, line, own, scale(frame))
+        curve(ax, line, by, own, limits, measure(frame).scale)
+        ring(ax, best[name], by, line, own, measure(frame).scale)
         swept_axis(ax, pd.to_numeric(frame[by], errors="coerce").dropna().to_numpy())
         ax.set_ylim(limits)
         ax.set_title(name, fontsize=9)
-    figure.supylabel(label(frame), fontsize=9)
+    figure.supylabel(measure(frame).title, fontsize=9)
     return figure
 
 
 def reach(lines: Mapping[str, pd.DataFrame], frame: pd.DataFrame) -> list[float]:
     """Return the means and the ends of the intervals of all lines."""
-    return [x * scale(frame) for line in lines.values() for x in line[["mean", "low", "high"]].to_numpy().ravel()]
+    return [
+        x * measure(frame).scale for line in lines.values() for x in line[["mean", "low", "high"]].to_numpy().ravel()
+    ]
 
 
 def named(table: pd.DataFrame, by: str, frame: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
@@ -116,7 +118,7 @@ def ring(ax: Axes, best: pd.DataFrame, by: str, line: pd.DataFrame, own: Mapping
 def finish(ax: Axes, by: str, frame: pd.DataFrame, limits: tuple[float, float]) -> None:
     """Name the axes."""
     swept_axis(ax, pd.to_numeric(frame[by], errors="coerce").dropna().to_numpy())
-    ax.set(ylim=limits, xlabel=by, title=f"{label(frame)} by {by}")
+    ax.set(ylim=limits, xlabel=by, title=f"{measure(frame).title} by {by}")
 
 
 def by_epoch(ax: Axes, best: Results, by: str, shown: Mapping[str, str]) -> None:
@@ -124,7 +126,7 @@ def by_epoch(ax: Axes, best: Results, by: str, shown: Mapping[str, str]) -> None
     frame = best.frame
     ranked = measure(best.frame)
     column = ranked.name.removeprefix("final_")
-    times = scale(frame)
+    times = measure(frame).scale
     keys = [key for key in labels(frame) if key != by]
     names = frame[keys].map(written).agg(", ".join, axis=1)
     ends = []
@@ -139,7 +141,7 @@ def by_epoch(ax: Axes, best: Results, by: str, shown: Mapping[str, str]) -> None
         ax.fill_between(means.index, bands[:, 0], bands[:, 1], color=own["color"], alpha=0.15, lw=0)
         ends += [*means.tolist(), *bands.ravel().tolist()]
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set(xlabel="epoch", title=f"{label(frame)}, each at its best {by}", ylim=window(ends))
+    ax.set(xlabel="epoch", title=f"{measure(frame).title}, each at its best {by}", ylim=window(ends))
 
 
 def look(name: str, shown: Mapping[str, str]) -> dict[str, Any]:
@@ -147,14 +149,3 @@ def look(name: str, shown: Mapping[str, str]) -> dict[str, Any]:
     optimizer = shown[name]
     same = [other for other, owner in shown.items() if owner == optimizer]
     return style.line(optimizer, same.index(name))
-
-
-def scale(frame: pd.DataFrame) -> float:
-    """Return what the measure is multiplied with: accuracies are shown in per cent."""
-    return 100.0 if measure(frame).larger else 1.0
-
-
-def label(frame: pd.DataFrame) -> str:
-    """Return what the axis of the measure is called."""
-    ranked = measure(frame)
-    return ranked.words + (", %" if ranked.larger else "")

@@ -124,12 +124,11 @@ def sensitivities(frame: pd.DataFrame) -> list[Chart]:
 
 def _sensitivity(frame: pd.DataFrame, by: str) -> Chart:
     ranked = measure(frame)
-    scale, unit = (100.0, ", %") if ranked.larger else (1.0, "")
     table = sensitivity(frame, by)
     called = names(table.drop(columns=by).assign(seed=0)[[*[k for k in labels(frame) if k != by], "seed"]])
     found = []
     for name, curve in table.groupby(called, sort=False):
-        values = scale * curve[["mean", "low", "high"]]
+        values = ranked.scale * curve[["mean", "low", "high"]]
         line = {
             "name": name,
             "view": "mean",
@@ -141,7 +140,7 @@ def _sensitivity(frame: pd.DataFrame, by: str) -> Chart:
             line |= {"low": values["low"].tolist(), "high": values["high"].tolist()}
         lost = curve[curve["diverged"] > 0]
         if len(lost):
-            ends = scale * table["mean"][np.isfinite(table["mean"])]
+            ends = ranked.scale * table["mean"][np.isfinite(table["mean"])]
             floor = float(ends.min() if ranked.larger else ends.max())
             told = [f"{n} of {runs} diverged" for n, runs in zip(lost["diverged"], lost["runs"], strict=True)]
             line["marks"] = {"x": lost[by].tolist(), "y": [floor] * len(lost), "text": told}
@@ -151,7 +150,7 @@ def _sensitivity(frame: pd.DataFrame, by: str) -> Chart:
         "id": f"sensitivity-{by.replace('.', '-')}-{ranked.name}",
         "title": f"Sensitivity to {by}: {ranked.words}",
         "caption": "Line: mean over the seeds; band: its 95 % interval; cross: where runs diverged.",
-        "views": [{"key": "mean", "title": f"{ranked.words}{unit}", "log": False}],
+        "views": [{"key": "mean", "title": ranked.title, "log": False}],
         "axes": [{"key": by, "title": by, "log": positive}],
         "lines": lines(frame, list(dict.fromkeys(called)), dict(zip(called, table["optimizer"], strict=True))),
         "curves": found,
@@ -302,14 +301,17 @@ def bands(runs: pd.DataFrame, views: Sequence[str]) -> Iterator[dict[str, Any]]:
     along = means[axes].assign(step=means.index).iloc[places].astype(float)
     x = {axis: along[axis].tolist() for axis in AXES}
     for view in views:
-        scale, most = (100.0, 100.0) if view.endswith("accuracy") else (1.0, np.inf)
+        percent = view.endswith("accuracy")
+        scale = 100.0 if percent else 1.0
         mean = scale * means[view].iloc[places]
         curve = {"view": view, "x": x, "y": mean.tolist()}
         count = seeds[view].iloc[places]
         if count.min() >= FEWEST:
             reach = stats.t.ppf(0.975, count - 1) * scale * errors[view].iloc[places]
-            curve["low"] = (mean - reach).clip(lower=0.0 if most == 100.0 else -np.inf).tolist()
-            curve["high"] = (mean + reach).clip(upper=most).tolist()
+            low = mean - reach
+            high = mean + reach
+            curve["low"] = (low.clip(lower=0.0) if percent else low).tolist()
+            curve["high"] = (high.clip(upper=100.0) if percent else high).tolist()
         yield curve
 
 

@@ -109,7 +109,7 @@ def doubt(low: float, high: float, ranked: Measure) -> str:
     """Return an interval in brackets after its number; nothing where there is none."""
     if not math.isfinite(low):
         return ""
-    return f" (95 % interval {between(low, high, 100.0 if ranked.larger else 1.0)})"
+    return f" (95 % interval {between(low, high, ranked.scale)})"
 
 
 def _best(row: Compared, frame: pd.DataFrame, ranked: Measure) -> str:
@@ -158,7 +158,7 @@ def _next(best: Compared, told: pd.DataFrame, tied: bool, frame: pd.DataFrame, r
     row = told.iloc[0]
     gap = abs(row[f"{ranked.name}_mean"] - best[f"{ranked.name}_mean"])
     ends = (row["difference_low"], row["difference_high"])
-    low, high = (-ends[1], -ends[0]) if ranked.larger else ends
+    low, high = sorted(-end if ranked.larger else end for end in ends)
     whom = "the first that it is told from" if tied else "the next"
     yield f"It beats {whom}, {name(row, frame)}, by {points(gap, ranked)}{doubt(low, high, ranked)}."
 

@@ -51,6 +51,16 @@ class Measure:
         """What it is called in a sentence, such as `test accuracy`."""
         return self.name.partition("_")[2].replace("_", " ").replace("val ", "validation ")
 
+    @property
+    def scale(self) -> float:
+        """What its values are multiplied with to be shown: accuracies are in per cent."""
+        return 100.0 if self.larger else 1.0
+
+    @property
+    def title(self) -> str:
+        """What an axis calls it, such as `test accuracy, %`."""
+        return f"{self.words}, %" if self.larger else self.words
+
 
 def measure(frame: pd.DataFrame) -> Measure:
     """Return what ranks the settings of a frame: on the validation split where all runs that are done have one.

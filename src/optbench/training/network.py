@@ -67,8 +67,10 @@ class Network:
         self.layers = layers(models[0])
         params = [dict(model.named_parameters()) for model in models]
         small = [name for name, p in params[0].items() if p.numel() <= PACK and not apart]
-        names = [[name] for name in params[0] if name not in small] + [small] * bool(small)
-        self.packs = [Pack(params, group) for group in names]
+        groups = [[name] for name in params[0] if name not in small]
+        if small:
+            groups.append(small)
+        self.packs = [Pack(params, group) for group in groups]
         self.leaves = {name: leaf for pack in self.packs for name, leaf in zip(pack.names, pack.leaves, strict=True)}
         self.tensors = dict(self.leaves)
         buffers = [dict(model.named_buffers()) for model in models]
