@@ -270,12 +270,12 @@ def test_rprop_compares_losses_that_are_numbers():
 def test_multipliers_outlive_their_first_parameter():
     task = Task()
     optimizer = task.make("AugmentedLagrangian")
-    run(task, optimizer, 3)
+    run(task, optimizer, 1)
     first, second, *_ = task.params
     kept = optimizer.state[first]["multipliers"].clone()
     first.requires_grad_(False)
     first.grad = None
     run(task, optimizer, 1)
-    assert optimizer.state[second]["step"] == 4
+    assert optimizer.state[second]["step"] == 2
     assert optimizer.state[second]["penalty"] >= optimizer.state[first]["penalty"]
     assert kept.any() and optimizer.state[second]["multipliers"].shape == kept.shape  # 0 where it moved inside

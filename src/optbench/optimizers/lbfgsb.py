@@ -198,15 +198,16 @@ def cauchy_point(
     limits = room(x, -g, lo, hi)
     d = torch.where(limits > 0, -g, 0)
     met = met_in_turn(limits)
-    stopped = g[met, None]
     # One row for each stretch: where it begins, its width, and of its direction d and of the way to it W'd (P), d'd
-    # and W' times the way (C).
+    # and W' times the way (C). What still moves is summed from the last stretch back: where all have stopped, nothing
+    # is left of it, not even a rounding.
     t = torch.cat([g.new_zeros(1), limits[met]])
     width = torch.cat([t.diff(), g.new_full((1,), math.inf)])
-    nothing = W[:1] * 0
-    P = W.mT @ d + running(nothing, stopped * W[met])
-    C = running(nothing, width[:-1, None] * P[:-1])
-    square = (d @ d - running(t[:1], stopped[:, 0].square())).clamp(min=0)
+    on = torch.where(limits.isinf(), d, 0)
+    moving = d[met, None].flip(0)
+    P = running(on @ W, moving * W[met].flip(0)).flip(0)
+    C = running(W[0] * 0, width[:-1, None] * P[:-1])
+    square = running(on @ on, moving[:, 0].square()).flip(0)
     slope = square * (theta * t - 1) - (P @ M * C).sum(1)
     curve = theta * square - (P @ M * P).sum(1)
     i, rest = first_minimum(slope, curve, width)
@@ -229,10 +230,10 @@ def running(first: Tensor, rows: Tensor) -> Tensor:
     """Return the sums of the k rows, shape (k, ...), before each of them and after the last, shape (k + 1, ...).
 
     Args:
-        first: The sum before all of them, one row of zeros.
+        first: The sum before all of them, shape (...).
         rows: The rows.
     """
-    return torch.cat([first, rows.cumsum(0)])
+    return torch.cat([first[None], rows]).cumsum(0)
 
 
 def first_minimum(slope: Tensor, curve: Tensor, width: Tensor) -> tuple[int, Tensor]:
