@@ -66,6 +66,8 @@ def test_inits_have_their_scale():
         (mlp, {"hidden": "a"}, "mlp: hidden='a' is not a list, each a whole number in [1, inf)"),
         (mlp, {"hidden": [1.5]}, "mlp: hidden=[1.5] is not a list, each a whole number in [1, inf)"),
         (mlp, {"activation": "rely"}, "mlp: activation='rely' is not one of relu, "),
+        (mlp, {"hidden": [], "activation": "tanh"}, "mlp: activation is of hidden layers, and there are none"),
+        (mlp, {"hidden": [], "normalization": "batch"}, "mlp: normalization is of hidden layers, and there are"),
         (mlp, {"hiden": [3]}, "no argument of mlp 'hiden'; did you mean 'hidden'? "),
         (linear, {"init": None}, "linear: init=None is not one of default, "),
     ],

@@ -104,7 +104,7 @@ def test_values_by_hand(schedule, expected):
         ),
         *(
             (
-                partial(cyclic, half_cycle=6, floor=0.3, form=form, gamma=0.9),
+                partial(cyclic, half_cycle=6, floor=0.3, form=form, **({"gamma": 0.9} if form == "exp_range" else {})),
                 partial(
                     torch.optim.lr_scheduler.CyclicLR,
                     **dict(base_lr=0.15, max_lr=0.5, step_size_up=6, mode=form, gamma=0.9, cycle_momentum=False),
@@ -139,6 +139,8 @@ def test_equals_torch(ours, theirs):
         (partial(polynomial_to_zero, power=0, total=9), "polynomial_to_zero: power=0.0"),
         (partial(cyclic, half_cycle=0), "cyclic: half_cycle=0"),
         (partial(cyclic, form="square"), "cyclic: form='square' is not one of triangular,"),
+        (partial(cyclic, gamma=0.9), "cyclic: gamma=0.9 is of form=exp_range, and this is triangular"),
+        (partial(cosine, growth=2, total=9), "cosine: growth=2 is of periods, and there is none"),
         (partial(cosine, total=0), "cosine: total=0"),
         (partial(cosine, period=5, growth=0), "cosine: growth=0"),
         (partial(one_cycle, total=9, rise=1.5), "one_cycle: rise=1.5 is outside [0, 1]"),

@@ -23,16 +23,14 @@ class Planner(TunedSweeper):
         """
         from optbench.checks import UserError
         from optbench.processes import count
-        from optbench.sweep import pilot
+        from optbench.sweep import ledger, pilot
         from optbench.sweep.work import batches as together
-        from optbench.sweep.work import good
         from optbench.training.trainer import processes
 
         if not hasattr(self.starter, "processes"):
             raise UserError("a launcher of others has no plan; give hydra/launcher=local, slurm or submitit_local")
         everything = self.everything(arguments)
-        anew = self.settings.get("rerun") == "all"
-        cells = [cell for cell in everything if anew or not good(cell.directory)]
+        cells = [cell for cell in everything if ledger.wanted(cell.directory, self.settings.get("rerun"))]
         where = Path(self.settings.hydra.sweep.dir)
         print(f"{len(everything)} cells" + (f", {len(cells)} of them left in {where}" if where.is_dir() else ""))
         if not cells:

@@ -104,7 +104,7 @@ class CheckedSweeper(Sweeper):
 
         failures = {cell.directory: reason for cell in cells if (reason := failed(cell.directory))} | {**lost}
         try:
-            report(Path(self.settings.hydra.sweep.dir))
+            report(Path(self.settings.hydra.sweep.dir), also=self.settings.figures or ())
         except Exception as error:  # which runs failed is to be said in any case
             if not failures:
                 raise
@@ -176,6 +176,7 @@ class CheckedSweeper(Sweeper):
             return replace(composer.cell(cell.overrides, num), suspect=cell.suspect)
 
         cells = ledger.adopt(composer.root, cells, again)
+        ledger.refuse_moved(composer.root, cells, self.settings.get("rerun"))
         for cell in cells:
             records.vacant(cell.directory, cell.key)
         configs.enter(self.settings)

@@ -81,8 +81,10 @@ class TunedSweeper(CheckedSweeper):
         Raises:
             UserError: Something is there twice, a range or a budget is wrong, or nobody has what is to be searched.
         """
-        from optbench.checks import UserError
+        from optbench.checks import UserError, check
         from optbench.tuning.contender import Contender
+
+        check("tuned", "widen", self.settings.widen, bool)
 
         grid = self.grid(arguments)
         for own in grid:

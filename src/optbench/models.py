@@ -65,8 +65,11 @@ def mlp(
         residual: Whether a hidden layer's input is added to its output, where both are hidden and of one width.
 
     Raises:
-        UserError: An argument is of a wrong type or out of range, or no layer's input could be added.
+        UserError: An argument is of a wrong type or out of range, or there is no layer that it could be of.
     """
+    idle = {"activation": activation != "relu", "normalization": normalization != "none"}
+    for name in (name for name, given in idle.items() if given and not hidden):
+        raise UserError(f"mlp: {name} is of hidden layers, and there are none; give model.hidden=[<width>]")
     if residual and all(a != b for a, b in pairwise(hidden)):
         raise UserError(f"mlp: residual=True links nothing in hidden={hidden}; give neighbours of one width")
     model = nn.Sequential()

@@ -77,11 +77,13 @@ def cyclic(
         half_cycle: Time from a trough to the next peak.
         floor: Learning rate in the troughs, as a share of eta0.
         form: Whether all peaks are alike, halve their height with each cycle, or shrink by gamma^t.
-        gamma: Base of `exp_range`.
+        gamma: Base of `exp_range`, which no other form has.
 
     References:
         Smith, Cyclical Learning Rates for Training Neural Networks, 2017, https://arxiv.org/abs/1506.01186
     """
+    if gamma != 0.999 and form != "exp_range":
+        raise UserError(f"cyclic: gamma={gamma} is of form=exp_range, and this is {form}; leave it out")
     cycle, x = divmod(t / half_cycle, 2)
     height = {"triangular": 1, "triangular2": 0.5**cycle, "exp_range": gamma**t}[form]
     return eta0 * _line(floor, 1, height * (1 - abs(x - 1)))
@@ -103,13 +105,15 @@ def cosine(
         eta0: Learning rate at the start.
         floor: Learning rate at the end, as a share of eta0.
         period: Time to the first restart; None for one wave over the whole run.
-        growth: How many times as long as the one before each period is.
+        growth: How many times as long as the one before each period is; of a schedule with a period.
         total: Length of the run; not needed where a period is given.
 
     References:
         Loshchilov & Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017,
         https://arxiv.org/abs/1608.03983
     """
+    if period is None and growth != 1:
+        raise UserError(f"cosine: growth={growth} is of periods, and there is none; give schedule.period=<time> too")
     if period is None:
         return eta0 * _wave(1, floor, min(t / _length("cosine", total), 1))
     while growth > 1 and t >= period:

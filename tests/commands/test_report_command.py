@@ -25,6 +25,22 @@ def test_a_report_holds_the_table_and_the_figures_of_the_config(swept, optbench,
     assert "2 diverged" in printed and "out/curves.png" in printed and "tensorboard --logdir out/tensorboard" in printed
 
 
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["sort=rank", "sort=seed"], "sort is given twice, as rank and seed"),
+        (["--out", "a", "out=b"], "out is given twice, as a and b"),
+        (["sort="], "sort= chooses nothing; leave it out"),
+        (["columns=[]"], "columns=.. chooses nothing"),
+        (["target=92"], "target=92 is no accuracy; give one from 0 to 1"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(swept, optbench, tmp_path, typed, said):
+    with pytest.raises(SystemExit, match=said):
+        optbench("report", swept, *typed)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.slow
 def test_the_same_records_give_the_same_bytes(swept, tmp_path):
     for name in ("a", "b"):

@@ -1,6 +1,7 @@
 """The commands as they are typed."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -33,7 +34,9 @@ def files(folder="."):
 
 @pytest.mark.parametrize("study", STUDIES)
 def test_every_study_can_be_drawn(study):
-    request = Request.of([f"study={study}", "steps=2"])
+    request = Request.of([f"study={study}"])
+    crowd = any("population" in scene for scene in request.config()["scenes"])
+    request = request if crowd else Request.of([f"study={study}", "steps=2"])
     scenes = [compute(setting, request.folders) for setting in describe(request, request.config())]
     check_panels(scenes)
     for scene in scenes:
@@ -100,6 +103,16 @@ def test_the_best_rate_is_the_best_of_the_grid():
         rates, losses = track.sweep
         assert len(rates) == 21
         assert losses[rates.index(track.rates[0])] == min(losses)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "{name:piecewise,boundaries:[2]}", "{name:warmup,steps:3}"])
+def test_the_best_rate_is_found_under_the_schedule(schedule):
+    request = Request.of(["surface=bowl", "optimizers=[sgd]", "steps=10", f"schedule={schedule}"])
+    [setting] = describe(request, request.config())
+    [track] = compute(setting, request.folders).tracks
+    rates, losses = track.sweep
+    alone = [compute(replace(setting, lr=lr), request.folders).tracks[0].values for lr in rates[8:16:3]]
+    assert losses[8:16:3] == pytest.approx([float(values[-1:].mean()) for values in alone], rel=1e-9)
 
 
 def test_notes_tell_of_paths_that_leave_and_that_diverge():
@@ -217,6 +230,14 @@ BAD = {
     "surface=bowl panels=[regret]": "bowl: batch=1, but it has no samples",
     "surface=linear_regression optimizers=[{name:sgd,batch:-1}]": "sgd: batch=-1 is not a whole number in [1, inf)",
     "surface=bowl schedule=cosin": "no schedule 'cosin'; did you mean 'cosine'",
+    "surface=bowl population={epochs:1} schedule=cosine": "sgd: schedule says nothing of a population",
+    "surface=bowl population={epochs:1} starts=[[1,1],[2,2]]": "sgd: starts says nothing of a population",
+    "surface=bowl population={epochs:1} steps=5": "steps say nothing of a population",
+    "surface=bowl optimizers=[adam] lr={adma:0.1}": "no optimizer here to give a lr 'adma'; did you mean 'adam'",
+    "surface=bowl page=flase": "surface: page='flase' is not true or false",
+    "surface=bowl processes=2": "processes is of study=gallery",
+    "surface=bowl --config-dir nowhere": "--config-dir nowhere is no directory",
+    "study=gd_vs_momentum schedule.rate=0.5": "no argument of constant 'rate'",
     "surface=bowl population={crowd:3}": "no field of population 'crowd'",
     "surface=bowl formats=[gif]": "surface: formats=['gif']",
     "surface=bowl formats=[]": "formats=[] names none",

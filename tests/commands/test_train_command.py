@@ -51,6 +51,15 @@ def test_what_the_grammar_would_refuse_is_taken_as_it_was_meant(optbench, tmp_pa
         (["--experimental-rerun", "x"], "--experimental-rerun is not for optbench"),
         (["--config-dir", "nowhere"], "nowhere' not found"),
         (["--config-dir", "broken", "optimizer=x"], "x.yaml, line 2: "),
+        (["--config-dir", "clash"], "clash/optimizer/adam.yaml has the name of optbench's own optimizer/adam.yaml"),
+        (["--config-dir=clash"], "clash/optimizer/adam.yaml has the name of"),
+        (["workload.tarket=0.9"], "no field 'workload.tarket'"),
+        (["++workload.tarket=0.9"], "no field of workload 'tarket'; did you mean 'target'?"),
+        (["workload.target=92"], "workload: target=92 is no accuracy; give one from 0 to 1"),
+        (["workload.target=high"], "workload: target='high' is not a number"),
+        (["checkpoint=null"], "checkpoint=None is no mapping; give checkpoint.every=<value>"),
+        (["++checkpoint.evry=2"], "no field of checkpoint 'evry'; did you mean 'every'?"),
+        (["figures=curves"], "train: figures='curves' is not a list"),
         (["+foo=bar"], "no field 'foo'"),
         (["++sede=1"], "no field 'sede'; did you mean 'seed'?"),
         (["figures=[seconds]"], "no figure 'seconds'; did you mean 'steps'?"),
@@ -67,12 +76,15 @@ def test_what_the_grammar_would_refuse_is_taken_as_it_was_meant(optbench, tmp_pa
 )
 def test_the_rest_is_refused_in_one_line(optbench, tmp_path, given, said):
     folder = tmp_path / "broken" / "optimizer"
-    folder.mkdir(parents=True)
+    clash = tmp_path / "clash" / "optimizer"
+    for place in (folder, clash):
+        place.mkdir(parents=True)
     (folder / "x.yaml").write_text("_target_: [oops\n")
+    (clash / "adam.yaml").write_text("_target_: mine.Adam\n")
     with pytest.raises(SystemExit) as refusal:
         optbench("train", *SMALL, *given)
     assert said in str(refusal.value) and "\n" not in str(refusal.value)
-    assert [path.name for path in tmp_path.iterdir()] == ["broken"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "clash"]
 
 
 def test_a_config_is_shown_with_all_that_can_be_set(optbench, capsys):

@@ -57,6 +57,13 @@ def test_classes_with_tests_of_their_own():
     assert data.split("train")[1].tolist() == [0, 1, 2] * 3 and data.split("test")[1].tolist() == [2]
 
 
+def arrays(at, count, **keywords):
+    """Return a table of so many arrays in an .npz."""
+    names = ("x", "y", "x_test", "y_test")[:count]
+    np.savez(at / "a.npz", **{name: np.eye(6) if "x" in name else np.arange(6) % 2 for name in names})
+    return Table(path=at / "a.npz", batch_size=2, **keywords)
+
+
 def test_a_csv_gives_classes_for_whole_numbers_and_else_a_regression(tmp_path):
     lines = "".join(f"{i},{i % 3},{i / 2}\n" for i in range(10))
     classes = table(tmp_path, "a,kind,b\n" + lines, target="kind")
@@ -113,7 +120,7 @@ def test_samples_of_other_shapes_are_refused(task, x, y, said):
     ("make", "said"),
     [
         (lambda at: table(at, "a,b\n1,x\n"), "a.csv, line 2: b is 'x'; give numbers"),
-        (lambda at: table(at, "a,b\n1,2\n\n1,\n"), "line 3: b is ''"),
+        (lambda at: table(at, "a,b\n1,2\n\n1,\n"), "line 4: b is ''"),
         (lambda at: table(at, "a,b\n1,2\n1\n"), "line 3 has 1 values for 2 names"),
         (lambda at: table(at, "1,2\n3,4\n"), "begins with numbers; put a line of names above"),
         (lambda at: table(at, "a,b\n"), "has 1 lines; give a line of names, and lines of numbers below it"),
@@ -125,6 +132,8 @@ def test_samples_of_other_shapes_are_refused(task, x, y, said):
         (lambda at: Table(path=at / "none.csv"), "cannot be read"),
         (lambda at: table(at, "a,b\n1,2\n3,0.5\n", kind="classification"), "not whole; give data.kind=regression"),
         (lambda at: table(at, "a,b\n1,0.5\n"), "test_fraction=0.2 of 1 samples leaves a split empty"),
+        (lambda at: arrays(at, 4, test_fraction=0.5), "test_fraction=0.5 has no use, as tests are given apart"),
+        (lambda at: arrays(at, 2, target="a"), "target=a is a column of a CSV, and"),
         (lambda at: FromDataset(dataset=[1, 2]), "list is no Dataset of (x, y)"),
     ],
 )

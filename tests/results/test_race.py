@@ -83,6 +83,14 @@ def test_few_that_ran_elsewhere_are_named(problem, tmp_path):
     assert len(found.targets) == 1 and any("few optimizers ran on" in note for note in found.notes)
 
 
+def test_a_baseline_is_of_our_data_set_and_of_targets_that_differ_the_first_is_named(problem, tmp_path):
+    problem("sgd", (2,), data={"_target_": "mine.Digits"})
+    assert not race(read(tmp_path)).targets
+    for optimizer, target in (("adam", 0.45), ("lion", 0.9)):
+        problem(optimizer, (2,), workload={"name": "mine", "target": target})
+    assert any("several targets were stated for mine, of which" in note for note in race(read(tmp_path)).notes)
+
+
 @pytest.mark.parametrize("figure", [profile, time_to_target])
 def test_without_a_target_the_figures_are_refused_in_a_line(problem, tmp_path, figure):
     problem("sgd", (2,), data={"_target_": "mine.Data"})

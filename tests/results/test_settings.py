@@ -1,6 +1,7 @@
 """Runs are told apart by what they were, not by what was typed; repeats count once; damage is named."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -59,6 +60,9 @@ def test_what_does_not_matter_to_training_is_no_label(write, tmp_path, differing
         ({"model": ({"_target_": "a.mlp"}, {"_target_": "a.linear"})}, "model"),
         ({"model": ({"_target_": "a.mlp", "hidden": [1]}, {"_target_": "a.mlp", "hidden": [2]})}, "hidden"),
         ({"divergence": (1e6, 1e3)}, "divergence"),
+        ({"compile": ("off", "step")}, "compile"),
+        ({"trainer": ({}, {"callbacks": {"stop": {"_target_": "l.EarlyStopping"}}})}, "stop"),
+        ({"trainer": ({"callbacks": {"s": {"patience": 1}}}, {"callbacks": {"s": {"patience": 2}}})}, "patience"),
         ({"schedule": ({"_target_": "s.constant"}, {"_target_": "s.cosine"})}, "schedule"),
         ({"data": ({"_target_": "d", "seed": 0}, {"_target_": "d", "seed": 5})}, "seed"),
     ],
@@ -151,6 +155,49 @@ def test_a_run_that_lacks_columns_is_left_out_by_name(write, tmp_path):
     restate(tmp_path / "run")
     results = read(tmp_path)
     assert results.frame["seed"].tolist() == [1] and any("run" in note for note in results.notes)
+
+
+@pytest.mark.parametrize(
+    ("group", "here", "there"),
+    [
+        ("optimizer", {"_target_": "optbench.optimizers.Adam"}, {"_target_": "torch.optim.Adam"}),
+        ("optimizer", {"_target_": "mine.Adam"}, {"_target_": "torch.optim.Adam"}),
+        ("model", {"_target_": "mine.Net"}, {"_target_": "other.Net"}),
+        ("data", {"_target_": "mine.Data"}, {"_target_": "other.Data"}),
+        (
+            "optimizer",
+            {**ADAM, "base": {"_target_": "optbench.optimizers.Adam"}},
+            {**ADAM, "base": {"_target_": "torch.optim.Adam"}},
+        ),
+    ],
+)
+def test_classes_of_one_name_are_not_one_row(write, tmp_path, group, here, there):
+    for name, node in (("a", here), ("b", there)):
+        write(name, ["optimizer=adam", "seed=0"], [{}], **{group: node})
+    assert len(compare(load(tmp_path))) == 2
+
+
+@pytest.mark.parametrize("group", ["optimizer", "model"])
+def test_what_was_made_is_not_called_by_the_config_whose_class_was_replaced(write, tmp_path, group):
+    node, typed = {"_target_": "mine.Net"}, f"{group}=sgd"
+    write("a", ["optimizer=adam", "seed=0"], [{}])
+    overrides = [*(["optimizer=adam"] * (group == "model")), typed, f"{group}._target_=mine.Net", "seed=0"]
+    write("b", overrides, [{}], **{group: node})
+    assert "Net" in set(load(tmp_path)[group]) and "sgd" not in set(load(tmp_path)[group])
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"commit": "abc"}, "runs of several commits of optbench: .*abc"),
+        ({"machine": {"cpu": "other"}}, "runs of several kinds of processor: .*other"),
+        ({"machine": ["other"]}, "runs of several kinds of processor: .*unknown"),
+    ],
+)
+def test_runs_of_several_codes_and_machines_are_named(write, tmp_path, values, named):
+    write("a", ["optimizer=adam", "seed=0"], [{}])
+    restate(write("b", ["optimizer=adam", "seed=1"], [{}]), **values)
+    assert re.search(named, " ".join(read(tmp_path).notes))
 
 
 def test_mixed_studies_and_versions_are_named(write, tmp_path):

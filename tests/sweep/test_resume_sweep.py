@@ -64,6 +64,32 @@ def test_all_is_trained_again_where_asked(optbench):
     assert before and all(files()[path] > before[path] for path in before)
 
 
+def test_figures_that_the_same_command_asks_for_later_are_drawn(optbench):
+    sweep = [argument for argument in SWEEP if not argument.startswith("figures")]
+    optbench(*sweep, "seed=0,1", "figures=[]", "workload.target=0.5")
+    before = files()
+    optbench(*sweep, "seed=0,1", "figures=[norms]", "workload.target=0.5")
+    assert files() == before and Path("sweep/report/norms.png").exists()
+    with pytest.raises(SystemExit, match="was trained with workload.target=0.5, and has ended; give target=0.1 to"):
+        optbench(*sweep, "seed=0,1", "workload.target=0.1")
+    assert files() == before
+
+
+def test_a_single_run_is_trained_again_where_asked(optbench, capsys):
+    single = ["train", *REGRESSION, "figures=[]", "hydra.run.dir=sweep/run"]
+    optbench(*single)
+    before = files()
+    optbench(*single)
+    assert files() == before and "rerun=all trains it again" in capsys.readouterr().out
+    optbench(*single, "rerun=failed")
+    assert files() == before
+    optbench(*single, "rerun=all")
+    assert all(files()[path] > before[path] for path in before)
+    with pytest.raises(SystemExit, match="rerun=all begins a run anew and resume goes on with it; give one of them"):
+        optbench("train", "resume=sweep/run", "rerun=all")
+    optbench("train", "resume=sweep/run", "trainer.max_epochs=4")
+
+
 def test_a_sweep_ends_with_its_first_failure_where_asked(optbench):
     bad = ["schedule._target_=test_resume_sweep.fail_once", "schedule.at=2,70,80,90", "fail_fast=true", "replicas=off"]
     with pytest.raises(SystemExit, match="runs failed"):

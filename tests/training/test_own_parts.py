@@ -6,7 +6,8 @@ from small import SMALL
 from torch import nn
 
 from optbench import records
-from optbench.checks import UserError
+from optbench.checks import Rate, UserError
+from optbench.optimizers import Optimizer
 from optbench.optimizers.build import contender
 
 QUICK = [
@@ -58,6 +59,24 @@ class Fixed(nn.Linear):
         super().__init__(1, 1)
 
 
+class Spoiling(Optimizer):
+    """Decays its parameters behind the back of whoever moves them."""
+
+    lr: Rate = 0.1
+
+    @staticmethod
+    def update(g, p, s, t, h):
+        p.mul_(0.9)
+        return g, s
+
+
+class Silent(torch.optim.SGD):
+    """Says nothing of the loss."""
+
+    def step(self, closure=None):
+        super().step(closure)
+
+
 @pytest.mark.parametrize("name", ["Swapped", "Fixed"])
 def test_a_model_is_given_its_sizes_by_name(optbench, tmp_path, name):
     optbench("train", *QUICK, f"model._target_=test_own_parts.{name}", "hydra.run.dir=run")
@@ -72,6 +91,8 @@ def test_a_model_is_given_its_sizes_by_name(optbench, tmp_path, name):
         (["model._target_=test_own_parts.Broken"], "model: Broken fails on x of shape (16, 1)"),
         (["model._target_=test_own_parts.None"], "cannot be imported"),
         (["optimizer._target_=torch.optim.SparseAdam"], "SparseAdam cannot take a step of this model"),
+        (["optimizer._target_=test_own_parts.Spoiling"], "Spoiling: update changes p in place"),
+        (["optimizer._target_=test_own_parts.Silent"], "step of Silent returns None; call its closure"),
         (["optimizer._target_=torch.nn.Linear"], "Linear is no torch.optim.Optimizer"),
         (["optimizer._target_=torch.optim.Adm"], "optimizer: "),
         (["optimizer._target_=torch.optim.Adam", "optimizer.beta1=0.5"], "did you mean 'betas'?"),

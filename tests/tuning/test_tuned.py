@@ -92,7 +92,9 @@ def test_it_goes_on_where_it_was_and_a_row_can_be_made_again(tuned, optbench, tm
         (["budget.trials=0"], "budget: trials=0 is outside"),
         (["seed=0,1000"], "seed=1000 is that of the trials"),
         (["data.val_fraction=0"], "give data.val_fraction above 0"),
-        (["optimizer.lr=-1"], "SGD: lr=-1"),
+        (["optimizer.weight_decay=-1"], "SGD: weight_decay=-1"),
+        (["optimizer.lr=0.5"], "optimizer.lr is searched here; give search.lr=.<low>,<high>. instead"),
+        (["widen=maybe"], "tuned: widen='maybe' is not true or false"),
         (["optimizer=adam,adam"], "'optimizer=adam.* is in the study twice; give each value once"),
     ],
 )

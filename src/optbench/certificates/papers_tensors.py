@@ -185,7 +185,7 @@ def yellowfin(w: Array, h: Any) -> Walk:
     for t in count(1):
         g = yield w
         lr = h.lr
-        mu = h.beta_init
+        mu = 0.0
         curvatures = [*curvatures, np.log(np.sum(g**2))][-h.window :]
         low = h.beta * low + (1 - h.beta) * min(curvatures)
         high = h.beta * high + (1 - h.beta) * max(curvatures)

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from optbench import records
 from optbench.checks import Count, Index, Interval, UserError, check, nearest
-from optbench.configs import CONF, explain
+from optbench.configs import CONF, apart, explain
 
 USAGE = """usage: optbench landscape DIR plane=shared what=loss split=train points=50 [field=value ...]
 
@@ -84,18 +84,12 @@ def split(arguments: Sequence[str]) -> tuple[list[Path], list[str], list[Path]]:
     Raises:
         UserError: There is no directory, or one does not exist.
     """
-    rest, folders = list(arguments), []
-    while "--config-dir" in rest:
-        at = rest.index("--config-dir")
-        if at + 1 == len(rest):
-            raise UserError("--config-dir is followed by no directory; give the folder of your configs")
-        folders += [Path(folder).resolve() for folder in rest[at + 1 : at + 2]]
-        del rest[at : at + 2]
+    rest, folders = apart(arguments)
     paths = [Path(text) for text in rest if "=" not in text or Path(text).exists()]
     overrides = [text for text in rest if Path(text) not in paths]
     if not paths:
         raise UserError("optbench landscape needs a DIR with runs; see optbench landscape --help")
-    for path in (*paths, *folders):
+    for path in paths:
         if not path.is_dir():
             raise UserError(f"{path} is no directory; give one that `optbench train` wrote")
     return paths, overrides, folders

@@ -30,6 +30,8 @@ def main(arguments: list[str]) -> None:
     directories, chosen = split(given.directories)
     if not directories:
         raise UserError("the following arguments are required: DIR; see optbench report --help")
+    if given.out and "out" in chosen:
+        raise UserError(f"out is given twice, as {given.out} and {chosen['out']}; give it once")
     out = given.out or (Path(chosen["out"]) if "out" in chosen else None)
     figures = listed(chosen["figures"]) if "figures" in chosen else None
     target = number("target", chosen["target"]) if "target" in chosen else None
@@ -41,17 +43,22 @@ def split(arguments: Sequence[str]) -> tuple[list[Path], dict[str, str]]:
     """Return the directories and the choices among arguments; a path that exists is a directory, whatever its name.
 
     Raises:
-        UserError: There is no such choice.
+        UserError: There is no such choice, or it is made twice, or not at all.
     """
-    directories, chosen = [], {}
+    directories: list[Path] = []
+    chosen: dict[str, str] = {}
     for argument in arguments:
         name, equals, value = argument.partition("=")
         if not equals or Path(argument).exists():
             directories.append(Path(argument))
-        elif name in CHOICES:
-            chosen[name] = value
-        else:
+        elif name not in CHOICES:
             raise nearest("choice", name, CHOICES, ", ".join(CHOICES))
+        elif name in chosen:
+            raise UserError(f"{name} is given twice, as {chosen[name]} and {value}; give it once")
+        elif not value.strip("[] ") and name != "figures":
+            raise UserError(f"{argument} chooses nothing; leave it out")
+        else:
+            chosen[name] = value
     return directories, chosen
 
 

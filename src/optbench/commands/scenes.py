@@ -19,6 +19,7 @@ def make(request: Request, config: dict[str, Any]) -> tuple[list[Scene], list[Pa
     Raises:
         UserError: Anything in the config is wrong, or the folder cannot be written; nothing has been written then.
     """
+    check("surface", "page", config["page"], bool)
     check("surface", "colours", config["colours"], Colours | None)
     kinds = formats(config)
     kind = check("surface", "animate", config["animate"], Literal["gif", "mp4"] | None)

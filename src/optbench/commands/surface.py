@@ -48,6 +48,8 @@ def main(arguments: list[str]) -> None:
 
         gallery(request, console)
         return
+    if "processes" in request.typed:
+        raise UserError("processes is of study=gallery, which draws scenes side by side; leave it out")
     config = request.config()
     scenes, files = make(request, config)
     for scene in scenes:

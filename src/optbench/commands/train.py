@@ -13,9 +13,9 @@ from typing import Any
 from optbench import processes, records
 from optbench.checks import UserError
 from optbench.commands.completion import SCRIPT
-from optbench.configs import CONF, explain, filled, settable, trusted
+from optbench.configs import CONF, explain, filled, refuse_twins, settable, trusted
 
-NODES = re.compile(r"(data|model|optimizer|schedule|trainer|logger|search|workloads?)\.[^=]+=")
+NODES = re.compile(r"(data|model|optimizer|schedule|trainer|logger|search|workloads)\.[^=]+=")
 """Overrides of what a config makes: any keyword of its class will do, whether the yaml lists it or not."""
 PLACE = re.compile(r"(hydra\.(?:run|sweep)\.dir|resume)=~/")
 """A folder in the user's home: the shell leaves `~` alone where it is not the first letter."""
@@ -40,7 +40,9 @@ def main(arguments: list[str]) -> None:
     """
     if {"-sc", "--shell-completion"} & set(arguments):
         return complete(arguments)
-    arguments = longer(arguments)
+    for folder in config_dirs(arguments):
+        refuse_twins(folder)
+    arguments = longer([at_home(argument) for argument in arguments])
     flags_first = sorted(arguments, key=lambda a: "=" in a and not a.startswith("-"))  # argparse has to have it so
     check_flags(flags_first)
     sys.argv = ["optbench train", *map(typed, flags_first)]
@@ -90,9 +92,9 @@ def longer(arguments: list[str]) -> list[str]:
     if given is None or not (Path(given) / "status.json").exists():
         return arguments
     run = records.read(Path(given))
-    folders = [Path(b) for a, b in pairwise(arguments) if a in ("--config-dir", "-cd")]
-    known = trusted(run.config, [CONF, *folders])
+    known = trusted(run.config, [CONF, *config_dirs(arguments)])
     typed = {_key(a) for a in arguments}
+    typed |= {"rerun"}  # that was of the run as it began
     stored = [override for override in run.status["overrides"] if _key(override) not in typed]
     for override in stored:
         if not _only_sets(override, known):
@@ -100,6 +102,13 @@ def longer(arguments: list[str]) -> list[str]:
                 f"resume={given}: the record's override {ascii(override)[:80]} would do more than set a value"
             )
     return [*arguments, *stored, f"hydra.run.dir={given}"]
+
+
+def config_dirs(arguments: list[str]) -> list[Path]:
+    """Return the folders of configs that a command line gives."""
+    flags = ("--config-dir", "-cd")
+    joined = [value for flag, equals, value in (a.partition("=") for a in arguments) if equals and flag in flags]
+    return [Path(folder) for folder in (*joined, *(b for a, b in pairwise(arguments) if a in flags))]
 
 
 def _only_sets(override: str, known: Mapping[str, Any]) -> bool:
@@ -146,6 +155,12 @@ def shows(arguments: list[str]) -> bool:
     return any(flag in ("--cfg=job", "-c=job") or (flag in ("--cfg", "-c") and what == "job") for flag, what in pairs)
 
 
+def at_home(argument: str) -> str:
+    """Return an argument with the place that it names written out, if that begins with `~`."""
+    key, _, value = argument.partition("=")
+    return f"{key}={Path(value).expanduser()}" if PLACE.match(argument) else argument
+
+
 def typed(argument: str) -> str:
     """Return an argument as Hydra's grammar has it: values in quotes where it needs them, and keywords that may be new.
 
@@ -157,8 +172,6 @@ def typed(argument: str) -> str:
     key, equals, value = argument.partition("=")
     if argument.startswith("-") or not equals:
         return argument
-    if PLACE.match(argument):
-        value = str(Path(value).expanduser())
     try:
         OverridesParser.create().parse_override(f"{key}={value}")
     except HydraException:

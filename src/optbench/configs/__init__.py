@@ -2,7 +2,19 @@
 
 from optbench.configs.defaults import filled, flatten, resolve, values, with_defaults
 from optbench.configs.errors import explain
-from optbench.configs.known import CONF, FIGURES, GROUPS, LISTED, fields, files, groups, settable, targets
+from optbench.configs.known import (
+    CONF,
+    FIGURES,
+    GROUPS,
+    LISTED,
+    apart,
+    fields,
+    files,
+    groups,
+    refuse_twins,
+    settable,
+    targets,
+)
 from optbench.configs.loading import dataset, key, load
 from optbench.configs.making import build_model, build_schedule, construct, located, plain, rule
 from optbench.configs.place import directory, enter
@@ -13,6 +25,7 @@ __all__ = [
     "FIGURES",
     "GROUPS",
     "LISTED",
+    "apart",
     "build_model",
     "build_schedule",
     "construct",
@@ -29,6 +42,7 @@ __all__ = [
     "load",
     "located",
     "plain",
+    "refuse_twins",
     "resolve",
     "rule",
     "settable",

@@ -44,8 +44,15 @@ FIGURES = (
 
 
 def files(folders: Sequence[Path], group: str) -> list[Path]:
-    """Return the configs of a group; of two with one name the later folder's, as Hydra has it."""
-    found = {path.stem: path for folder in folders for path in (folder / group).glob("*.yaml")}
+    """Return the configs of a group.
+
+    Raises:
+        UserError: Two of them have one name, of which Hydra would take the first.
+    """
+    found: dict[str, Path] = {}
+    for path in (path for folder in folders for path in (folder / group).glob("*.yaml")):
+        if not found.setdefault(path.stem, path).samefile(path):
+            raise UserError(f"{path} has the name of optbench's own {group}/{path.name}; give it another")
     return [found[name] for name in sorted(found)]
 
 
@@ -61,6 +68,36 @@ def targets(folders: Sequence[Path], group: str) -> Iterator[tuple[str, dict[str
             yield path.stem, config, get_object(config["_target_"])
         except Exception as error:  # a config of the user's may be wrong in any way
             raise UserError(f"{path}: {one_line(error)}") from None
+
+
+def refuse_twins(folder: Path) -> None:
+    """Raise where a folder of configs has one with the name of one of ours.
+
+    Raises:
+        UserError: It has.
+    """
+    for group in sorted(path.name for path in CONF.iterdir() if path.is_dir()):
+        files([CONF, folder], group)
+
+
+def apart(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
+    """Return arguments without `--config-dir DIR`, and these folders.
+
+    Raises:
+        UserError: One of them is no directory.
+    """
+    rest, folders = list(arguments), list[Path]()
+    while "--config-dir" in rest:
+        at = rest.index("--config-dir")
+        if at + 1 == len(rest):
+            raise UserError("--config-dir is followed by no directory; give the folder of your configs")
+        folder = Path(rest[at + 1])
+        if not folder.is_dir():
+            raise UserError(f"--config-dir {folder} is no directory; give one with folders such as optimizer/")
+        refuse_twins(folder)
+        folders.append(folder.resolve())
+        del rest[at : at + 2]
+    return rest, folders
 
 
 @functools.cache

@@ -46,6 +46,8 @@ def construct(group: str, config: Any, later: Sequence[str] = ()) -> partial[Any
     except InstantiationException as error:
         raise UserError(f"{group}: {one_line(error.__cause__ or error)}") from None
     check_call(make.func, make.keywords, later)
+    for inner in (value for value in make.keywords.values() if isinstance(value, partial)):
+        check_call(inner.func, inner.keywords, inspect.signature(inner.func).parameters)  # its caller gives the rest
     return plain(make)
 
 
@@ -68,6 +70,8 @@ def build_model(config: Mapping[str, Any], features: int, outputs: int) -> "nn.M
     parameters = inspect.signature(cls).parameters.values()
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
     named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    for size in (size for size in sizes if size in config):
+        raise UserError(f"model: {size}={config[size]} would be replaced by the data's own {sizes[size]}; leave it out")
     missing = [p.name for p in named if p.default is p.empty and p.name not in {*sizes, *config}]
     if missing:
         raise UserError(

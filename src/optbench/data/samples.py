@@ -120,7 +120,7 @@ class Samples(DataModule):
         """Return the samples, cut in two where none are given for tests.
 
         Raises:
-            UserError: None would be left for training or for tests.
+            UserError: None would be left for training or for tests, or a share is asked for of tests that are given.
         """
         arrays, task = self.arrays, self.task
         del self.arrays  # the splits hold what is needed of them
@@ -129,6 +129,10 @@ class Samples(DataModule):
         if self.task == "classification":
             parts[1::2] = [y.astype(np.int64) for y in parts[1::2] if self._whole(y)]
         if len(parts) == 4:
+            if self.test_fraction != type(self).test_fraction:
+                raise self._error(
+                    f"test_fraction={self.test_fraction} has no use, as tests are given apart; leave it out"
+                )
             return (parts[0], parts[1]), (parts[2], parts[3])
         x, y = parts
         order = np.random.default_rng(self.data_seed).permutation(len(x))
@@ -163,13 +167,16 @@ class Table(Samples):
             UserError: It cannot be read, or lacks what it should hold.
         """
         path = Path(self.path).expanduser()
+        if path.suffix == ".npz" and self.target is not None:
+            raise self._error(f"target={self.target} is a column of a CSV, and {path} has y; leave it out")
         try:
             if path.suffix == ".npz":
                 with np.load(path, allow_pickle=False) as file:
                     wanted = ["x", "y", "x_test", "y_test"] if "x_test" in file else ["x", "y"]
                     return tuple(file[name] for name in wanted)
             with path.open(newline="", encoding="utf-8-sig") as file:
-                lines = [line for line in csv.reader(file) if line]
+                reader = csv.reader(file)
+                lines = dict((reader.line_num, line) for line in reader if line)
         except KeyError as error:
             raise self._error(f"{path} has no {error.args[0].split()[0]}; give arrays x and y") from None
         except (OSError, ValueError) as error:
@@ -191,7 +198,7 @@ class Table(Samples):
             raise self._error(f"{path} has {count} '{self.target}'; there are {', '.join(names)}")
         return names.index(self.target)
 
-    def _table(self, path: Path, lines: list[list[str]]) -> tuple[list[str], Array]:
+    def _table(self, path: Path, lines: dict[int, list[str]]) -> tuple[list[str], Array]:
         """Return the names of a CSV's columns, and its numbers.
 
         Raises:
@@ -199,10 +206,11 @@ class Table(Samples):
         """
         if len(lines) < 2:
             raise self._error(f"{path} has {len(lines)} lines; give a line of names, and lines of numbers below it")
-        names, *rows = lines
+        names, *_ = lines.values()
         if all(map(_is_number, names)):
             raise self._error(f"{path} begins with numbers; put a line of names above them")
-        for number, row in enumerate(rows, 2):
+        rows = list(lines.items())[1:]
+        for number, row in rows:
             if len(row) != len(names):
                 raise self._error(
                     f"{path}, line {number} has {len(row)} values for {len(names)} names; give one for each"
@@ -210,7 +218,7 @@ class Table(Samples):
             for name, value in zip(names, row, strict=True):
                 if not _is_number(value):
                     raise self._error(f"{path}, line {number}: {name} is {value!r}; give numbers, separated by commas")
-        return names, np.array(rows, dtype=float)
+        return names, np.array([row for _, row in rows], dtype=float)
 
 
 @dataclass(kw_only=True, eq=False)

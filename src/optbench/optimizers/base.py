@@ -77,12 +77,19 @@ class Optimizer(torch.optim.Optimizer):
     """Whether parameters may be DTensors, as those of FSDP2 are."""
     shares: ClassVar[bool] = True
     """Whether several processes may share a mini-batch, each with a part of the gradient; see `Objective`."""
+    only: ClassVar[dict[str, tuple[str, tuple[str, ...]]]] = {}
+    """The hyperparameters that are heeded with some values of another one alone, with its name and these."""
+    scheduled: ClassVar[bool] = True
+    """Whether the learning rate counts at every step, rather than at the first alone."""
     keeps: ClassVar[tuple[str, ...]] = ()
     """Names in the state beside those that `init` and `update` return."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Collect the hyperparameters into `hyper`, the signature and the docstring."""
         super().__init_subclass__(**kwargs)
+        for name in ("init", "update", "iterate"):
+            if inspect.isfunction(vars(cls).get(name)):
+                raise UserError(f"{cls.__name__}: {name} is called without an instance; write @staticmethod above it")
         own, kinds = declared(cls)
         base = next(c for c in cls.__mro__[1:] if issubclass(c, Optimizer))  # Lightning wraps by a mixin in front
         cls.hyper = {**base.hyper, **own}
@@ -342,6 +349,7 @@ class Optimizer(torch.optim.Optimizer):
         super().add_param_group(group)
         try:
             self._agree()
+            self._refuse_idle(group)
             self.validate(group)
             for p in group["params"]:
                 self._admit_parameter(p)
@@ -350,6 +358,13 @@ class Optimizer(torch.optim.Optimizer):
             raise
         if self.compile and not (self.by_update() or self.stackable(group)):
             self._refuse_compile("a step is more than its update")
+
+    def _refuse_idle(self, group: Hyper) -> None:
+        """Raise a `UserError` where a hyperparameter is set that another one leaves without a use."""
+        for key, (other, values) in self.only.items():
+            if group[key] != self.hyper[key] and group[other] not in values:
+                of, this = f"{other}={' or '.join(values)}", f"{other}={group[other]}"
+                raise UserError(f"{type(self).__name__}: {key}={group[key]} is of {of}, and has no use with {this}")
 
     def validate(self, group: Hyper) -> None:
         """Raise a `UserError` where hyperparameters do not fit together, or to the parameters of their group."""

@@ -22,6 +22,7 @@ class Momentum(Optimizer):
 
     extends = {"SGD": "velocity"}
     whole_step = True
+    only = {"dampening": ("form", ("torch",))}
 
     lr: Rate = 0.01
     beta: Decay = 0.9

@@ -22,6 +22,7 @@ class NAdam(Optimizer):
     """
 
     extends = {"Adam": "gradient from ahead", "NAG": "of scaled gradients"}
+    only = {"momentum_decay": ("form", ("dozat",))}
 
     lr: Rate = 0.002
     beta1: Decay = 0.9

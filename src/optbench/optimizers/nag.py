@@ -26,6 +26,7 @@ class NAG(Optimizer):
 
     extends = {"Momentum": "gradient from ahead"}
     whole_step = True
+    only = {"beta": ("form", ("lookahead", "torch"))}
 
     lr: Rate = 0.01
     beta: Decay = 0.9

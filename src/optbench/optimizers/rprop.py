@@ -26,6 +26,7 @@ class Rprop(Optimizer):
 
     extends = {"SGD": "step sizes from signs"}
     whole_step = True
+    scheduled = False
 
     lr: Rate = 0.01
     eta_minus: Annotated[float, Interval("(0, 1)")] = 0.5

@@ -25,6 +25,7 @@ class Scion(Optimizer):
 
     extends = {"Muon": "a norm for each kind of layer", "Signum": "in other norms"}
     whole_tensor = True
+    only = {"ns_steps": ("norm", ("spectral",))}
 
     lr: Rate = 0.001
     beta: Decay = 0.9

@@ -25,6 +25,7 @@ class Sophia(Optimizer):
     extends = {"Newton": "diagonal, clipped", "Signum": "where the clip binds"}
     order = 2
     common = ("estimator", "seed")
+    only = {"seed": ("estimator", ("hutchinson",))}
 
     lr: Rate = 1e-3
     beta1: Decay = 0.96

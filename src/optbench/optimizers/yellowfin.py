@@ -20,7 +20,7 @@ class YellowFin(Optimizer):
     """Momentum that tunes its learning rate and momentum for a noisy quadratic model of the loss.
 
     Both are one number for all parameters, from running means of the range of the curvature over a window of steps, the
-    gradients' variance and the distance to the minimum. `lr` and `beta_init` are those of the first step; later on a
+    gradients' variance and the distance to the minimum. `lr` is that of the first step; later on a
     group moves at the tuned rate times its own `lr` over the constructor's, so that groups and schedules count. If
     `clip`, as in the authors' code: gradients are cut at ten times the root of the largest curvature before they count,
     those that exceed the root itself move the weights by no more than it, and no gradient's step is longer than 100.
@@ -30,10 +30,9 @@ class YellowFin(Optimizer):
     """
 
     extends = {"Momentum": "tunes itself"}
-    common = ("beta_init", "beta", "window", "eps", "clip")
+    common = ("beta", "window", "eps", "clip")
 
     lr: Rate = 0.1
-    beta_init: Decay = 0.0
     beta: Decay = 0.999
     window: Count = 20
     eps: Positive = 1e-6
@@ -60,7 +59,7 @@ class YellowFin(Optimizer):
             s["mean"] = s["mean"].lerp(g, 1 - h["beta"])
         curvatures, means = remembered(oldest, square, h)
         lr = self.defaults["lr"]
-        mu = h["beta_init"]
+        mu = 0.0
         if t:
             unbias = 1 - h["beta"] ** (t + 1)
             of_means = sum(float(s["mean"].square().sum()) / unbias**2 for s in states)

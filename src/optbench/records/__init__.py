@@ -19,9 +19,9 @@ from optbench.records.files import inventory, prepare, write
 from optbench.records.key import identity
 from optbench.records.lock import Busy, Lock, locked
 from optbench.records.origin import provenance
-from optbench.records.place import clear, vacant
+from optbench.records.place import clear, restart, vacant
 from optbench.records.reading import Run, find, inspect, key_of, natural, read, survey
-from optbench.records.status import ENDS, STATUSES, ended, lose, resumable, status_of
+from optbench.records.status import ENDS, STATUSES, Rerun, anew, ended, lose, resumable, status_of
 from optbench.records.tables import METRICS
 from optbench.records.trajectory import TRAJECTORY
 from optbench.records.writing import Finished, Record, Resume, Silent
@@ -35,9 +35,11 @@ __all__ = [
     "Finished",
     "Lock",
     "Record",
+    "Rerun",
     "Resume",
     "Run",
     "Silent",
+    "anew",
     "clear",
     "ended",
     "find",
@@ -51,6 +53,7 @@ __all__ = [
     "prepare",
     "provenance",
     "read",
+    "restart",
     "resumable",
     "status_of",
     "survey",

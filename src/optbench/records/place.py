@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from optbench.checks import UserError
+from optbench.records.lock import Busy, Lock
 from optbench.records.reading import key_of
 
 OWN = (
@@ -27,6 +28,16 @@ def clear(directory: Path) -> None:
     for path in (*(directory / name for name in OWN), *directory.glob("events.out.*"), *directory.glob(".*.[0-9]*")):
         with suppress(FileNotFoundError):
             path.unlink()
+
+
+def restart(directory: Path) -> None:
+    """Remove what a run left, so that it starts anew; not while another process is training it."""
+    try:
+        lock = Lock(directory)
+    except Busy:
+        return
+    clear(directory)
+    lock.release()
 
 
 NAME = 255

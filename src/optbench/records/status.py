@@ -4,7 +4,7 @@ import datetime
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from optbench.checks import UserError
 from optbench.records.files import text_of, write
@@ -17,6 +17,9 @@ missing: one that an older sweep lacks."""
 
 ENDS = ("done", "diverged", "failed", "timed out")
 """The statuses that a run writes when it ends; the first two are results."""
+
+Rerun = Literal["failed", "all"]
+"""Which runs that have ended are to start anew: all that brought no result and those that diverged, or all."""
 
 STATUS = {"status": str, "reason": str, "seed": int, "command": str, "overrides": list}
 """What every status.json holds, and of which type."""
@@ -65,6 +68,12 @@ def status_of(directory: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     return status if isinstance(status, dict) else None
+
+
+def anew(directory: Path, rerun: Rerun | None) -> bool:
+    """Return whether the run of a directory has ended in a way that is to be started anew."""
+    asked = {None: (), "failed": ("failed", "timed out", "diverged"), "all": ENDS}[rerun]
+    return (status_of(directory) or {}).get("status") in asked
 
 
 def ended(directory: Path) -> bool:

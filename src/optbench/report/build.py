@@ -25,7 +25,7 @@ from optbench.results.frame import labels
 from optbench.results.race import Race, race
 from optbench.results.sensitivity import swept
 from optbench.results.settings import WORKLOAD
-from optbench.results.table import caption, latex, markdown, plain, terminal
+from optbench.results.table import caption, is_classification, latex, markdown, plain, terminal
 from optbench.results.text import escaped, markdown_table
 from optbench.results.workloads import workload_scores, workload_sentences
 from optbench.tuning import outcome
@@ -72,6 +72,7 @@ def report(
     columns: Sequence[str] = (),
     sort: str | None = None,
     target: float | None = None,
+    also: Sequence[str] = (),
 ) -> None:
     """Write the comparison and its figures, and print the answer and the comparison.
 
@@ -82,6 +83,7 @@ def report(
         columns: As for `readable`.
         sort: As for `readable`.
         target: As for `race`.
+        also: Figures that are wanted beside those of the configs.
 
     Raises:
         UserError: There is no run, or a name is not known, before anything is written; or a figure cannot be drawn,
@@ -95,7 +97,7 @@ def report(
     records.prepare(out)
     files = write_tables(found, out)
     print_tables(found)
-    drawn, failures = draw_all(found, wanted(found) if figures is None else figures, out)
+    drawn, failures = draw_all(found, [*wanted(found), *also] if figures is None else figures, out)
     files += drawn
     command = again(places, columns, sort, target)
     page_file, logs = interactive(found, command, {path.stem: path for path in files if path.suffix == ".png"}, out)
@@ -179,7 +181,7 @@ def reading(places: Sequence[Path], columns: Sequence[str], sort: str | None, ta
     """Read runs, and return what there is to say of them.
 
     Raises:
-        UserError: There is no run, or no such column.
+        UserError: There is no run, or no such column, or the target is no accuracy.
     """
     everything = read(*places)
     trials = everything.of(is_trial)
@@ -191,6 +193,8 @@ def reading(places: Sequence[Path], columns: Sequence[str], sort: str | None, ta
         columns = sharpness_columns(columns, results.frame)
     table = compare(results.frame)
     readable(table, columns, sort)
+    if target is not None and target > 1 and is_classification(results.frame):
+        raise UserError(f"target={target:g} is no accuracy; give one from 0 to 1")
     return Found(everything, results, trials, table, columns, sort, target)
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 from optbench import records
 from optbench.checks import UserError, one_line
 from optbench.records import METRICS, Run
+from optbench.records.words import short
 from optbench.results.settings import settings, written
 from optbench.sweep import ledger
 
@@ -24,6 +25,14 @@ COUNTS = ["epoch", "step", "grad_evals", "loss_evals", "hvp_evals", "train_secon
 STEPS = ["step", "epoch", "lr", "loss"]
 FEW = 3
 """So many examples of what is wrong are named; the others are counted."""
+
+PROVENANCE = {
+    "versions of optbench": "versions.optbench",
+    "commits of optbench": "commit",
+    "versions of torch": "versions.torch",
+    "kinds of processor": "machine.cpu",
+}
+"""What a reader has to know of runs that differ in it, and where a status says it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -309,10 +318,18 @@ def _notes(repeated: list[str], runs: list[Run]) -> Iterator[str]:
     names = dict.fromkeys(str(run.config.get("name", "")) for run in runs)
     if len(names) > 1:
         yield f"runs of several studies: {_some(list(names))}"
-    for package in ("optbench", "torch"):
-        versions = dict.fromkeys(str(run.status.get("versions", {}).get(package, "unknown")) for run in runs)
-        if len(versions) > 1:
-            yield f"runs of several versions of {package}: {_some(list(versions))}"
+    for what, said in PROVENANCE.items():
+        told = dict.fromkeys(_told(run.status, said) for run in runs)
+        if len(told) > 1:
+            yield f"runs of several {what}: {_some(list(told))}"
+
+
+def _told(status: Mapping[str, Any], path: str) -> str:
+    """Return what a status says at a dotted path, which a stranger's may lack."""
+    value: Any = status
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return short("unknown" if value is None else str(value))
 
 
 def _some(names: list[str]) -> str:

@@ -116,6 +116,9 @@ def race(results: Results, value: float | None = None) -> Race:
     for name, rows in frame.groupby(places, sort=False):
         runs = [results.runs[i] for i in rows.index if i in results.runs]
         target = _target(runs, rows, value)
+        if value is None and len(stated := _stated(runs)) > 1:
+            several = ", ".join(f"{one:g}" for one in stated)
+            notes.append(f"several targets were stated for {name}, of which the first is taken: {several}")
         if name not in few and target:
             targets[str(name)] = target
         elif name not in few:
@@ -151,13 +154,18 @@ def _target(runs: list[Run], frame: pd.DataFrame, value: float | None) -> Target
     column = measure(frame).name.removeprefix("final_")
     if value is not None:
         return Target(column, value, "chosen after the runs")
-    stated = [own for run in runs if isinstance(own := _own(run).get("target"), int | float)]
-    if stated:
-        return Target(column, float(stated[0]), "stated before the runs")
-    name = str(runs[0].config["data"]["_target_"]).rpartition(".")[2] if runs else ""
-    if name in BASELINES and column.endswith("accuracy"):
+    if stated := _stated(runs):
+        return Target(column, stated[0], "stated before the runs")
+    package, _, name = str(runs[0].config["data"]["_target_"]).rpartition(".") if runs else ("", "", "")
+    if package.startswith("optbench.") and name in BASELINES and column.endswith("accuracy"):
         return Target(column, *BASELINES[name])
     return None
+
+
+def _stated(runs: list[Run]) -> list[float]:
+    """Return the targets that runs state, each once."""
+    stated = [_own(run).get("target") for run in runs]
+    return list(dict.fromkeys(float(target) for target in stated if isinstance(target, int | float)))
 
 
 def _told(frame: pd.DataFrame, places: "pd.Series[str]", others: list[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """What tells runs apart: every value that differs in their resolved configs and matters to training, nothing else."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -12,7 +13,7 @@ from optbench.records import Run
 GROUPS = ("data", "model", "optimizer", "schedule", "trainer")
 """What a config makes; within one kind of each (one class, one optimizer) a value that differs is a label."""
 
-PLAIN = ("divergence", "threads")
+PLAIN = ("compile", "divergence", "threads")
 """Values at the top of a config that matter to training."""
 
 WORKLOAD = "workload"
@@ -23,7 +24,6 @@ INDIFFERENT = {
     "optimizer": {"search", "core"},
     "trainer": {
         "barebones",
-        "callbacks",
         "default_root_dir",
         "enable_autolog_hparams",
         "enable_checkpointing",
@@ -63,7 +63,7 @@ def settings(runs: Sequence[Run]) -> list[dict[str, Any]]:
         keys.append("data.seed")
         for flat, run in zip(values, runs, strict=True):
             flat["data.seed"] = run.config["data"]["seed"]
-    return _labels(groups, keys, kinds, values, _named(runs, kinds))
+    return _labels(groups, keys, kinds, _called(keys, values), _named(runs, kinds))
 
 
 def _labels(
@@ -138,12 +138,10 @@ def _group(run: Run, group: str) -> Mapping[str, Any]:
 
 
 def _typed(run: Run, group: str) -> str:
-    """Return which config of a group was chosen on the command line, if one was."""
-    for override in run.status.get("overrides", []):
-        key, _, value = override.lstrip("+").partition("=")
-        if key == group:
-            return str(value)
-    return ""
+    """Return which config of a group was chosen on the command line, if one was and its class is what was made."""
+    typed = [override.lstrip("+").partition("=") for override in run.status.get("overrides", [])]
+    values = {key: value for key, _, value in typed}
+    return "" if f"{group}._target_" in values else str(values.get(group, ""))
 
 
 def _named(runs: Sequence[Run], kinds: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
@@ -154,12 +152,35 @@ def _named(runs: Sequence[Run], kinds: Sequence[Mapping[str, str]]) -> list[dict
             typed = _typed(run, group)
             if typed and group != "optimizer":
                 chosen.setdefault((group, kind[group]), typed)
-    return [{group: chosen.get((group, name), _class(name)) for group, name in kind.items()} for kind in kinds]
+    called = {
+        group: _apart({kind[group]: chosen.get((group, kind[group])) or _class(kind[group]) for kind in kinds})
+        for group in GROUPS
+    }
+    return [{group: called[group][name] for group, name in kind.items()} for kind in kinds]
 
 
 def _class(kind: str) -> str:
     """Return the name of a kind's class without its module, or the name of the user's own config of an optimizer."""
     return kind.rpartition(" ")[2].rpartition(".")[2]
+
+
+def _apart(names: Mapping[str, str]) -> dict[str, str]:
+    """Return short names, each in full where two kinds would be called alike, but for a class of ours."""
+    taken = list(names.values())
+    return {
+        kind: name if taken.count(name) == 1 or re.fullmatch(r"optbench\.\S+", kind) else kind
+        for kind, name in names.items()
+    }
+
+
+def _called(keys: Sequence[str], values: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return values in which the classes that some keys name are called by their last words, where these differ."""
+    called = {
+        key: _apart({flat[key]: _class(flat[key]) for flat in values if key in flat})
+        for key in keys
+        if key.endswith("_target_")
+    }
+    return [{**flat, **{key: names[flat[key]] for key, names in called.items() if key in flat}} for flat in values]
 
 
 def _values(run: Run) -> dict[str, Any]:
@@ -218,7 +239,7 @@ def _flat(node: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         if isinstance(value, Mapping):
             flat |= _flat(value, f"{prefix}{key}.")
         elif key == "_target_":
-            flat[f"{prefix}{key}"] = str(value).rpartition(".")[2]
+            flat[f"{prefix}{key}"] = str(value)
         else:
             flat[f"{prefix}{key}"] = _plain(value)
     return flat

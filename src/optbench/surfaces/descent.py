@@ -114,7 +114,7 @@ def set_rates(optimizer: Optimizer, schedule: Callable[[float], float]) -> None:
     for group in optimizer.param_groups:
         if "lr" in group:
             initial = group.setdefault("initial_lr", group["lr"])
-            group["lr"] = schedule(initial)
+            group["lr"] = initial.clone().apply_(schedule) if isinstance(initial, Tensor) else schedule(initial)
 
 
 def with_rates(factory: Factory, rates: Tensor) -> Factory:

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from optbench.checks import UserError, check, nearest
-from optbench.configs import CONF, explain
+from optbench.configs import CONF, apart, explain
 from optbench.surfaces.setting import Setting
 
 
@@ -26,11 +26,7 @@ class Request:
     @classmethod
     def of(cls, arguments: Sequence[str]) -> "Request":
         """Return the request of a command line."""
-        rest, folders = list(arguments), []
-        while "--config-dir" in rest:
-            at = rest.index("--config-dir")
-            folders += [Path(folder).resolve() for folder in rest[at + 1 : at + 2]]
-            del rest[at : at + 2]
+        rest, folders = apart(arguments)
         for argument in rest:
             if "=" not in argument or argument.startswith("-"):
                 raise UserError(f"'{argument}' is not field=value; see optbench surface --help")
@@ -88,10 +84,27 @@ def describe(request: Request, config: dict[str, Any]) -> list[Setting]:
     """Return the settings of a config's scenes; what was typed holds for each of them."""
     fields = Setting.__dataclass_fields__.keys() - {"name"}
     whole = {field: config[field] for field in fields if config[field] is not None}
-    typed = {field: whole[field] for field in request.typed if field in whole}
+    typed = {field: whole[field] for field in (key.partition(".")[0] for key in request.typed) if field in whole}
     settings = [Setting.of({**whole, **scene, **typed}) for scene in config["scenes"] or [{}]]
+    refuse_idle(request, settings)
     names = [setting.name or setting.surface for setting in settings]
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"{config['name']}: two scenes are called '{name}'; give one of them another name")
     return settings
+
+
+def refuse_idle(request: Request, settings: Sequence[Setting]) -> None:
+    """Raise where something would say nothing: the rate of an optimizer that is not drawn, steps of a population.
+
+    Raises:
+        UserError: It would.
+    """
+    entries = [entry for setting in settings for entry in setting.optimizers]
+    drawn = {str(entry.get("name")) if isinstance(entry, dict) else str(entry) for entry in entries}
+    for setting in settings:
+        for name in setting.lr if isinstance(setting.lr, dict) and "all" not in drawn else ():
+            if name not in drawn:
+                raise nearest("optimizer here to give a lr", str(name), drawn, ", ".join(sorted(drawn)))
+        if setting.population is not None and "steps" in request.typed:
+            raise UserError("steps say nothing of a population, which takes one for each mini-batch; give its epochs")

@@ -4,11 +4,11 @@ import fcntl
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from optbench import records
 from optbench.checks import UserError, one_line
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 FILE = "cells.json"
 """In the directory of a sweep: all cells that were ever asked of it."""
-
-Rerun = Literal["failed", "all"]
 
 
 @dataclass(frozen=True)
@@ -209,6 +207,22 @@ def adopt(root: Path, cells: Sequence["Cell"], again: Callable[["Cell", int], "C
     return found
 
 
+def refuse_moved(root: Path, cells: Sequence["Cell"], rerun: records.Rerun | None) -> None:
+    """Raise where a target would be stated anew with runs that have ended.
+
+    Raises:
+        UserError: It would.
+    """
+    stated = {entry.key: (entry.config.get("workload") or {}).get("target") for entry in entries(root)}
+    for cell in cells:
+        before, target = stated.get(cell.key), cell.task["workload"]["target"]
+        if cell.key in stated and target != before and not wanted(cell.directory, rerun):
+            raise UserError(
+                f"{cell.directory}: this run was trained with workload.target={before}, and has ended; give "
+                f"target={target} to optbench report, which then says that it was chosen later"
+            )
+
+
 def enter(root: Path, cells: Sequence["Cell"]) -> None:
     """Write the cells into the sweep's ledger, beside those that are there."""
     with opened(root):
@@ -220,28 +234,19 @@ def enter(root: Path, cells: Sequence["Cell"]) -> None:
         records.write(root / FILE, json.dumps(rows, indent=1) + "\n")
 
 
-def to_do(cells: Sequence["Cell"], rerun: Rerun | None) -> list["Cell"]:
+def to_do(cells: Sequence["Cell"], rerun: records.Rerun | None) -> list["Cell"]:
     """Return the cells that are to be trained: what is missing, failed or was cut off, or all where asked.
 
     What is to start anew is removed here, unless another process is training it.
     """
-    anew = {None: (), "failed": ("failed", "timed out", "diverged"), "all": records.ENDS}[rerun]
-    found = []
-    for cell in cells:
-        status: Mapping[str, Any] = records.status_of(cell.directory) or {}
-        if status.get("status") in anew:
-            restart(cell.directory)
-            found.append(cell)
-        elif status.get("status") not in ("done", "diverged"):
-            found.append(cell)
+    found = [cell for cell in cells if wanted(cell.directory, rerun)]
+    for cell in found:
+        if records.anew(cell.directory, rerun):
+            records.restart(cell.directory)
     return found
 
 
-def restart(directory: Path) -> None:
-    """Remove what a run left, so that it starts anew; not while another process is training it."""
-    try:
-        lock = records.Lock(directory)
-    except records.Busy:
-        return
-    records.clear(directory)
-    lock.release()
+def wanted(directory: Path, rerun: records.Rerun | None) -> bool:
+    """Return whether the run of a directory is to be trained: it lacks a result, or is to start anew."""
+    known = records.status_of(directory) or {}
+    return known.get("status") not in ("done", "diverged") or records.anew(directory, rerun)

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from optbench.checks import UserError, one_line
+from optbench.optimizers.build import is_ours
 from optbench.optimizers.objective import Objective
+from optbench.optimizers.promises import check_rule
 from optbench.training.module import in_full
 
 SAMPLES = 16
@@ -30,7 +32,8 @@ def rehearse(
             of a mini-batch where it is shared.
     """
     model = precision.convert_module(model)
-    x, y = precision.convert_input(tuple(part[:SAMPLES].cpu() for part in data.split("train")))
+    samples = tuple(part[:SAMPLES].cpu() for part in data.split("train"))
+    x, y = precision.convert_input(samples)
 
     def loss() -> Tensor:
         with precision.forward_context():
@@ -40,6 +43,10 @@ def rehearse(
         return value
 
     try:
+        if (least := smallest(data)) < len(x):
+            x, y = precision.convert_input(tuple(part[:least] for part in samples))
+            loss()
+            x, y = precision.convert_input(samples)
         loss()
     except UserError:
         raise
@@ -59,13 +66,38 @@ def rehearse(
         )
     optimizer.train()
     try:
-        optimizer.step(Objective(loss, model.parameters()))
+        keep_promises(optimizer)
+        told = optimizer.step(Objective(loss, model.parameters()))
+        if not isinstance(told, Tensor):
+            raise UserError(
+                f"optimizer: step of {type(optimizer).__name__} returns {told!r}; call its closure, and return "
+                "the loss that this gave"
+            )
     except UserError:
         raise
     except Exception as error:  # and so may an optimizer
         raise UserError(
             f"optimizer: {type(optimizer).__name__} cannot take a step of this model: {line(error)}"
         ) from None
+
+
+def smallest(data: Any) -> int:
+    """Return the samples of the smallest mini-batch, which is an epoch's last one."""
+    loader = data.train_dataloader()
+    return int(len(loader.x) % loader.batch_size or loader.batch_size)
+
+
+def keep_promises(optimizer: Any) -> None:
+    """Look at the rule of a class of the user's, on a parameter of each number of dimensions.
+
+    Raises:
+        UserError: It does not keep what it promises.
+    """
+    cls, group = type(optimizer), optimizer.param_groups[0]
+    if not is_ours(cls) or cls.__module__.startswith("optbench.") or not cls.by_update():
+        return
+    for p in {p.dim(): p for p in group["params"]}.values():
+        check_rule(cls, group, p)
 
 
 def separable(model: nn.Module, x: Tensor) -> None:

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from optbench import records
-from optbench.checks import Count, Interval, Positive, UserError, check, nearest, one_line
+from optbench.checks import Count, Interval, Positive, Rate, UserError, check, nearest, one_line
 from optbench.configs import (
     FIGURES,
     GROUPS,
@@ -61,6 +61,9 @@ def train(config: DictConfig, loaded: Mapping[str, Any] | None = None, ending: E
     quiet()
     single = _is_single()
     ending = ending or Ending()
+    place = Path(HydraConfig.get().runtime.output_dir)
+    if single and records.anew(place, config.get("rerun")):
+        records.restart(place)
     try:
         record = open_record(config, "longer" if single and config.get("resume") else None)
     except records.Finished as there:
@@ -168,12 +171,16 @@ def validate(config: Mapping[str, Any], directory: Path | None = None) -> None:
     clipping(config["trainer"])
     with blaming("data"):
         data = dataset(config["data"])
+    target = config["workload"].get("target")
+    if target is not None and target > 1 and data.task == "classification":
+        raise UserError(f"workload: target={target} is no accuracy; give one from 0 to 1")
     length = measure(config["trainer"], data.batches_per_epoch)
     try:
         optimizer = rehearsed(config, trainer, length.steps)
         schedule, _ = build_schedule(config["schedule"], length.steps, length.epochs)
         rate = optimizer.param_groups[0].get("lr")
         schedule(0, rate or 0.0)
+        check_scheduled(config, optimizer)
     except TypeError as error:
         raise UserError(one_line(error)) from None
     logged = bool(config.get("logger")) and not config["trainer"].get("fast_dev_run")
@@ -192,9 +199,12 @@ def _check_values(config: Mapping[str, Any]) -> None:
     check("train", "divergence", config["divergence"], Positive)
     Keeping.of(config["trajectory"])
     check("train", "timeout", config["timeout"], Positive | None)
-    check("train", "rerun", config["rerun"], Literal["failed", "all"] | None)
+    check("train", "rerun", config["rerun"], records.Rerun | None)
     check("train", "fail_fast", config["fail_fast"], bool)
+    _check_part(config, "checkpoint", {"every": Any})
     Every.of(config["checkpoint"]["every"])
+    _check_part(config, "workload", {"name": str | None, "target": Rate | None})
+    check("train", "figures", config["figures"], tuple[str, ...] | None)
     for group in (*GROUPS, "trainer"):
         if not config.get(group):
             raise UserError(f"a run needs a {group}; give {group}=<name>")
@@ -208,11 +218,30 @@ def _check_kind(config: Mapping[str, Any]) -> None:
     for name in ("budget", "search"):
         if config.get(name) and "tuning" not in config:
             raise UserError(f"{name} is of a tuned study, which this is not; give study=tuned, or leave {name} out")
+    typed = HydraConfig.get().overrides.task
+    if "tuning" not in config and any(line.lstrip("+").startswith("optimizer.search") for line in typed):
+        raise UserError("optimizer.search is of a tuned study, which this is not; give study=tuned, or leave it out")
     if config.get("workloads") and _is_single():
         names = ", ".join(config["workloads"])
         raise UserError(f"workloads: {names}: many runs, and this is one; give optbench train -m")
     if config["trainer"].get("enable_progress_bar") and not _is_single():
         raise UserError("trainer: enable_progress_bar=true: a sweep shows a bar of its own; leave it out")
+
+
+def _check_part(config: Mapping[str, Any], name: str, kinds: Mapping[str, Any]) -> None:
+    """Raise where a part of a config that is no group has another field than those that are read, or a wrong value.
+
+    Raises:
+        UserError: It has.
+    """
+    part = config.get(name)
+    if not isinstance(part, Mapping):
+        raise UserError(f"train: {name}={part} is no mapping; give {name}.{next(iter(kinds))}=<value>")
+    for field in part:
+        if field not in kinds:
+            raise nearest(f"field of {name}", str(field), kinds, ", ".join(kinds))
+    for field, kind in kinds.items():
+        check(name, field, part.get(field), kind)
 
 
 @contextmanager
@@ -224,6 +253,21 @@ def blaming(group: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise UserError(f"{group}: {type(error).__name__}: {one_line(error)}") from None
+
+
+def check_scheduled(config: Mapping[str, Any], optimizer: Any) -> None:
+    """Raise where a schedule would change nothing; a tuned study has one for all of its optimizers.
+
+    Raises:
+        UserError: The optimizer heeds its learning rate at the first step alone.
+    """
+    rule = type(getattr(optimizer, "inner", optimizer))
+    changes = config["schedule"]["_target_"] != "optbench.schedules.constant"
+    if changes and not getattr(rule, "scheduled", True) and "tuning" not in config:
+        raise UserError(
+            f"schedule: {rule.__name__} heeds its learning rate at the first step alone, so that no schedule changes "
+            "anything; give schedule=constant"
+        )
 
 
 REHEARSED: set[str] = set()
@@ -260,6 +304,8 @@ class Guard(Callback):
         place = directory if named else directory.parent  # another one may begin in the same second
         try:
             validate(config, None if config.resume else place)
+            if config.resume and config.rerun:
+                raise UserError(f"rerun={config.rerun} begins a run anew and resume goes on with it; give one of them")
             if config.resume:
                 check_longer(config, directory)
         except UserError as error:

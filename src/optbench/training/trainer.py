@@ -213,11 +213,14 @@ def make_trainer(
     refuse(config)
     given = {str(name): values(value) for name, value in config.items() if name not in NOT_HANDED_ON}
     bar = bar if config.get("enable_progress_bar") is None else bool(config["enable_progress_bar"])
+    made: Any = located("trainer", config)
+    if not (isinstance(made, type) and issubclass(made, lightning.Trainer)):
+        raise UserError(f"trainer: {config['_target_']} is no Lightning Trainer; give one, or trainer=default")
     try:
         callbacks = make_callbacks(config.get("callbacks"))
         saves = any(isinstance(callback, lightning.callbacks.Checkpoint) for callback in callbacks)
         draws = any(isinstance(callback, lightning.callbacks.ProgressBar) for callback in callbacks)
-        trainer = located("trainer", config)(
+        trainer: Any = made(
             **given,
             strategy=Ranks(cluster_environment=Here(team.rank)) if team else "auto",
             plugins=[] if team else [Here()],

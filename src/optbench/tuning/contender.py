@@ -57,6 +57,9 @@ class Contender:
             raise UserError("study=tuned chooses on the validation split; give data.val_fraction above 0")
         name = config["optimizer"]["_target_"].rpartition(".")[2]
         ranges = space(name, config["optimizer"], replacements(config["search"]))
+        for key in (line.lstrip("+").partition("=")[0].removeprefix("optimizer.") for line in overrides):
+            if key in ranges:
+                raise UserError(f"optimizer.{key} is searched here; give search.{key}=[<low>,<high>] instead")
         return cls(list(overrides), name, ranges, config["budget"]["trials"], method)
 
     def propose(self) -> list[Proposal]:
