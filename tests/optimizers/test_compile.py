@@ -38,6 +38,7 @@ def test_a_step_is_what_numbers_say_and_one_graph_over_elements(name, monkeypatc
             run(task, optimizer, 1)
             optimizer.param_groups[0]["lr"] *= 0.9
         assert optimizer.compile is bool(compile)
+        assert (optimizer.uncompiled() == "") is bool(compile)
         ends.append((task.weights(), [optimizer.state[p] for p in task.params]))
     torch.testing.assert_close(*ends, rtol=1e-12, atol=1e-14)
     kinds = [[type(x) for x in s.values()] for s in ends[0][1]], [[type(x) for x in s.values()] for s in ends[1][1]]

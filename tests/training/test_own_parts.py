@@ -141,6 +141,12 @@ def test_a_contender_is_not_compiled_and_says_so(optbench, tmp_path, capsys, com
     assert records.read(tmp_path / "run").status["status"] == "done"
 
 
+def test_a_rule_that_is_more_than_its_update_is_not_compiled_and_says_so(optbench, tmp_path):
+    optbench("train", *QUICK, "optimizer=momo", "compile=update", "hydra.run.dir=run")
+    status = records.read(tmp_path / "run").status
+    assert (status["path"], status["path_reason"]) == ("plain step", "a step is more than its update")
+
+
 def test_modes_of_a_contenders_own_are_kept():
     schedulefree = pytest.importorskip("schedulefree")
     made = contender(schedulefree.SGDScheduleFree, {"lr": 0.1})([nn.Parameter(torch.ones(2))])

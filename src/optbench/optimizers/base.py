@@ -107,6 +107,7 @@ class Optimizer(torch.optim.Optimizer):
             raise nearest(f"hyperparameter of {name}", key, self.hyper, ", ".join(self.hyper))
         self.compile = check(name, "compile", compile, Compile) in (True, "update")
         self._programs: list[Program] = []
+        self._refused = ""
         self._dried = False
         values = {**self.hyper, **hyper}
         for part in self.parts:
@@ -330,7 +331,11 @@ class Optimizer(torch.optim.Optimizer):
 
     def _refuse_compile(self, reason: str) -> None:
         warnings.warn(f"{type(self).__name__}: steps without compile: {reason}", stacklevel=2)
-        self.compile, self._programs = False, []
+        self.compile, self._programs, self._refused = False, [], reason
+
+    def uncompiled(self) -> str:
+        """Return why no step was taken by the compiled rule, or nothing where one was."""
+        return "" if self._programs else self._refused or "the first step never is"
 
     # Groups, and what is saved ---------------------------------------------------------------------------------------
 
@@ -489,7 +494,11 @@ class Optimizer(torch.optim.Optimizer):
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle or a deep copy keeps."""
         own = {part: getattr(self, part) for part in self.parts}
-        return super().__getstate__() | own | {"compile": self.compile, "_programs": [], "_dried": self._dried}
+        return (
+            super().__getstate__()
+            | own
+            | {"compile": self.compile, "_programs": [], "_refused": "", "_dried": self._dried}
+        )
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore from a pickle, a deep copy or `load_state_dict`, which fills the objects that others may hold."""

@@ -47,6 +47,9 @@ class Wrapper(Optimizer):
     def eval(self) -> None:
         self.inner.eval()
 
+    def uncompiled(self) -> str:
+        return self.inner.uncompiled()
+
     def _dry(self) -> bool:
         return self.inner._dry()
 

@@ -150,6 +150,8 @@ def perform(
     module.keep_path()
     module.save()
     module.keeper.tell(record.status)
+    if module.path == "update" and (obstacle := module.optimizer.uncompiled()):
+        path.tell(record.status, "off", obstacle)
     return status, reason
 
 
