@@ -217,24 +217,35 @@ def rprop_starts() -> Finding:
     return Finding(verdict(least > max(worst["SGD"], worst["Adam"]) + 1), words)
 
 
-def lbfgs_counts(seed: int, batch: int, budget: int) -> tuple[Tensor, int]:
-    """Return the weights at which L-BFGS first fits, or that it has when its gradients are spent, and their number."""
+def lbfgs_fits(seed: int, budget: int) -> int:
+    """Return after how many gradients of all digits L-BFGS first fits, or the budget."""
+    p, losses = nn.Parameter(PERCEPTRON.starts()[seed : seed + 1]), list[float]()
+
+    def loss() -> Tensor:
+        value = total(PERCEPTRON, p, *digits()["train"])
+        losses.append(float(value.detach()))
+        return value
+
+    LBFGS([p], line_search="strong_wolfe", max_iter=budget).step(Objective(loss, [p]))
+    return next((count for count, value in enumerate(losses, 1) if value < FITTED), budget)
+
+
+def lbfgs_end(seed: int, batch: int, budget: int) -> Tensor:
+    """Return the weights of L-BFGS once its gradients of mini-batches are spent."""
     (x, y), draw = digits()["train"], torch.Generator().manual_seed(seed)
     p, spent = nn.Parameter(PERCEPTRON.starts()[seed : seed + 1]), 0
     optimizer = LBFGS([p], line_search="strong_wolfe", max_iter=1)
     while spent < budget:
-        index = torch.arange(len(y)) if batch == len(y) else torch.randint(len(y), (batch,), generator=draw)
+        index = torch.randint(len(y), (batch,), generator=draw)
         objective = Objective(partial(total, PERCEPTRON, p, x[index], y[index]), [p])
         optimizer.step(objective)
         spent += objective.grad_evals
-        if batch == len(y) and float(PERCEPTRON.losses(p.detach(), x, y)) < FITTED:
-            break
-    return p.detach(), spent
+    return p.detach()
 
 
 def lbfgs_on_networks() -> Finding:
     """Count the gradients of full batches that it takes to fit."""
-    counts = {"L-BFGS": torch.tensor([float(lbfgs_counts(seed, 200, 500)[1]) for seed in range(SEEDS)])}
+    counts = {"L-BFGS": torch.tensor([float(lbfgs_fits(seed, 500)) for seed in range(SEEDS)])}
     for rule in (SGD, Momentum, Adam):
         _, when = fitted(PERCEPTRON, walk(PERCEPTRON, rule, PERCEPTRON.starts(), 200, 500, RATES[2:], every=5))
         spent = 5 * when.nan_to_num(100.0)
@@ -249,7 +260,7 @@ def lbfgs_on_networks() -> Finding:
 
 def lbfgs_on_mini_batches() -> Finding:
     """Compare L-BFGS with Adam on mini-batches, for as many gradients."""
-    rows = torch.cat([lbfgs_counts(seed, 20, 300)[0] for seed in range(SEEDS)])
+    rows = torch.cat([lbfgs_end(seed, 20, 300) for seed in range(SEEDS)])
     adam = last(walk(PERCEPTRON, Adam, PERCEPTRON.starts(), 20, 300, every=300))
     found = {"L-BFGS": PERCEPTRON.accuracies(rows[None], "test")[0], "Adam": best(PERCEPTRON, adam)[1]}
     gap, p = against(found["L-BFGS"], found["Adam"])
