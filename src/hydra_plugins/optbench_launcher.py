@@ -84,25 +84,26 @@ class LocalLauncher(Launcher):
         from optbench.sweep.work import BUSY, batches, execute, good, limit, raised, settle, share
         from optbench.training.trainer import processes
 
-        first, line = batches(cells, everything, self.processes, self.sweep.hydra)
+        waiting, line = batches(cells, everything, self.processes, self.sweep.hydra)
         if line:
             print(line)
-        each = max(processes(cell.task["trainer"]) for cell in cells) if self.auto else 1
-        again: list[Cell] = []
-        lost: dict[Path, str] = {}
+        of_a_run = max(processes(cell.task["trainer"]) for cell in cells) if self.auto else 1
+        at_a_time = max(1, self.processes // of_a_run)
         work = partial(execute, self.context, self.task, share([cell.task for cell in cells if not cell.suspect]))
-        for stage in (first, None):
-            jobs = [[cell] for cell in again] if stage is None else stage
-            again = []
-            outputs = [job[0].directory / "output.txt" for job in jobs]
-            seconds = [limit(job) for job in jobs]
-            for i, done in side_by_side(work, jobs, max(1, self.processes // each), outputs, seconds):
-                lost |= settle([cell.directory for cell in jobs[i]], done)
-                for cell in jobs[i]:
-                    if len(jobs[i]) > 1 and raised(cell.directory):
-                        again.append(cell)
-                    elif done != BUSY:
-                        tried.add(cell.directory)
-                if self.sweep.get("fail_fast") and any(not good(c.directory) for c in jobs[i] if c not in again):
+        lost: dict[Path, str] = {}
+        while waiting:
+            again: list[Cell] = []  # of a stack: they are tried once more, each alone
+            outputs = [job[0].directory / "output.txt" for job in waiting]
+            seconds = [limit(job) for job in waiting]
+            for i, done in side_by_side(work, waiting, at_a_time, outputs, seconds):
+                job = waiting[i]
+                lost |= settle([cell.directory for cell in job], done)
+                failed = [cell for cell in job if len(job) > 1 and raised(cell.directory)]
+                over = [cell for cell in job if cell not in failed]
+                again += failed
+                if done != BUSY:
+                    tried.update(cell.directory for cell in over)
+                if self.sweep.get("fail_fast") and not all(good(cell.directory) for cell in over):
                     return lost
+            waiting = [[cell] for cell in again]
         return lost

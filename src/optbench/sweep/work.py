@@ -47,18 +47,24 @@ def batches(
         side_by_side: How many train at a time.
         hydra: The sweep's settings of Hydra.
     """
+    told = []
     stacks = begun(everything, cells)
+    if stacks:
+        told.append(f"going on with {len(stacks)} stacks of {sum(map(len, stacks))} runs")
     held = {cell.key for stack in stacks for cell in stack}
     left = [cell for cell in cells if cell.key not in held]
-    begun_line = f"going on with {len(stacks)} stacks of {sum(map(len, stacks))} runs" if stacks else ""
     asked = [name for name in APART if OmegaConf.select(hydra, name)]
     known = [cell for cell in left if not (cell.suspect or asked)]
-    with unharmed():
-        planned, line = plan([cell.task for cell in known], side_by_side) if known else ([], "")
-    together = [[known[i] for i in batch] for batch in planned]
     alone = [[cell] for cell in left if cell.suspect or asked]
-    apart = f"one by one: hydra.{asked[0]} is of a job" if asked else ""
-    return stacks + together + alone, "\n".join(filter(None, [begun_line, line, apart]))
+    together = []
+    if known:
+        with unharmed():
+            planned, line = plan([cell.task for cell in known], side_by_side)
+        together = [[known[i] for i in batch] for batch in planned]
+        told.append(line)
+    if asked:
+        told.append(f"one by one: hydra.{asked[0]} is of a job")
+    return [*stacks, *together, *alone], "\n".join(line for line in told if line)
 
 
 BUSY = "busy"
