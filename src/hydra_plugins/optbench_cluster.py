@@ -163,7 +163,9 @@ class ClusterLauncher(Launcher):
         additional_parameters: Mapping[str, Any] | None = None,
         detach: bool = False,
     ) -> None:
-        self.cluster, self.requeues, self.detach = cluster, max_requeues, detach
+        self.cluster = cluster
+        self.requeues = max_requeues
+        self.detach = detach
         self.processes = array_parallelism
         common = {"timeout_min": timeout_min, "cpus_per_task": cpus_per_task, "gpus_per_node": gpus_per_node or None}
         slurm = {
@@ -183,7 +185,9 @@ class ClusterLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Get ready; nothing runs here."""
-        self.context, self.task, self.sweep = hydra_context, task_function, config
+        self.context = hydra_context
+        self.task = task_function
+        self.sweep = config
         self.answered = time.monotonic()
 
     def ready(self) -> None:
@@ -333,7 +337,8 @@ class ClusterLauncher(Launcher):
         """Wait until cells have ended, or their jobs are no more."""
         from optbench import records
 
-        left, lost = list(cells), dict[Path, str]()
+        left = list(cells)
+        lost = dict[Path, str]()
         absent: dict[str, float] = {}
         while left:
             alive = self.alive({jobs[cell.key] for cell in left if cell.key in jobs})

@@ -28,13 +28,16 @@ class LocalLauncher(Launcher):
     def __init__(self, n_jobs: int = -1) -> None:
         from optbench.processes import count
 
-        self.processes, self.auto = count(n_jobs), n_jobs == -1
+        self.processes = count(n_jobs)
+        self.auto = n_jobs == -1
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Get ready while the cells are checked."""
         from optbench import processes
 
-        self.context, self.task, self.sweep = hydra_context, task_function, config
+        self.context = hydra_context
+        self.task = task_function
+        self.sweep = config
         processes.prepare()
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:

@@ -80,7 +80,8 @@ class Worker(Generic[T]):
         self, place: int, work: Callable[[T], Any], item: T, output: Path | None, seconds: float | None
     ) -> None:
         context = multiprocessing.get_context("forkserver")
-        self.place, self.path = place, output
+        self.place = place
+        self.path = output
         self.answer, its_answer = context.Pipe(duplex=False)
         its_control, self.control = context.Pipe(duplex=False)
         self.printed, its_printed = context.Pipe(duplex=False)
@@ -206,7 +207,8 @@ def side_by_side(
         while waiting or running:
             while waiting and len(running) < processes:
                 i = waiting.popleft()
-                output, limit = outputs[i] if outputs else None, seconds[i] if seconds else None
+                output = outputs[i] if outputs else None
+                limit = seconds[i] if seconds else None
                 try:
                     running.append(Worker(i, work, items[i], output, limit))
                 except (EOFError, OSError) as error:

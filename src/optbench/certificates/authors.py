@@ -26,7 +26,8 @@ def case(run: dict[str, Any]) -> Case:
     def path(problem: Problem, steps: int, rate: Factors) -> Tensor:
         return torch.tensor(run["paths"][problem.name], dtype=torch.float64)
 
-    cls, paths = optimizers.CLASSES[run["optimizer"]], run["paths"]
+    cls = optimizers.CLASSES[run["optimizer"]]
+    paths = run["paths"]
     steps = len(next(iter(paths.values()))) - 1
     reference = f"{run['reference']} at {run['commit'][:7]}"
     return Case(cls, hyper(run), reference, path, tuple(paths), steps, RATES[run["rate"]])

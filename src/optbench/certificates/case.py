@@ -35,7 +35,8 @@ def changing(t: int) -> float:
 
 def walk(problem: Problem, optimizer: Any, steps: int, rate: Factors) -> Tensor:
     """Return the path of any optimizer of torch's kind, shape (steps + 1, parameters), the start included."""
-    t, path = 0, [problem.flat()]
+    t = 0
+    path = [problem.flat()]
     objective = Objective(lambda: problem.loss(t), problem.params)
     turn = {which: getattr(optimizer, which, lambda: None) for which in ("train", "eval")}
     for t in range(steps):
@@ -144,7 +145,8 @@ class Case:
     @property
     def form(self) -> str:
         """The settings that choose between forms of the rule: words always, switches where they are turned."""
-        cls, parts = self.optimizer, []
+        cls = self.optimizer
+        parts = []
         for name, kind in cls.kinds.items():
             value = self.hyper.get(name, cls.hyper[name])
             if get_origin(kind) is Literal or (kind is bool and value != cls.hyper[name]):

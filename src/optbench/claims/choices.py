@@ -33,7 +33,9 @@ def first_epoch() -> "pd.Series[float]":
 
 def paired(one: str, other: str, values: "pd.Series[float]") -> tuple[float, float]:
     """Return by how much two optimizers differ, each at its best rate, seed by seed, and the p of a t-test."""
-    frame, best, pair = by_rate(), best_rates(), []
+    frame = by_rate()
+    best = best_rates()
+    pair = []
     for name in (one, other):
         runs = frame[(frame["optimizer"] == name) & (frame["lr"] == best[name])].sort_values("seed")
         pair.append(values.reindex(runs.index).to_numpy(dtype=float))
@@ -69,7 +71,8 @@ def adagrad_is_unfit() -> Finding:
 
 def adam_by_default() -> Finding:
     """Compare what all reach at their defaults."""
-    table, found = means("final_test_accuracy"), {}
+    table = means("final_test_accuracy")
+    found = {}
     for name, column in table.items():
         default = getattr(optimizers, name).hyper["lr"]
         found[name] = 100 * column[min(column, key=lambda lr: abs(lr / default - 1))]
@@ -91,7 +94,9 @@ def gap_is_to_be_small() -> Finding:
 
 def steadier() -> Finding:
     """Compare how much the test accuracy varies over seeds."""
-    frame, best, spread = by_rate(), best_rates(), {}
+    frame = by_rate()
+    best = best_rates()
+    spread = {}
     for name in ("SGD", "Momentum", "RMSprop", "Adam"):
         runs = frame[(frame["optimizer"] == name) & (frame["lr"] == best[name])]
         spread[name] = 100 * float(runs["final_test_accuracy"].std())
@@ -121,7 +126,8 @@ def betas_matter(claimed: bool) -> Finding:
     """Compare Adam's accuracy over its betas, where it is claimed that they matter or that they do not."""
     found = by_betas().groupby(["beta1", "beta2"])["final_test_accuracy"].mean().reset_index().to_numpy().tolist()
     accuracy = {f"({beta1:g}, {beta2:g})": 100 * mean for beta1, beta2, mean in found}
-    low, high = min(accuracy, key=accuracy.__getitem__), max(accuracy, key=accuracy.__getitem__)
+    low = min(accuracy, key=accuracy.__getitem__)
+    high = max(accuracy, key=accuracy.__getitem__)
     told = ", ".join(f"{accuracy[pair]:.1f} at {pair}" for pair in (low, "(0.9, 0.999)", high))
     measured = (
         f"test accuracy at lr = 0.003 of {len(accuracy)} pairs of beta1 from 0 to 0.99 and beta2 from 0.9 to 0.999, "
@@ -132,7 +138,8 @@ def betas_matter(claimed: bool) -> Finding:
 
 def normalization_smooths() -> Finding:
     """Compare which rates of SGD a network bears with and without batch normalization."""
-    rates, kinds = "optimizer.lr=3e-2,1e-1,3e-1,1,3", "model.normalization=none,batch"
+    rates = "optimizer.lr=3e-2,1e-1,3e-1,1,3"
+    kinds = "model.normalization=none,batch"
     frame = trained("normalized", "optimizer=sgd", rates, kinds, ALL_SEEDS)
     accuracy = 100 * frame.groupby(["normalization", "lr"])["final_test_accuracy"].mean().unstack()
     told = "; ".join(f"{kind} {', '.join(f'{x:.0f}' for x in accuracy.loc[kind])}" for kind in ("none", "batch"))

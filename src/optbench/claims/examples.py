@@ -113,7 +113,8 @@ def off_course() -> Finding:
     return Finding(verdict(angles["bowl"] < 1e-4 and angles["shallow_bowl"] > 10), measured)
 
 
-SGD_STEP, MOMENTUM_STEP = partial(SGD, lr=0.01), partial(Momentum, lr=0.01, beta=0.9)
+SGD_STEP = partial(SGD, lr=0.01)
+MOMENTUM_STEP = partial(Momentum, lr=0.01, beta=0.9)
 
 CLAIMS = (
     Claim(

@@ -70,7 +70,8 @@ def means(measure: str) -> Table:
 def tabulated(frame: pd.DataFrame, values: "pd.Series[float]") -> Table:
     """Return the means of values, a run each, by optimizer and rate."""
     table: Table = {}
-    names, rates = frame["optimizer"].reindex(values.index), frame["lr"].reindex(values.index)
+    names = frame["optimizer"].reindex(values.index)
+    rates = frame["lr"].reindex(values.index)
     means = values.groupby([names, rates]).mean().reset_index().to_numpy().tolist()
     for name, lr, mean in means:
         table.setdefault(name, {})[lr] = mean
@@ -119,7 +120,8 @@ def adaptive_is_robust() -> Finding:
 
 def out_of_the_box() -> Finding:
     """Compare what each reaches at its default with what it reaches at its best rate."""
-    table, lost = means("final_test_accuracy"), {}
+    table = means("final_test_accuracy")
+    lost = {}
     for name, best in at_best(table).items():
         default = getattr(optimizers, name).hyper["lr"]
         nearest = min(table[name], key=lambda lr: abs(lr / default - 1))  # 0.002 is not on the grid; 0.003 is
@@ -155,7 +157,8 @@ def adam_against_rmsprop() -> Finding:
 
 def nadam_undecided() -> Finding:
     """Compare NAdam with Adam, seed by seed."""
-    frame, best = by_rate(), best_rates()
+    frame = by_rate()
+    best = best_rates()
     pair = []
     for name in ("NAdam", "Adam"):
         runs = frame[(frame["optimizer"] == name) & (frame["lr"] == best[name])]
@@ -195,7 +198,8 @@ def norms() -> Table:
 
 def adamw_shrinks_more() -> Finding:
     """Compare the norms that Adam with L2 and AdamW leave, over a grid of decays."""
-    adam, adamw = norms()["Adam"], norms()["AdamW"]
+    adam = norms()["Adam"]
+    adamw = norms()["AdamW"]
     decays = sorted(adam)
     numbers = ", ".join(f"{decay:g}: {adam[decay]:.2f} and {adamw[decay]:.2f}" for decay in decays)
     measured = f"norm of the weights with Adam and AdamW after 5 epochs, by decay: {numbers}"
@@ -214,7 +218,8 @@ def ratio(activation: type[nn.Module], normalized: bool = False, residual: bool 
         torch.manual_seed(seed)
         layers = nn.ModuleList([nn.Linear(784, 32), *(nn.Linear(32, 32) for _ in range(9))])
         norms = nn.ModuleList([nn.BatchNorm1d(32) if normalized else nn.Identity() for _ in layers])
-        head, act = nn.Linear(32, 10), activation()
+        head = nn.Linear(32, 10)
+        act = activation()
         h = torch.randn(256, 784)
         for layer, norm in zip(layers, norms, strict=True):
             new = act(norm(layer(h)))

@@ -98,7 +98,8 @@ def walk(
     p = nn.Parameter(start.repeat(len(rates), 1))
     lr = torch.tensor(rates, dtype=start.dtype).repeat_interleave(len(start))
     optimizer = with_rates(rule, lr[:, None])([p])
-    (x, y), draw = digits()["train"], torch.Generator().manual_seed(0)
+    (x, y) = digits()["train"]
+    draw = torch.Generator().manual_seed(0)
     whole = torch.arange(len(y)).expand(len(start), -1)
     for t in range(1, steps + 1):
         index = whole if batch == len(y) else torch.randint(len(y), (len(start), batch), generator=draw)
@@ -118,11 +119,13 @@ def fitted(network: Network, walked: Iterator[Tensor]) -> tuple[Tensor, Tensor]:
     found = when = torch.empty(0)
     for turn, w in enumerate(walked, 1):
         if not len(found):
-            found, when = torch.full_like(w, torch.nan), torch.full(w.shape[:2], torch.nan)
+            found = torch.full_like(w, torch.nan)
+            when = torch.full(w.shape[:2], torch.nan)
         with torch.no_grad():
             low = network.losses(w.flatten(0, 1), *digits()["train"]).view(w.shape[:2]) < FITTED
         new = low & when.isnan()
-        found, when = torch.where(new[..., None], w, found), torch.where(new, float(turn), when)
+        found = torch.where(new[..., None], w, found)
+        when = torch.where(new, float(turn), when)
         if not when.isnan().any():
             break
     return found, when
@@ -155,7 +158,8 @@ def by_batch() -> dict[int, Tensor]:
     """Return the test accuracies where SGD fits on batches of 1, 5, 20 and all 200, each at its best of three rates."""
     found = {}
     for batch, steps, slowest in ((1, 20_000, 1), (5, 4000, 2), (20, 2000, 3), (200, 1000, 4)):
-        rates, every = RATES[slowest : slowest + 3], max(10, 200 // batch)
+        rates = RATES[slowest : slowest + 3]
+        every = max(10, 200 // batch)
         reached, _ = fitted(PERCEPTRON, walk(PERCEPTRON, SGD, PERCEPTRON.starts(), batch, steps, rates, every))
         found[batch] = best(PERCEPTRON, reached)[1]
     return found
@@ -188,7 +192,8 @@ def adam_on_small_batches() -> Finding:
 
 def lost_to_starts(rules: dict[str, Any], batch: int) -> tuple[dict[str, float], str]:
     """Return what first weights of another size cost each rule at the worst, in points of test accuracy, and words."""
-    worst, told = {}, []
+    worst = {}
+    told = []
     for name, rule in rules.items():
         scales = (0.1, 1.0, 5.0)
         ends = [last(walk(PERCEPTRON, rule, PERCEPTRON.starts(scale), batch, 100, every=100)) for scale in scales]
@@ -219,7 +224,8 @@ def rprop_starts() -> Finding:
 
 def lbfgs_fits(seed: int, budget: int) -> int:
     """Return after how many gradients of all digits L-BFGS first fits, or the budget."""
-    p, losses = nn.Parameter(PERCEPTRON.starts()[seed : seed + 1]), list[float]()
+    p = nn.Parameter(PERCEPTRON.starts()[seed : seed + 1])
+    losses = list[float]()
 
     def loss() -> Tensor:
         value = total(PERCEPTRON, p, *digits()["train"])
@@ -232,8 +238,10 @@ def lbfgs_fits(seed: int, budget: int) -> int:
 
 def lbfgs_end(seed: int, batch: int, budget: int) -> Tensor:
     """Return the weights of L-BFGS once its gradients of mini-batches are spent."""
-    (x, y), draw = digits()["train"], torch.Generator().manual_seed(seed)
-    p, spent = nn.Parameter(PERCEPTRON.starts()[seed : seed + 1]), 0
+    (x, y) = digits()["train"]
+    draw = torch.Generator().manual_seed(seed)
+    p = nn.Parameter(PERCEPTRON.starts()[seed : seed + 1])
+    spent = 0
     optimizer = LBFGS([p], line_search="strong_wolfe", max_iter=1)
     while spent < budget:
         index = torch.randint(len(y), (batch,), generator=draw)
@@ -280,7 +288,8 @@ def sharpness(network: Network, rows: Tensor) -> Tensor:
     for _ in range(100):
         v = v / v.norm(dim=1, keepdim=True)
         (product,) = torch.autograd.grad(slopes, w, v, retain_graph=True)
-        values, v = (v * product).sum(1), product
+        values = (v * product).sum(1)
+        v = product
     return values
 
 

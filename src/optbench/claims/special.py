@@ -41,7 +41,8 @@ def factors_are_found() -> Finding:
         problem = Factorization.draw(seed=seed)
         start = torch.tensor(problem.surface.starts[0], dtype=torch.float64)
         p = torch.nn.Parameter(start.clone())
-        optimizer, objective = LBFGS([p], line_search="strong_wolfe"), Objective(lambda: problem.loss(p), [p])  # noqa: B023
+        optimizer = LBFGS([p], line_search="strong_wolfe")
+        objective = Objective(lambda: problem.loss(p), [p])  # noqa: B023
         for _ in range(15):
             optimizer.step(objective)
         found["L-BFGS"].append(float(problem.error(p.detach())))
@@ -76,7 +77,8 @@ def weights_become_zero() -> Finding:
 
 def rprop_plus() -> Finding:
     """Count the steps of Rprop's forms."""
-    told, wins = [], 0
+    told = []
+    wins = 0
     for name, start in (("mild_bowl", (6.0, 6.0)), ("ravine", (5.0, 1.0)), ("booth", (-8.0, -6.0))):
         surface = surfaces.get(name)
         steps = {}
@@ -96,7 +98,8 @@ def ftrl_tuning() -> Finding:
     y = x[:, :5].sum(1) + 0.1 * torch.randn(500, generator=draw, dtype=torch.float64)
     kept = {}
     for l1 in (0.1, 1.0, 10.0, 100.0):
-        rule, start = partial(FTRL, lr=0.1, l1=l1), torch.zeros(50, dtype=torch.float64)
+        rule = partial(FTRL, lr=0.1, l1=l1)
+        start = torch.zeros(50, dtype=torch.float64)
         end = descend(lambda w: ((x @ w - y) ** 2).mean() / 2, rule, start, 500)[-1]
         kept[l1] = int((end[:5] != 0).sum()), int((end[5:] != 0).sum())
     numbers = ", ".join(f"{l1:g}: {a} and {b}" for l1, (a, b) in kept.items())

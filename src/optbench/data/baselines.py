@@ -60,7 +60,8 @@ def alternating_ridge(x: Array, y: Array, new: Array) -> Array:
     """
     width = x.shape[1]
     factors = np.random.default_rng(0).standard_normal((width, RANK))  # of the rows, and below them of the columns
-    row, column = x[:, :ROWS].argmax(1), x[:, ROWS:].argmax(1) + ROWS
+    row = x[:, :ROWS].argmax(1)
+    column = x[:, ROWS:].argmax(1) + ROWS
     for _ in range(SWEEPS):
         for one, other in ((row, column), (column, row)):
             for k in np.unique(one):

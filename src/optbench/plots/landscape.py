@@ -75,7 +75,8 @@ def levels(arrays: Sequence[Array]) -> Levels:
     values = np.concatenate([a[np.isfinite(a)].ravel() for a in arrays] or [np.zeros(0)])
     if not len(values):
         return Levels(np.array([0.0, 1.0]), np.zeros(0), False)
-    low, high = float(values.min()), float(values.max())
+    low = float(values.min())
+    high = float(values.max())
     if high - low <= 1e-9 * max(abs(low), abs(high)):  # flat: one shade
         room = 0.01 * abs(low) or 1.0
         return Levels(np.array([low - room, high + room]), np.zeros(0), False)
@@ -242,7 +243,8 @@ def _within(ax: Axes, values: Sequence[Array]) -> str:
     runs = [v[np.isfinite(v)] for v in values if np.isfinite(v).any()]
     if not runs:
         return ""
-    low, high = min(0.0, *(float(v.min()) for v in runs)), max(0.0, *(float(v.max()) for v in runs))
+    low = min(0.0, *(float(v.min()) for v in runs))
+    high = max(0.0, *(float(v.max()) for v in runs))
     usual = float(np.median([np.abs(v).max() for v in runs]))
     if max(high, -low) > FAR * usual > 0:
         ax.set_yscale("symlog", linthresh=usual)
@@ -322,7 +324,8 @@ def legend(
     numbers: Mapping[str, int],
 ) -> None:
     tracks = {track.name: track for one in landscapes for track in one.tracks}
-    handles, texts = [], []
+    handles = []
+    texts = []
     for name, track in tracks.items():
         marker = "x" if track.status == "diverged" else look[name]["marker"]
         handles.append(Line2D([], [], **look[name] | {"marker": marker, "markersize": 5}))

@@ -129,7 +129,9 @@ def _steps(
 
 def _crowd(times: pd.DataFrame, raced: Race, order: list[str], title: str, caption: str) -> Figure:
     """Return a panel for each contender, the best score first, with all others in grey."""
-    shares, looks, scores = performance_profile(times, TAUS), _looks(raced), profile_score(times)
+    shares = performance_profile(times, TAUS)
+    looks = _looks(raced)
+    scores = profile_score(times)
     low, high = profile_interval(times, TAUS)
     near = [name for name in order if shares[name].iloc[-1] > 0] or order[:1]
     if len(near) < len(order):

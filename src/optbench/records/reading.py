@@ -114,7 +114,8 @@ def inspect(run: Run) -> Run:
     Raises:
         UserError: One of them is damaged.
     """
-    at, promised = run.directory, run.status.get("files", {})
+    at = run.directory
+    promised = run.status.get("files", {})
     _ = run.metrics
     numbers(at, "steps.csv", list(STEPS), promised.get("steps.csv"))
     _ = run.trajectory  # the largest file by far: who deletes it loses the landscape, not the run

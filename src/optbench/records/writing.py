@@ -179,7 +179,9 @@ class Silent(Record):
     """
 
     def __init__(self, directory: Path) -> None:
-        self.directory, self.rows, self.status = directory, [], {}
+        self.directory = directory
+        self.rows = []
+        self.status = {}
 
     def evaluation(self, row: Mapping[str, Any]) -> None:
         """Write nothing."""

@@ -90,7 +90,8 @@ class Composer:
     """
 
     def __init__(self, loader: Any, sweep: DictConfig) -> None:
-        self.loader, self.sweep = loader, sweep
+        self.loader = loader
+        self.sweep = sweep
         self.parser = OverridesParser.create(config_loader=loader)
         self.composed: dict[tuple[str, ...], bytes] = {}
         self.live: dict[tuple[tuple[str, ...], tuple[str, ...]], DictConfig] = {}
@@ -121,7 +122,8 @@ class Composer:
             raise UserError(f"hydra.sweep.subdir={below} is not in the sweep's directory; leave '..' and '/' out")
         values, choices = self.split(overrides)
         dirname = config.hydra.job.override_dirname
-        task, composed = own(config), self.composed[choices]
+        task = own(config)
+        composed = self.composed[choices]
         return Cell(num, list(overrides), task, composed, values, dirname, self.root, self.root / below)
 
     def __call__(self, overrides: Sequence[str], num: int) -> DictConfig:
@@ -179,7 +181,8 @@ def adapt(config: DictConfig, values: Sequence[Override], overrides: Sequence[st
     job = config.hydra.job
     with open_dict(config):
         config.hydra.overrides.task = list(overrides)
-        job.id, job.num = f"{job.name}_{num}", num
+        job.id = f"{job.name}_{num}"
+        job.num = num
 
 
 def replaceable(value: Override) -> bool:

@@ -63,7 +63,8 @@ def look(cells: Sequence[Cell]) -> str | None:
 
 def but_for_its_seed(task: Mapping[str, Any]) -> str:
     """Return what a cell has in common with those that have another seed: one look will do for all of them."""
-    seed, data = task["seed"], task.get("data")
+    seed = task["seed"]
+    data = task.get("data")
     if isinstance(data, Mapping):
         data = {name: value for name, value in data.items() if (name, value) != ("seed", seed)}
     return json.dumps({**task, "seed": 0, "data": data}, default=str)
@@ -80,7 +81,8 @@ def suspects(cells: Sequence[Cell], side_by_side: int = 1) -> set[int]:
         UserError: One of them is wrong.
     """
     found: set[int] = set()
-    together, alone = [list(cells)], [[cell] for cell in cells]
+    together = [list(cells)]
+    alone = [[cell] for cell in cells]
     for groups in (together, alone):
         limits = [check("train", "timeout", group[0].task.get("timeout"), Positive | None) for group in groups]
         seconds = [60 * (limit or MINUTES) for limit in limits]
@@ -98,7 +100,9 @@ def suspects(cells: Sequence[Cell], side_by_side: int = 1) -> set[int]:
 @contextmanager
 def unharmed() -> Iterator[None]:
     """Undo what code of others does to this process: to its folder, environment, defaults, warnings and signals."""
-    folder, environment, dtype = os.getcwd(), dict(os.environ), torch.get_default_dtype()
+    folder = os.getcwd()
+    environment = dict(os.environ)
+    dtype = torch.get_default_dtype()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with warnings.catch_warnings():

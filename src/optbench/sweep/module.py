@@ -39,7 +39,8 @@ class Batches(Chunks):
     def __init__(self, loaders: Sequence[Chunks]) -> None:
         first = loaders[0]
         super().__init__(first.x, first.y, first.batch_size, first.seed)  # its edges are the first's own
-        self.edges, self.loaders = first.edges, loaders
+        self.edges = first.edges
+        self.loaders = loaders
 
     def order(self, epoch: int) -> Tensor:
         """Return the orders of an epoch: indices (samples, orders)."""
@@ -48,7 +49,8 @@ class Batches(Chunks):
     def _gather(self, tensor: Tensor, rows: Tensor | None) -> Tensor:
         if rows is None:
             return tensor[None, None]
-        size, orders = min(self.batch_size, len(rows)), len(self.loaders)
+        size = min(self.batch_size, len(rows))
+        orders = len(self.loaders)
         index = rows.view(-1, size, orders).mT.flatten()
         return tensor.index_select(0, index).view(-1, orders, size, *tensor.shape[1:])
 
@@ -95,8 +97,11 @@ class Replicas(lightning.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.replicas = nn.ModuleList(runs)
-        self.runs, self.data, self.seeds = list(runs), data, seeds
-        self.seconds, self.started = 0.0, 0.0
+        self.runs = list(runs)
+        self.data = data
+        self.seeds = seeds
+        self.seconds = 0.0
+        self.started = 0.0
         self.saved: int | None = None
         self.keeper: Keeper | None = None
         self.restored: Mapping[str, Any] | None = None
@@ -218,7 +223,8 @@ class Replicas(lightning.LightningModule):
         for replica, *results in zip(self.runs, *measured, strict=True):
             replica.optimizer.train()
             if not replica.ended:
-                replica.results, replica.seconds = iter(results), self.seconds / len(self.runs)
+                replica.results = iter(results)
+                replica.seconds = self.seconds / len(self.runs)
                 replica.objective.grad_evals = self.stack.steps
                 with self.ending(replica):
                     replica.evaluate()

@@ -163,11 +163,13 @@ def outcome(cells: Sequence[Cell], root: Path, seconds: float) -> Trial:
 
 def shortened(job: Sequence[Cell], root: Path, epochs: int) -> list[Cell]:
     """Return some cells of a job, recorded below a folder, that step as they would but end after some epochs."""
-    cells, length = job[:CELLS], measure_of(job[0])
+    cells = job[:CELLS]
+    length = measure_of(job[0])
     how, _ = path.choose(job[0].task, parameters(job[0].task), length.steps, len(job))
     short: list[Cell] = []
     for cell in cells:
-        config, task = cell.config, copy.deepcopy(cell.task)
+        config = cell.config
+        task = copy.deepcopy(cell.task)
         with read_write(config.hydra):
             config.hydra.sweep.dir = str(root)
         changed = {"compile": how, "timeout": PATIENCE / len(cells), "rerun": None}

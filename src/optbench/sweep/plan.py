@@ -96,7 +96,9 @@ def told(configs: Sequence[Mapping[str, Any]], stacks: Sequence[Sequence[int]], 
     return "; ".join(f"{what} {', '.join(parts)}" for what, parts in lines.items() if parts)
 
 
-OFF, FEW, FOREIGN = "replicas=off", "too few alike", "a class of others"
+OFF = "replicas=off"
+FEW = "too few alike"
+FOREIGN = "a class of others"
 
 
 def uncompiled(config: Mapping[str, Any]) -> str | None:
@@ -178,7 +180,8 @@ def cut(cells: Sequence[int], configs: Sequence[Mapping[str, Any]], largest: int
         rows = [order for order in orders.values() if len(order) == size]
         shapes = [(m, min(size, largest // m)) for m in range(1, min(len(rows), largest) + 1)]
         m, k = min(shapes, key=lambda shape: (parts(len(rows), shape[0]) * parts(size, shape[1]), -shape[1]))
-        m, k = parts(len(rows), parts(len(rows), m)), parts(size, parts(size, k))
+        m = parts(len(rows), parts(len(rows), m))
+        k = parts(size, parts(size, k))
         for a in range(0, len(rows), m):
             for b in range(0, size, k):
                 yield [i for row in rows[a : a + m] for i in row[b : b + k]]

@@ -92,7 +92,8 @@ def settle(directories: Sequence[Path], done: Any) -> dict[Path, str]:
     """Close the records of cells whose process died, say so, and return those that have no record at all."""
     if not isinstance(done, ChildProcessError):
         return {}
-    reason, lost = f"its process {done}", {}
+    reason = f"its process {done}"
+    lost = {}
     for directory in directories:
         if good(directory) or raised(directory):
             continue

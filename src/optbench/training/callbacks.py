@@ -98,7 +98,8 @@ def check_callbacks(trainer: "Trainer", measures: set[str], logged: bool, rate: 
     callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
     own = [callback for callback in callbacks if not type(callback).__module__.startswith("lightning.")]
     for callback in callbacks:
-        name, monitor = type(callback).__name__, getattr(callback, "monitor", None)
+        name = type(callback).__name__
+        monitor = getattr(callback, "monitor", None)
         if str(monitor).startswith("val_") and not any(measure.startswith("val_") for measure in measures):
             raise UserError(
                 f"trainer: {name} monitors {monitor} without validation samples; give data.val_fraction=0.1"

@@ -73,7 +73,10 @@ class Keeper:
     def __init__(
         self, every: Every, ending: Ending, save: Callable[[], None], decided: Callable[[bool], bool] = bool
     ) -> None:
-        self.every, self.ending, self.save, self.decided = every, ending, save, decided
+        self.every = every
+        self.ending = ending
+        self.save = save
+        self.decided = decided
         self.begun = self.saved = time.monotonic()
         self.spent = 0.0
         self.last = FIRST

@@ -32,7 +32,8 @@ class Pack:
     """
 
     def __init__(self, models: Sequence[Mapping[str, nn.Parameter]], names: Sequence[str]) -> None:
-        self.names, self.shapes = names, [models[0][name].shape for name in names]
+        self.names = names
+        self.shapes = [models[0][name].shape for name in names]
         self.flat = torch.stack([torch.cat([params[name].detach().flatten() for name in names]) for params in models])
         self.leaves = [leaf.requires_grad_() for leaf in self.unpack(self.flat)]
         for name, leaf in zip(names, self.leaves, strict=True):
@@ -121,7 +122,8 @@ def forward(layers: Mapping[str, nn.Module], tensors: Mapping[str, Tensor], x: T
             case nn.BatchNorm1d():
                 h = batch_norm(layer, own, h, training)
             case Factors():
-                left, right = product(own["u.weight"], h[:, : layer.rows]), product(own["v.weight"], h[:, layer.rows :])
+                left = product(own["u.weight"], h[:, : layer.rows])
+                right = product(own["v.weight"], h[:, layer.rows :])
                 h = (left * right).sum(1, keepdim=True)
             case _:
                 h = layer(h)
