@@ -73,8 +73,16 @@ def test_a_table_sorts_by_its_numbers_and_filters_by_words(opened):
     assert opened.find_element(By.ID, "matches").text == "1 of 4 rows"
 
 
-def test_a_line_can_be_hidden(opened):
+def test_a_line_can_be_hidden_and_the_axis_is_of_what_was_trained(opened):
     before = lines(opened)
+    shown = """
+        const plot = document.getElementById('plot-curves'), range = plot.layout.yaxis.range;
+        const drawn = plot.data.filter(t => t.meta);
+        return [range, drawn.flatMap(t => t.y.slice(1))]
+    """
+    (low, high), trained = opened.execute_script(shown)
+    length = max(trained) - min(trained)
+    assert low < min(trained) and max(trained) < high and high - low < 1.1 * length
     opened.find_element(By.CSS_SELECTOR, f"input[data-line='{before[0]}']").click()
     assert lines(opened) == before[1:]
     next(b for b in opened.find_elements(By.CSS_SELECTOR, "#lines button") if b.text == "none").click()

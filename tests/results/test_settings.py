@@ -4,10 +4,12 @@ import json
 import re
 import shutil
 
+import pandas as pd
 import pytest
 
 from optbench.checks import UserError
 from optbench.results import compare, labels, load, read
+from optbench.results.settings import named, unusual, usual_values
 
 ADAM = {"_target_": "optbench.optimizers.Adam", "_partial_": True}
 
@@ -216,3 +218,13 @@ def test_a_run_that_failed_before_its_first_row_spoils_no_number(write, tmp_path
     results = read(tmp_path)
     assert results.evaluations.dtypes.drop("run").map(lambda kind: kind.kind).eq("f").all()
     assert results.frame["final_test_accuracy"].dtype.kind == "f"
+
+
+def test_what_all_but_a_few_optimizers_have_needs_no_name():
+    rows = [("A", 64, 5, 0.1), ("B", 64, 5, 0.1), ("B", 64, 5, 0.2), ("C", "full", 30, 0.1)]
+    frame = pd.DataFrame(rows, columns=["optimizer", "batch_size", "max_epochs", "lr"])
+    usual = usual_values(frame, ["batch_size", "max_epochs", "lr"])
+    assert usual == {"batch_size": 64, "max_epochs": 5}
+    names = named(unusual(frame, usual), ["batch_size", "max_epochs", "lr"]).tolist()
+    assert names == ["A, lr 0.1", "B, lr 0.1", "B, lr 0.2", "C, batch_size full, max_epochs 30, lr 0.1"]
+    assert usual_values(frame[::-1], list(frame)[1:]) == usual

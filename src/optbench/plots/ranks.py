@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from optbench.checks import UserError
 from optbench.plots import style
@@ -18,8 +19,9 @@ from optbench.results.statistics import measure
 
 CAPTION = (
     "Ranks by the mean {} over the seeds, 1 is the best; runs that are not done rank last. Where lines still cross in "
-    "the last epochs, noise decides who is ahead; where they cross between schedules, the schedule does."
+    "the last epochs, noise decides who is ahead"
 )
+BETWEEN = "; where they cross between schedules, the schedule does"
 SEVERAL = (
     "Left: the mean over {} workloads of the ranks that an optimizer has in each by the mean over the seeds; 1 is the "
     "best, and runs that are not done rank last. Right: the ranks at the end of each, best mean above."
@@ -30,6 +32,8 @@ FEW = 15
 """So many lines can be told apart; of more, those that matter have a colour."""
 GREY = "0.82"
 AHEAD = 5
+ROOM = 0.75
+"""Ranks between two names."""
 MOVED = 5
 
 
@@ -62,9 +66,10 @@ def ranks(results: Results, title: str) -> Figure:
         lines(axes[-1], last.set_axis(range(len(last))), frame, names, strong)
         axes[-1].set_xticks(range(len(last)), list(last.index))
         axes[-1].set(title="at the end, by schedule")
-    caption = CAPTION.format(measure(frame).words)
+    caption = CAPTION.format(measure(frame).words) + (BETWEEN if len(tables) > 1 else "") + "."
     if len(strong) < count:
-        caption += " In colour: those that end among the first, or that a schedule moves most; in grey all others."
+        moved = ", or that a schedule moves most" if len(tables) > 1 else ""
+        caption += f" In colour: those that end among the first{moved}; in grey all others."
     entitle(figure, title, caption)
     return figure
 
@@ -171,7 +176,8 @@ def by_epoch(results: Results, names: "pd.Series[str]") -> pd.DataFrame:
 def lines(ax: Axes, table: pd.DataFrame, frame: pd.DataFrame, names: "pd.Series[str]", strong: set[str]) -> None:
     """Draw a line for each column, with its name at the right end; those that are not strong in grey, below."""
     optimizers = dict(zip(names, frame["optimizer"], strict=True))
-    for name in table.columns:
+    places = apart(table.iloc[-1].to_numpy(float))
+    for name, place in zip(table.columns, places, strict=True):
         look = style.look(str(optimizers[name]))
         own: dict[str, Any] = {"color": GREY, "marker": "", "lw": 0.7, "zorder": 2}
         if name in strong:
@@ -179,7 +185,7 @@ def lines(ax: Axes, table: pd.DataFrame, frame: pd.DataFrame, names: "pd.Series[
         ax.plot(table.index, table[name], markersize=4, **own)
         ax.annotate(
             str(name),
-            (table.index[-1], table[name].iloc[-1]),
+            (table.index[-1], place),
             xytext=(6, 0),
             textcoords="offset points",
             va="center",
@@ -190,3 +196,15 @@ def lines(ax: Axes, table: pd.DataFrame, frame: pd.DataFrame, names: "pd.Series[
     ax.set_ylim(len(table.columns) + 0.6, 0.4)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
     ax.grid(False)
+
+
+def apart(ends: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return where names stand that none hides another: beside the ends of their lines, or the next free place."""
+    order = ends.argsort(kind="stable")
+    places = ends[order]
+    for i in range(1, len(places)):
+        places[i] = max(places[i], places[i - 1] + ROOM)
+    places[-1] = min(places[-1], len(ends) + 0.4)
+    for i in range(len(places) - 2, -1, -1):
+        places[i] = min(places[i], places[i + 1] - ROOM)
+    return places[order.argsort()]

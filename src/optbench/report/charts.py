@@ -2,11 +2,13 @@
 
 A chart has `id`, `title`, `caption` and `command`; `views` (what is up) and `axes` (what is along), each with `key`,
 `title` and whether it is `log`; and `curves`, each of a setting's `name` and a `view`, with `x` by axis, `y`, and `low`
-and `high` where there is an interval. A chart whose curves are no settings has `lines` of its own.
+and `high` where there is an interval. A chart whose curves are no settings has `lines` of its own. A view may have its
+`range`, or show `zero` too; an axis may have names at its whole numbers, `ticks`; a curve may have `dots` (x and y) for
+the seeds; and a chart may be `scaled` by what is beyond x = 0, since an untrained model would squash all others.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from optbench.plots import style
+from optbench.plots.panels import WIDE
 from optbench.report.tables import best_table, winner_table
 from optbench.results import (
     Results,
@@ -29,7 +32,7 @@ from optbench.results import (
 from optbench.results.clocks import CLOCKS, WORDS
 from optbench.results.race import Race
 from optbench.results.sensitivity import by_measure
-from optbench.results.settings import named
+from optbench.results.settings import named, unusual, usual_values
 from optbench.results.statistics import measure
 from optbench.results.text import between, significant
 from optbench.tuning import outcome
@@ -55,8 +58,9 @@ AXES = ("epoch", "step", "grad_evals", "train_seconds")
 
 
 def names(frame: pd.DataFrame) -> "pd.Series[str]":
-    """Return what each run's setting is called, shape (runs,): the optimizer, and what else differs, with its name."""
-    return named(frame, labels(frame)[1:])
+    """Return what each run's setting is called, shape (runs,): the optimizer, and what is unusual, with its name."""
+    keys = labels(frame)[1:]
+    return named(unusual(frame, usual_values(frame, keys)), keys)
 
 
 def ranked(frame: pd.DataFrame, comparison: pd.DataFrame) -> list[str]:
@@ -110,7 +114,9 @@ def curves(frame: pd.DataFrame, evaluations: pd.DataFrame) -> Chart:
     return {
         "id": "curves",
         "title": "Curves",
-        "caption": f"Line: mean over the seeds of a setting; {spread}. Unfinished runs are left out.",
+        "caption": f"Line: mean over the seeds of a setting, up to where the first of them ends; {spread}. Unfinished "
+        "runs are left out. The untrained model may be below the axis; a double click shows all.",
+        "scaled": True,
         "views": [{"key": key, "title": VIEWS[key], "log": key == "train_loss"} for key in views],
         "axes": [{"key": key, "title": WORDS[key], "log": False} for key in AXES],
         "curves": found,
@@ -126,13 +132,14 @@ def _sensitivity(frame: pd.DataFrame, by: str) -> Chart:
     ranked = measure(frame)
     table = sensitivity(frame, by)
     called = names(table.drop(columns=by).assign(seed=0)[[*[k for k in labels(frame) if k != by], "seed"]])
+    axis, place = number_axis(by, table[by])
     found = []
     for name, curve in table.groupby(called, sort=False):
         values = ranked.scale * curve[["mean", "low", "high"]]
         line = {
             "name": name,
             "view": "mean",
-            "x": {by: curve[by].tolist()},
+            "x": {by: place(curve[by]).tolist()},
             "y": values["mean"].tolist(),
             "points": True,
         }
@@ -143,19 +150,31 @@ def _sensitivity(frame: pd.DataFrame, by: str) -> Chart:
             ends = ranked.scale * table["mean"][np.isfinite(table["mean"])]
             floor = float(ends.min() if ranked.larger else ends.max())
             told = [f"{n} of {runs} diverged" for n, runs in zip(lost["diverged"], lost["runs"], strict=True)]
-            line["marks"] = {"x": lost[by].tolist(), "y": [floor] * len(lost), "text": told}
+            line["marks"] = {"x": place(lost[by]).tolist(), "y": [floor] * len(lost), "text": told}
         found.append(line)
-    positive = bool((table[by] > 0).all())
     return {
         "id": f"sensitivity-{by.replace('.', '-')}-{ranked.name}",
         "title": f"Sensitivity to {by}: {ranked.words}",
         "caption": "Line: mean over the seeds; band: its 95 % interval; cross: where runs diverged.",
         "views": [{"key": "mean", "title": ranked.title, "log": False}],
-        "axes": [{"key": by, "title": by, "log": positive}],
+        "axes": [axis],
         "lines": lines(frame, list(dict.fromkeys(called)), dict(zip(called, table["optimizer"], strict=True))),
         "curves": found,
         "table": best_table(best_values(frame, by), by),
     }
+
+
+def number_axis(by: str, values: "pd.Series[float]") -> tuple[dict[str, Any], Callable[["pd.Series[float]"], Any]]:
+    """Return the axis of a number that was swept, and what gives the places of its values on it.
+
+    Of values that are 0 beside some that are decades apart each has the next place: on no other axis all of them show.
+    """
+    known = sorted(set(values))
+    above = [value for value in known if value > 0]
+    if known[0] == 0 and above and above[-1] >= WIDE * above[0]:
+        places = {value: i for i, value in enumerate(known)}
+        return {"key": by, "title": by, "log": False, "ticks": [f"{x:g}" for x in known]}, lambda own: own.map(places)
+    return {"key": by, "title": by, "log": known[0] > 0}, lambda own: own
 
 
 TAUS = np.linspace(1.0, 4.0, 61)
@@ -187,7 +206,10 @@ def profile(raced: Race) -> Chart:
         "caption": f"Share of {places} on which the median over the seeds reaches the target "
         f" within tau times the fastest's time; missed and failed is never.{one} Band: bootstrap 95 % interval "
         f"over the seeds, from three on. Score: the area below a line, from 0 to 1. {notes(raced)}",
-        "views": [{"key": clock, "title": f"share of workloads, by {WORDS[clock]}", "log": False} for clock in CLOCKS],
+        "views": [
+            {"key": clock, "title": f"share of workloads, by {WORDS[clock]}", "log": False, "range": [-0.03, 1.05]}
+            for clock in CLOCKS
+        ],
         "axes": [{"key": "tau", "title": "tau: time by that of the fastest", "log": False}],
         "lines": contenders(raced),
         "curves": found,
@@ -231,16 +253,19 @@ def times(raced: Race) -> Chart:
     ticks = list(raced.targets) if len(raced.targets) > 1 else shown["contender"].tolist()
     places = {name: place for place, name in enumerate(ticks)}
     for name, own in shown.groupby("contender", sort=False):
+        seeds = raced.times[raced.times["contender"] == name]
         for clock in CLOCKS:
             reached = own[clock].where(own[clock] < math.inf)
             x = {along: own[along].map(places).tolist()}
-            found.append({"name": name, "view": clock, "x": x, "y": reached.tolist(), "points": True})
+            there = seeds[seeds[clock] < math.inf]
+            dots = {"x": there[along].map(places).tolist(), "y": there[clock].tolist()}
+            found.append({"name": name, "view": clock, "x": x, "y": reached.tolist(), "points": True, "dots": dots})
     return {
         "id": "times",
         "title": "Time to target",
         "caption": f"{raced.words} Median over the seeds until it was first reached, between two evaluations by a "
-        f"straight line; no point, or ∞, where half of them missed it. {notes(raced)}",
-        "views": [{"key": clock, "title": WORDS[clock], "log": False} for clock in CLOCKS],
+        f"straight line; no point, or ∞, where half of them missed it. Pale: the seeds. {notes(raced)}",
+        "views": [{"key": clock, "title": WORDS[clock], "log": False, "zero": True} for clock in CLOCKS],
         "axes": [{"key": along, "title": along, "log": False, "ticks": ticks}],
         "lines": contenders(raced),
         "curves": found,
@@ -288,6 +313,8 @@ def budget(trials: Results) -> Chart:
 def bands(runs: pd.DataFrame, views: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield the mean of each view over a setting's runs at each step, and its 95 % interval from three seeds on.
 
+    Where a run has no value there is no mean: the others' would be another thing.
+
     Args:
         runs: Evaluations of one setting.
         views: Columns.
@@ -304,8 +331,9 @@ def bands(runs: pd.DataFrame, views: Sequence[str]) -> Iterator[dict[str, Any]]:
         percent = view.endswith("accuracy")
         scale = 100.0 if percent else 1.0
         mean = scale * means[view].iloc[places]
-        curve = {"view": view, "x": x, "y": mean.tolist()}
         count = seeds[view].iloc[places]
+        mean = mean.where(count == runs["run"].nunique())
+        curve = {"view": view, "x": x, "y": mean.tolist()}
         if count.min() >= FEWEST:
             reach = stats.t.ppf(0.975, count - 1) * scale * errors[view].iloc[places]
             low = mean - reach

@@ -14,6 +14,8 @@ NUMBER = re.compile(r"\[?([-+]?\d+(\.\d+)?(e[-+]?\d+)?)")
 NONE = ("–", "∞", "")
 """What stands in a cell where there is no number, or none that is finite."""
 
+SHADED = " Shaded rows: the best, and what is not to be told from it."
+
 
 def content(
     title: str,
@@ -62,7 +64,7 @@ def content(
         "command": command,
         "table": {
             **rows(shown),
-            "caption": caption.replace("`", ""),
+            "caption": caption.replace("`", "") + (SHADED if comparison["tied"].any() else ""),
             "classes": [kind(row) for _, row in comparison.iterrows()],
             "commands": comparison["command"].tolist(),
         },

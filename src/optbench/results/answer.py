@@ -11,7 +11,7 @@ from optbench.results.comparison import blocks, compare
 from optbench.results.frame import labels, whole
 from optbench.results.sensitivity import best_values, chooser, swept
 from optbench.results.settings import ABSENT, WORKLOAD, labelled
-from optbench.results.statistics import FEWEST, Measure, Values, by_setting, interval, measure, paired, seeds_for
+from optbench.results.statistics import ALPHA, FEWEST, Measure, Values, by_setting, interval, measure, paired, seeds_for
 from optbench.results.text import between
 
 MANY = 6
@@ -134,8 +134,10 @@ def _ties(best: Compared, tied: pd.DataFrame, frame: pd.DataFrame, ranked: Measu
     gaps = [(row, paired(values[_setting(row, frame)], values[_setting(best, frame)])) for _, row in tied.iterrows()]
     real = [(row, gap) for row, gap in gaps if len(gap) > 1 and abs(gap.mean()) >= _smallest(best, ranked)]
     if real:
-        row, gap = max(real, key=lambda pair: seeds_for(float(pair[1].std(ddof=1)), float(pair[1].mean())))
-        seeds = seeds_for(float(gap.std(ddof=1)), float(gap.mean()))
+        alpha = ALPHA / len(gaps)  # of the least of them, after Holm's correction
+        each = [seeds_for(float(gap.std(ddof=1)), float(gap.mean()), alpha) for _, gap in real]
+        seeds = max(each)
+        row, gap = real[each.index(seeds)]
         seen = f"{name(row, frame)}, {points(abs(float(gap.mean())), ranked)} away"
         most = f", takes the most of the {len(real)}" if len(real) > 1 else ""
         yield f"{seeds} seeds would settle it, if the differences that were seen are real: {seen}{most}."

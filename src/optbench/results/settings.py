@@ -116,6 +116,19 @@ def named(frame: pd.DataFrame, keys: Sequence[str]) -> "pd.Series[str]":
     return told
 
 
+def usual_values(frame: pd.DataFrame, keys: Sequence[str]) -> dict[str, Any]:
+    """Return the commonest value of each label that no optimizer has two of: only what differs from it needs a name."""
+    settings = frame[["optimizer", *keys]].drop_duplicates()
+    counts = settings.groupby("optimizer").nunique()
+    common = {key: settings[key].astype(str).mode()[0] for key in keys if counts[key].max() == 1}
+    return {key: settings.loc[settings[key].astype(str) == text, key].iloc[0] for key, text in common.items()}
+
+
+def unusual(frame: pd.DataFrame, usual: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a frame without its usual values, so that `named` leaves them out."""
+    return frame.assign(**{key: frame[key].mask(frame[key] == value, ABSENT) for key, value in usual.items()})
+
+
 def of_data(labels: Sequence[str], runs: Iterable[Run]) -> list[str]:
     """Return the labels that are of the data or the model, rather than of the optimizer and how it is run."""
     known = {key for run in runs for group in ("data", "model") for key in _group(run, group)} | {"data", "model"}

@@ -209,34 +209,35 @@ def _spreads(frame: pd.DataFrame) -> Iterator[float]:
             yield float(gap.std(ddof=1))
 
 
-def seeds_for(spread: float, difference: float) -> int:
+def seeds_for(spread: float, difference: float, alpha: float = ALPHA) -> int:
     """Return the seeds at which a paired t-test finds a difference with `POWER`, at least `FEWEST`.
 
     Args:
         spread: Standard deviation of the paired differences.
         difference: Of the means, in the same units.
+        alpha: Of the test.
     """
     effect = abs(difference) / spread if spread else math.inf
     if not math.isfinite(effect):
         return FEWEST
     low = FEWEST
     high = FEWEST
-    while _power(high, effect) < POWER and high < MOST_SEEDS:
+    while _power(high, effect, alpha) < POWER and high < MOST_SEEDS:
         low = high
         high = 2 * high
     while low < high:
         middle = (low + high) // 2
-        if _power(middle, effect) < POWER:
+        if _power(middle, effect, alpha) < POWER:
             low = middle + 1
         else:
             high = middle
     return high
 
 
-def _power(seeds: int, effect: float) -> float:
+def _power(seeds: int, effect: float, alpha: float) -> float:
     """Return the power of the two-sided paired t-test; `effect` is in standard deviations of the differences."""
     freedom = seeds - 1
-    critical = stats.t.ppf(1 - ALPHA / 2, freedom)
+    critical = stats.t.ppf(1 - alpha / 2, freedom)
     return float(stats.nct.sf(critical, freedom, effect * math.sqrt(seeds)))
 
 

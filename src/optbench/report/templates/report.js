@@ -74,7 +74,7 @@ function table(id, {headings, rows, classes, commands}, filter, matches, options
     rowFormatter: row => { if (classes?.[row.getData().place]) row.getElement().classList.add(classes[row.getData().place]); },
     ...options,
   });
-  const count = shown => { $(matches).textContent = shown === rows.length ? `${rows.length} rows` : `${shown} of ${rows.length} rows`; };
+  const count = shown => { $(matches).textContent = `${shown === rows.length ? "" : `${shown} of `}${rows.length} ${rows.length === 1 ? "row" : "rows"}`; };
   count(rows.length);
   made.on("dataFiltered", (_, shown) => count(shown.length));
   made.on("tableBuilt", () => {
@@ -142,11 +142,25 @@ function traces(curve, look, x) {
   }
   const line = {color: look.colour, dash: look.dash, width: 2, shape: curve.shape};
   drawn.push({...common, y: curve.y, line, mode: curve.y.length < 2 || curve.points ? "lines+markers" : "lines", meta: {line: curve.name}});
+  if (curve.dots) {
+    drawn.push({x: curve.dots.x, y: curve.dots.y, mode: "markers", name: curve.name, showlegend: false,
+      marker: {color: fade(look.colour, 0.4), size: 6}, hoverinfo: "y+name"});
+  }
   if (curve.marks) {
     drawn.push({x: curve.marks.x, y: curve.marks.y, mode: "markers", name: curve.name, showlegend: false,
       marker: {symbol: "x", color: look.colour, size: 9}, hovertext: curve.marks.text, hoverinfo: "text+name"});
   }
   return drawn;
+}
+
+// The range of what was trained, without x = 0; undefined, which shows all, where that is nothing.
+function trained(curves, x, log) {
+  const seen = curves.flatMap(c => [c.y, c.low ?? [], c.high ?? []].flatMap(ys => ys.filter((y, i) => c.x[x][i] > 0)));
+  const ends = seen.filter(y => y !== null && (!log || y > 0)).map(y => log ? Math.log10(y) : y);
+  if (!ends.length) return undefined;
+  const low = ends.reduce((a, b) => Math.min(a, b)), high = ends.reduce((a, b) => Math.max(a, b));
+  const margin = 0.04 * (high - low) || 0.5;
+  return [low - margin, high + margin];
 }
 
 function select(label, options, onchange) {
@@ -169,8 +183,12 @@ function chart(spec, shared) {
       xaxis: {title: {text: axis.title}, type: logX.checked ? "log" : "linear", gridcolor: "#eee", zeroline: false},
       yaxis: {title: {text: view.title}, type: logY.checked ? "log" : "linear", gridcolor: "#eee", zeroline: false},
     };
+    if (view.zero) layout.yaxis.rangemode = "tozero";
+    if (view.range && !logY.checked) layout.yaxis.range = view.range;
+    if (spec.scaled) layout.yaxis.range = trained(curves, axis.key, logY.checked);
     const longest = Math.max(0, ...curves.map(c => c.x[axis.key].at(-1) ?? 0));
     if (axis.key === "epoch" && longest <= 12) layout.xaxis.dtick = 1;
+    if (axis.ticks) layout.xaxis.automargin = true;
     if (axis.ticks) Object.assign(layout.xaxis, {tickvals: axis.ticks.map((_, i) => i), ticktext: axis.ticks});
     return Plotly.react(plot, curves.flatMap(c => traces(c, looks[c.name], axis.key)), layout, CONFIG);
   };
