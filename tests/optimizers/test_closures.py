@@ -3,6 +3,7 @@
 import warnings
 
 import lightning.pytorch as lightning
+import numpy as np
 import pytest
 import torch
 from tasks import Task, run
@@ -159,3 +160,42 @@ def test_kfac_says_once_which_layer_the_model_never_calls():
         for _ in range(3):
             optimizer.step(objective)
     assert len(caught) == 1
+
+
+@pytest.mark.parametrize("name", [name for name in CLASSES if name not in LOSS])
+def test_moves_by_whatever_a_closure_returns_or_says_that_it_needs_the_loss(name):
+    for answer in (None, "much", (1.0,), torch.ones(2), 1.0, np.float32(1), torch.ones(1), np.ones(())):
+        task = Task()
+
+        def closure(task=task, answer=answer):
+            task.objective()
+            return answer
+
+        try:
+            assert task.make(name).step(closure) is answer
+        except UserError as error:
+            assert str(error).endswith("let it return the loss, one number")
+
+
+@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("call", [1, 2, 4])
+def test_a_loss_that_fails_leaves_weights_and_state(name, call):
+    task = Task()
+    optimizer = task.make(name)
+    run(task, optimizer, 2)
+    before = task.weights(), optimizer.state_dict()["state"]
+    calls, loss = [], task.objective.loss
+
+    def failing():
+        calls.append(1)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return loss()
+
+    task.objective.loss = failing
+    try:
+        optimizer.step(task.objective)
+    except KeyboardInterrupt:
+        torch.testing.assert_close((task.weights(), optimizer.state_dict()["state"]), before, rtol=0, atol=0)
+    task.objective.loss = loss
+    run(task, optimizer, 1)

@@ -158,7 +158,7 @@ def test_keeps_the_keys_of_others(name):
     assert [group["name"] for group in optimizer.param_groups] == ["body", "head"]
     torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=9, cycle_momentum=False)
     run(task, optimizer, 1)
-    twin = Task().make(name, [{"params": first}, {"params": second}])
+    twin = task.make(name, [{"params": first}, {"params": second}])
     twin.load_state_dict(optimizer.state_dict())
     assert twin.param_groups[1]["swa_lr"] == 0.1
     optimizer.param_groups[0] |= {"params": []}
@@ -185,6 +185,14 @@ def test_cycles_the_rate_and_no_other_number(name):
 def test_doubts_a_key_that_is_nearly_a_hyperparameter():
     with pytest.warns(UserWarning, match="Adam: nothing reads a group's 'beta_1'; did you mean 'beta1'?"):
         CLASSES["Adam"]([{"params": Task().params, "beta_1": 0.5}])
+
+
+@every
+@pytest.mark.parametrize("key", ["maximize", "foreach", "amsgrad"])
+def test_says_that_it_does_not_read_what_torchs_optimizers_do(name, key):
+    task = Task()
+    with pytest.warns(UserWarning, match=f"nothing reads a group's '{key}'; known are lr"):
+        task.make(name, [{"params": task.params, key: True}])
 
 
 @every
@@ -226,6 +234,26 @@ def test_a_parameter_that_is_refused_does_not_stay(name, wrong, remedy):
         optimizer.add_param_group({"params": [torch.nn.Parameter(torch.zeros(2))], "lr": -1.0})
     assert len(optimizer.param_groups) == 1
     run(task, optimizer, 1)
+
+
+@every
+def test_refuses_a_parameter_without_a_shape(name):
+    with pytest.raises(UserError, match="a parameter has no shape yet; run the model once, then make its optimizer"):
+        Task().make(name, list(torch.nn.LazyLinear(3).parameters()))
+
+
+@every
+def test_a_parameter_that_left_its_group_is_saved_by_nobody(name):
+    task = Task()
+    first, second = halves(task)
+    optimizer = task.make(name, [{"params": first}, {"params": second}])
+    run(task, optimizer, 1)
+    del optimizer.param_groups[1]
+    with pytest.raises(UserError, match=r"a parameter of shape \(3, 5\) has a state and no group; del optimizer.state"):
+        optimizer.state_dict()
+    for p in second:
+        del optimizer.state[p]
+    assert len(optimizer.state_dict()["state"]) == 2
 
 
 @every
@@ -279,3 +307,15 @@ def test_multipliers_outlive_their_first_parameter():
     assert optimizer.state[second]["step"] == 2
     assert optimizer.state[second]["penalty"] >= optimizer.state[first]["penalty"]
     assert kept.any() and optimizer.state[second]["multipliers"].shape == kept.shape  # 0 where it moved inside
+
+
+@every
+def test_a_group_cannot_have_what_belongs_to_the_optimizer(name):
+    task = Task()
+    whole = task.make(name)
+    for key in sorted(set(CLASSES[name].parts) - set(whole.defaults)):
+        with pytest.raises(UserError, match=f"^{name}: {key} is one for all groups; give it beside them, not in one$"):
+            task.make(name, [{"params": task.params, key: getattr(whole, key)}])
+        with pytest.raises(UserError, match=f"^{name}: {key} is one for all groups"):
+            whole.add_param_group({"params": [torch.nn.Parameter(torch.zeros(2))], key: getattr(whole, key)})
+        assert len(whole.param_groups) == 1

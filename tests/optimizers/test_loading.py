@@ -67,6 +67,56 @@ def test_the_state_of_another_class_is_refused_by_name(name):
     assert not twin.state
 
 
+SAVED = {}
+"""What every class saves after a step."""
+
+
+@every
+def test_the_state_of_every_other_class_of_ours_is_refused_by_name(name):
+    """Also of those whose states have the same names."""
+    if not SAVED:
+        SAVED.update({other: stepped(other, 1)[1].state_dict() for other in CLASSES})
+    twin = Task().make(name)
+    for other, saved in SAVED.items():
+        if other != name:
+            with pytest.raises(UserError, match=rf"^{name}: the saved state is of {other}.*; load one of {name}"):
+                twin.load_state_dict(saved)
+    assert not twin.state
+
+
+@every
+def test_what_does_not_fit_together_is_not_loaded(name):
+    together = {"Rprop": {"step_min": 60.0}, "LBFGSB": {"bounds": (1.0, 0.0)}}
+    for key, value in together.get(name, {}).items():
+        saved = stepped(name, 1)[1].state_dict()
+        saved["param_groups"][0][key] = value
+        with pytest.raises(UserError, match=f"^{name}: {key}="):
+            Task().make(name).load_state_dict(saved)
+
+
+@every
+def test_what_is_no_saved_state_is_refused(name):
+    twin = Task().make(name)
+    for saved in ({}, {"state": {}}, stepped(name, 1)[0].model.state_dict()):
+        with pytest.raises(UserError, match="a saved state has 'state' and 'param_groups', this one "):
+            twin.load_state_dict(saved)
+
+
+@every
+def test_a_state_of_other_kinds_or_shapes_is_refused_by_name(name):
+    _, optimizer = stepped(name)
+    kept = set(CLASSES[name].keeps)
+    for key, x in optimizer.state_dict()["state"][0].items():
+        shaped = isinstance(x, torch.Tensor) and key != "curvatures"  # whose length grows
+        for value in ["much", torch.zeros(7, 7, 7)] if shaped else ["much"]:
+            if key in kept:
+                continue
+            saved = optimizer.state_dict()
+            saved["state"][0][key] = value
+            with pytest.raises(UserError, match=f"the saved '{key}' "):
+                Task().make(name).load_state_dict(saved)
+
+
 def test_torchs_momentum_does_not_load_into_sgd():
     task = Task()
     theirs = torch.optim.SGD(task.params, lr=0.1, momentum=0.9)
@@ -121,3 +171,36 @@ def test_loading_fills_the_objects_that_others_hold(name):
     optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     assert optimizer.state is state and optimizer.param_groups is groups
     run(task, optimizer, 1)
+
+
+@every
+def test_hooks_may_change_what_is_loaded_and_see_what_came_of_it(name):
+    """The use of the first kind is to convert the state of another class or version."""
+    _, optimizer = stepped(name)
+    saved = optimizer.state_dict()
+    renamed = copy.deepcopy(saved)
+    for s in renamed["state"].values():
+        s["count"] = s.pop("step")
+    twin, seen = Task().make(name), []
+
+    def convert(_, given):
+        back = {i: {("step" if k == "count" else k): x for k, x in s.items()} for i, s in given["state"].items()}
+        return {**given, "state": back}
+
+    twin.register_load_state_dict_pre_hook(convert)
+    twin.register_load_state_dict_post_hook(lambda loaded: seen.append(loaded.state_dict()["state"]))
+    twin.load_state_dict(renamed)
+    torch.testing.assert_close(seen, [saved["state"]], rtol=0, atol=0)
+
+
+@every
+def test_loads_where_nothing_is_to_be_differentiated(name):
+    """What is loaded under inference_mode can be moved outside of it."""
+    task, optimizer = stepped(name)
+    saved = optimizer.state_dict()
+    other = Task()
+    other.model.load_state_dict(task.model.state_dict())
+    twin = other.make(name)
+    with torch.inference_mode():
+        twin.load_state_dict(copy.deepcopy(saved))
+    torch.testing.assert_close(run(other, twin, 2), run(task, optimizer, 2), rtol=0, atol=0)

@@ -270,3 +270,44 @@ def test_sgd_has_no_more_than_its_steps():
     optimizer = SGD(task.params)
     run(task, optimizer, 2)
     assert all(s == {"step": 2} for s in optimizer.state.values())
+
+
+@every
+def test_goes_on_where_a_parameter_rests_for_a_while(name):
+    task = Task()
+    optimizer = task.make(name)
+    run(task, optimizer, 3)
+    resting = task.params[0]
+    before = resting.detach().clone()
+    task.objective.params = task.params[1:]
+    resting.grad = None
+    resting.requires_grad_(False)
+    run(task, optimizer, 3)
+    same(resting.detach(), before)
+    resting.requires_grad_(True)
+    task.objective.params = task.params
+    loss = float(task.loss().detach())
+    run(task, optimizer, 20)
+    optimizer.eval()
+    assert float(task.loss().detach()) < loss + 0.05
+
+
+@every
+@pytest.mark.parametrize("context", ["meta", "float64"])
+def test_makes_its_state_where_and_as_the_parameters_are(name, context):
+    """Whatever torch makes by default."""
+    ends = []
+    for default in None, context:
+        task = Task(torch.float32)
+        try:
+            if default == "float64":
+                torch.set_default_dtype(torch.float64)
+            with torch.device("meta" if default == "meta" else "cpu"):
+                optimizer = task.make(name)
+                run(task, optimizer, 3)
+                optimizer.load_state_dict(optimizer.state_dict())
+                run(task, optimizer, 1)
+        finally:
+            torch.set_default_dtype(torch.float32)
+        ends.append((task.weights(), optimizer.state_dict()["state"]))
+    same(*ends)

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Count, Positive, Rate
-from optbench.optimizers.flat import Flat, Function, number
+from optbench.optimizers.flat import Flat, Function
 from optbench.optimizers.lbfgs import LBFGS
+from optbench.optimizers.objective import number
 
 Constraint = Callable[..., Tensor]
 
@@ -46,8 +47,8 @@ class AugmentedLagrangian(Flat):
         h, params = self.param_groups[0], f.params
         c, lowest = self._values(params)
         initial = {"multipliers": torch.zeros_like(c), "penalty": h["penalty"], "violation": math.inf}
-        known = [self.state[p] for p in params if "multipliers" in self.state[p]]
-        s = known[0] if known else initial  # every parameter keeps them: any may be frozen
+        newest = max((self.state[p] for p in params), key=lambda s: s["step"])  # any may have been frozen
+        s = newest if "multipliers" in newest else initial
         multipliers, penalty = s["multipliers"], s["penalty"]
 
         def lagrangian() -> float:
@@ -68,8 +69,8 @@ class AugmentedLagrangian(Flat):
             penalty = max(penalty, min(penalty * h["growth"], h["max_penalty"]))
         multipliers = torch.maximum(multipliers - s["penalty"] * c, lowest)
         for p in params:
-            own = self.state[p]
-            own.update(multipliers=multipliers.clone(), penalty=penalty, violation=violation, step=own["step"] + 1)
+            self.state[p].update(multipliers=multipliers.clone(), penalty=penalty, violation=violation)
+        self._store(f)
 
     def _values(self, params: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return what the constraints are, and the lowest value of the multiplier of each."""

@@ -1,13 +1,12 @@
 """Averages of the weights along the way."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from optbench.checks import Count, Decay, Index
-from optbench.optimizers.base import State
-from optbench.optimizers.objective import Closure
+from optbench.optimizers.base import Hyper, Optimizer, State
 from optbench.optimizers.wrapper import Factory, Wrapper
 
 
@@ -29,7 +28,7 @@ class Averaged(Wrapper):
 
     extends = {"SGD": "evaluated at a mean"}
     parts = ("base", "form", "decay", "every", "start", "window")
-    keeps = ("average", "age", "taken", "last", "gradient_point")
+    keeps = ("average", "age", "taken", "last")
 
     base: Factory
     form: Literal["ema", "swa", "lawa"] = "ema"
@@ -38,40 +37,24 @@ class Averaged(Wrapper):
     start: Index = 0
     window: Count = 10
 
-    @torch.no_grad()
-    def step(self, closure: Closure | None = None) -> Any:
-        if closure is None and self._dry():
-            return None
-        loss = self.inner.step(closure)
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    self._take(p, self.state[p])
-        return loss
+    eval = Optimizer.eval
 
-    def _take(self, p: Tensor, s: State) -> None:
-        """Let the weights of a parameter enter its mean, where they are due."""
-        s["age"] = s.get("age", 0) + 1
+    def begin(self, p: Tensor) -> State:
+        mean = {"average": p.new_zeros(0), "age": 0, "taken": 0}
+        return {**mean, "last": p.new_zeros(0, *p.shape)} if self.form == "lawa" else mean
+
+    def end(self, p: Tensor, start: Tensor, s: State, h: Hyper) -> None:
+        s["age"] += 1
         if s["age"] <= self.start or (s["age"] - self.start) % self.every:
             return
-        s["taken"] = s.get("taken", 0) + 1
+        s["taken"] += 1
         if self.form == "lawa":
-            last = s.get("last", p.new_zeros(0, *p.shape))
-            s["last"] = torch.cat([last, p[None]])[-self.window :]
+            s["last"] = torch.cat([s["last"], p[None]])[-self.window :]
             s["average"] = s["last"].mean(0)
             return
         share = 1 / s["taken"] if self.form == "swa" else 1 - self.decay
-        s["average"] = s["average"].lerp(p.to(s["average"].dtype), share) if "average" in s else p.clone()
+        s["average"] = s["average"].lerp(p.to(s["average"].dtype), share) if s["taken"] > 1 else p.clone()
 
-    @torch.no_grad()
-    def eval(self) -> None:
-        for p, s in self.state.items():
-            if "average" in s and "gradient_point" not in s:
-                s["gradient_point"] = p.clone()
-                p.copy_(s["average"])
-
-    @torch.no_grad()
-    def train(self) -> None:
-        for p, s in self.state.items():
-            if "gradient_point" in s:
-                p.copy_(s.pop("gradient_point"))
+    @staticmethod
+    def iterate(p: Tensor, s: State, h: Hyper) -> Tensor:
+        return s["average"] if s["taken"] else p

@@ -7,27 +7,36 @@ else that is expected of it is here, once.
 import difflib
 import inspect
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from numbers import Real
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from optbench.checks import UserError, check, describe, nearest
-from optbench.optimizers.arithmetic import Direction, Spent, gradient, subtract_, working
+from optbench.optimizers.arithmetic import Spent, gradient, subtract_, working
 from optbench.optimizers.compiling import Program
 from optbench.optimizers.objective import Closure
+from optbench.optimizers.rule import Hyper as Hyper
+from optbench.optimizers.rule import Rule
+from optbench.optimizers.rule import State as State
 from optbench.optimizers.signature import MISSING, declared, documented, signature
 
-State = dict[str, Any]
-Hyper = Mapping[str, Any]
 Params = Iterable[Any]
 Moving = list[tuple[Tensor, Hyper]]
 """Parameters that have a gradient, each with its group."""
+Admit = Callable[[Hyper, Tensor, Hyper], None]
+"""What raises where a saved state is not one for a parameter in a group."""
 Compile = bool | Literal["update", "off"]
 
 WELL_KNOWN = {"params", "param_names", "name", "initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum"}
 """Keys of a group that torch, Lightning and schedulers leave there."""
+
+TORCHS = {
+    key for cls in vars(torch.optim).values() if isinstance(cls, type) for key in inspect.signature(cls).parameters
+}
+"""What torch's own optimizers read in a group."""
 
 SLICE = 2**17
 """Elements that an update moves at a time on a CPU: its temporaries then never leave the cache."""
@@ -36,7 +45,7 @@ PROGRAMS = 8
 """Compiled steps that an optimizer keeps: each is for the parameters that moved, as they lay in memory."""
 
 
-class Optimizer(torch.optim.Optimizer):
+class Optimizer(Rule, torch.optim.Optimizer):
     """A pure update of one tensor, run over parameter groups.
 
     A subclass annotates its hyperparameters, each with its range (`lr: Rate = 0.01`); one without a default has to be
@@ -53,36 +62,8 @@ class Optimizer(torch.optim.Optimizer):
             tensor of real floating-point numbers.
     """
 
-    hyper: ClassVar[dict[str, Any]] = {}
-    """Defaults by name; `signature.MISSING` where a value has to be given."""
-    kinds: ClassVar[dict[str, Any]] = {}
-    """Annotation by hyperparameter."""
-    aliases: ClassVar[dict[str, str]] = {}
-    """Former names of hyperparameters, each with today's."""
-    extends: ClassVar[dict[str, str]] = {}
-    """The classes that the rule builds on, each with the idea that it adds."""
-    order: ClassVar[float] = 1
-    """1 for gradients alone, 1.5 for curvature that is estimated from gradients, 2 for curvature that is evaluated."""
-    whole_tensor: ClassVar[bool] = False
-    """Whether the rule needs each tensor in its own shape, rather than any part of a flat vector."""
-    whole_step: ClassVar[bool] = False
-    """Whether `update` returns the step itself, learning rate included, rather than a direction to scale by `lr`."""
-    parts: ClassVar[tuple[str, ...]] = ()
-    """Fields that belong to the optimizer instead of its groups: objects such as a model, which no state_dict holds."""
-    needs: ClassVar[tuple[str, ...]] = ()
-    """The hyperparameters that the run itself gives, where nobody else does: `model`, `total_steps`."""
-    common: ClassVar[tuple[str, ...]] = ()
-    """The hyperparameters that are one number for all parameters: groups may not differ in them."""
-    shards: ClassVar[bool] = True
-    """Whether parameters may be DTensors, as those of FSDP2 are."""
-    shares: ClassVar[bool] = True
-    """Whether several processes may share a mini-batch, each with a part of the gradient; see `Objective`."""
-    only: ClassVar[dict[str, tuple[str, tuple[str, ...]]]] = {}
-    """The hyperparameters that are heeded with some values of another one alone, with its name and these."""
-    scheduled: ClassVar[bool] = True
-    """Whether the learning rate counts at every step, rather than at the first alone."""
-    keeps: ClassVar[tuple[str, ...]] = ()
-    """Names in the state beside those that `init` and `update` return."""
+    named: ClassVar[str] = "Optimizer"
+    """The name of the class, also behind a wrapper that Lightning makes of it."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Collect the hyperparameters into `hyper`, the signature and the docstring."""
@@ -91,7 +72,9 @@ class Optimizer(torch.optim.Optimizer):
             if inspect.isfunction(vars(cls).get(name)):
                 raise UserError(f"{cls.__name__}: {name} is called without an instance; write @staticmethod above it")
         own, kinds = declared(cls)
-        base = next(c for c in cls.__mro__[1:] if issubclass(c, Optimizer))  # Lightning wraps by a mixin in front
+        base = next(c for c in cls.__mro__[1:] if issubclass(c, Optimizer))
+        if base is cls.__mro__[1]:  # Lightning wraps by a mixin in front
+            cls.named = cls.__name__
         cls.hyper = {**base.hyper, **own}
         cls.kinds = {**base.kinds, **kinds}
         cls.needs = tuple(name for name in ("model", "total_steps") if name in cls.hyper)
@@ -101,7 +84,7 @@ class Optimizer(torch.optim.Optimizer):
         cls.__doc__ = documented(cls.__doc__, cls.hyper, cls.kinds)
 
     def __init__(self, params: Params, *, compile: Compile = False, **hyper: Any) -> None:
-        name = type(self).__name__
+        name = self.named
         hyper = self._renamed(hyper)
         for key in hyper.keys() - self.hyper.keys():
             raise nearest(f"hyperparameter of {name}", key, self.hyper, ", ".join(self.hyper))
@@ -114,36 +97,7 @@ class Optimizer(torch.optim.Optimizer):
             setattr(self, part, self._check(part, values.pop(part)))
         super().__init__(params, values)
 
-    # The rule --------------------------------------------------------------------------------------------------------
-
-    @staticmethod
-    def init(p: Tensor) -> State:
-        """Return the state of a parameter before its first step: tensors of its type, or numbers."""
-        return {}
-
-    @staticmethod
-    def update(g: Tensor, p: Tensor, s: State, t: Any, h: Hyper) -> tuple[Direction, State]:
-        """Return the direction to descend along, a tensor or a `Quotient`, and the next state.
-
-        Args:
-            g: Gradient.
-            p: Parameter, of the same shape.
-            s: State; like g and p it belongs to the caller and is not changed, but through the helpers of `arithmetic`
-                whose names end in an underscore: what is given to one of these may not be read afterwards.
-            t: Step, from 1; a number, or a tensor of floating type.
-            h: Hyperparameters, numbers or tensors that broadcast against p.
-        """
-        raise NotImplementedError
-
-    @staticmethod
-    def iterate(p: Tensor, s: State, h: Hyper) -> Tensor:
-        """Return the method's own iterate, where the parameter in training is another point; see `eval`."""
-        return p
-
-    @classmethod
-    def rate(cls, h: Hyper) -> Any:
-        """Return what a direction is to be scaled by: the learning rate, or 1 where `update` returns the whole step."""
-        return 1.0 if cls.whole_step else h["lr"]
+    # What kind of rule it is -----------------------------------------------------------------------------------------
 
     @classmethod
     def elementwise(cls) -> bool:
@@ -198,8 +152,6 @@ class Optimizer(torch.optim.Optimizer):
     @torch.no_grad()
     def train(self) -> None:
         """Put the parameters back where the next gradient belongs, bit by bit."""
-        if type(self).iterate is Optimizer.iterate:
-            return
         for p, s in self.state.items():
             if "gradient_point" in s:
                 p.copy_(s.pop("gradient_point"))
@@ -216,7 +168,7 @@ class Optimizer(torch.optim.Optimizer):
                 if g is None or not p.numel():
                     continue
                 if g.layout is not torch.strided:
-                    raise UserError(f"{type(self).__name__}: a gradient is {g.layout}; use a dense one")
+                    raise UserError(f"{self.named}: a gradient is {g.layout}; use a dense one")
                 moving.append((p, group))
         return moving
 
@@ -261,12 +213,12 @@ class Optimizer(torch.optim.Optimizer):
 
     def _ready(self, p: Tensor) -> State:
         """Return the state of a parameter, made before its first step, in the type that the parameter has by now."""
-        s: State = self.state[p]
+        s: State = self.state.setdefault(p, {})
         if "step" not in s:
             s["step"] = 0
             s.update(self.init(working(p)))
         if "gradient_point" in s:
-            raise UserError(f"{type(self).__name__}: the parameters are at the iterate; call train() before step()")
+            raise UserError(f"{self.named}: the parameters are at the iterate; call train() before step()")
         dtype = torch.float32 if p.dtype is torch.float16 else p.dtype
         for key, x in s.items():
             if isinstance(x, Tensor) and x.dtype is not dtype and x.is_floating_point():
@@ -284,16 +236,18 @@ class Optimizer(torch.optim.Optimizer):
         if any(p.grad.any() for p, _ in moving if p.grad is not None):
             return False
         for p, group in moving:
-            self._ready(p).update(self._blank(p, group))
+            s = self._ready(p)
+            s |= {key: x for key, x in self._after(p, working(p), group).items() if key not in s}
         self._dried = True
         return True
 
-    def _blank(self, p: Tensor, group: Hyper) -> State:
-        """Return what the state of a parameter holds only after its first step, empty or zero."""
-        blank = {key: p.new_zeros(0) for key in self.keeps}
-        if self.by_update():
-            blank |= self.update(torch.zeros_like(p), p, self.init(working(p)), 1, group)[1]
-        return {key: value for key, value in blank.items() if key not in self.state[p]}
+    def _after(self, p: Tensor, like: Tensor, h: Hyper) -> State:
+        """Return a state like that of a parameter after a step, made of one like it, which may be without memory."""
+        first = self.init(like)
+        kept = {key: like.new_zeros(0) for key in self.keeps}
+        if not (self.by_update() or self.stackable(h)):
+            return first | kept
+        return first | kept | self.update(torch.zeros_like(like), like, dict(first), 1, h)[1]
 
     def _forget_dry(self) -> None:
         """Forget what a dry step has made, and nobody has loaded into: the weights may be others by now."""
@@ -310,7 +264,7 @@ class Optimizer(torch.optim.Optimizer):
             UserError: It is not.
         """
         if not self._dry():
-            raise UserError(f"{type(self).__name__}: step() has no closure; {remedy}")
+            raise UserError(f"{self.named}: step() has no closure; {remedy}")
 
     def _move_compiled(self, moving: Moving) -> bool:
         """Move by the compiled rule and return True, unless that cannot be, or not in this step."""
@@ -330,7 +284,7 @@ class Optimizer(torch.optim.Optimizer):
         return True
 
     def _refuse_compile(self, reason: str) -> None:
-        warnings.warn(f"{type(self).__name__}: steps without compile: {reason}", stacklevel=2)
+        warnings.warn(f"{self.named}: steps without compile: {reason}", stacklevel=2)
         self.compile, self._programs, self._refused = False, [], reason
 
     def uncompiled(self) -> str:
@@ -348,16 +302,18 @@ class Optimizer(torch.optim.Optimizer):
         Raises:
             UserError: As for the class.
         """
+        for key in param_group.keys() & set(self.parts):
+            raise self._misplaced(key)
         group = {**self.defaults, **self._renamed(param_group)}
         group |= {key: self._check(key, group[key]) for key in self._own()}
         self._doubt(param_group)
         super().add_param_group(group)
         try:
+            for p in group["params"]:
+                self._admit_parameter(p)
             self._agree()
             self._refuse_idle(group)
             self.validate(group)
-            for p in group["params"]:
-                self._admit_parameter(p)
         except UserError:
             self.param_groups.pop()
             raise
@@ -369,7 +325,7 @@ class Optimizer(torch.optim.Optimizer):
         for key, (other, values) in self.only.items():
             if group[key] != self.hyper[key] and group[other] not in values:
                 of, this = f"{other}={' or '.join(values)}", f"{other}={group[other]}"
-                raise UserError(f"{type(self).__name__}: {key}={group[key]} is of {of}, and has no use with {this}")
+                raise UserError(f"{self.named}: {key}={group[key]} is of {of}, and has no use with {this}")
 
     def validate(self, group: Hyper) -> None:
         """Raise a `UserError` where hyperparameters do not fit together, or to the parameters of their group."""
@@ -388,19 +344,23 @@ class Optimizer(torch.optim.Optimizer):
         for key in self.common:
             for group in others:
                 if group[key] != first[key]:
-                    given, name = f"{key}={group[key]!r}", type(self).__name__
+                    given, name = f"{key}={group[key]!r}", self.named
                     raise UserError(f"{name}: {given} differs from the first group's {first[key]!r}; give one for all")
 
+    def _misplaced(self, key: str) -> UserError:
+        """Return the error for a group that has what belongs to the optimizer."""
+        return UserError(f"{self.named}: {key} is one for all groups; give it beside them, not in one")
+
     def _doubt(self, group: Hyper) -> None:
-        """Warn of a key that is nearly the name of a hyperparameter: it is kept, as torch does, but nobody reads it."""
+        """Warn of a key that is kept, as torch does, but that nobody reads: nearly one of ours, or torch's own."""
         for key in group.keys() - self.hyper.keys() - self.aliases.keys() - WELL_KNOWN:
-            for close in difflib.get_close_matches(str(key), self.hyper, n=1, cutoff=0.75):
-                warnings.warn(
-                    f"{type(self).__name__}: nothing reads a group's '{key}'; did you mean '{close}'?", stacklevel=3
-                )
+            close = difflib.get_close_matches(str(key), self.hyper, n=1, cutoff=0.75)
+            if close or (key in TORCHS and group[key]):
+                hint = f"did you mean '{close[0]}'?" if close else f"known are {', '.join(self._own())}"
+                warnings.warn(f"{self.named}: nothing reads a group's '{key}'; {hint}", stacklevel=3)
 
     def _check(self, key: str, value: Any) -> Any:
-        name, kind = type(self).__name__, self.kinds[key]
+        name, kind = self.named, self.kinds[key]
         if value is MISSING:
             raise UserError(f"{name}: {key} is missing; give optimizer.{key}=<{describe(kind)}>")
         if not isinstance(value, Tensor) or isinstance(kind, type) and issubclass(kind, Tensor):
@@ -412,7 +372,9 @@ class Optimizer(torch.optim.Optimizer):
         return value.view(()) if value.dim() else value
 
     def _admit_parameter(self, p: Tensor) -> None:
-        name = type(self).__name__
+        name = self.named
+        if torch.nn.parameter.is_lazy(p):
+            raise UserError(f"{name}: a parameter has no shape yet; run the model once, then make its optimizer")
         if not p.is_floating_point() or p.layout is not torch.strided:
             what = p.dtype if p.layout is torch.strided else p.layout
             raise UserError(f"{name}: a parameter is {what}; give dense real ones of floating type")
@@ -424,14 +386,20 @@ class Optimizer(torch.optim.Optimizer):
             raise UserError(f"{name}: a parameter is a DTensor, of which it would see a part; give whole ones")
 
     def state_dict(self) -> dict[str, Any]:
-        """Return state and groups as for any `torch.optim.Optimizer`; later steps leave them as they are."""
+        """Return state, groups and the name of the class; later steps leave them as they are."""
+        owned = {id(p) for group in self.param_groups for p in group["params"]}
+        for p in self.state:
+            if isinstance(p, Tensor) and id(p) not in owned:
+                which = f"a parameter of shape {tuple(p.shape)}"
+                raise UserError(f"{self.named}: {which} has a state and no group; del optimizer.state[p]")
         kept = super().state_dict()
         kept["state"] = {
             key: {k: x.clone() if isinstance(x, Tensor) else x for k, x in s.items()} if isinstance(s, dict) else s
             for key, s in kept["state"].items()
         }
-        return kept
+        return kept | {"class": self._title()}
 
+    @torch.inference_mode(False)
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load what `state_dict` returned, from this class in this version or an older one.
 
@@ -440,26 +408,55 @@ class Optimizer(torch.optim.Optimizer):
         Raises:
             UserError: The state is another class's, or a value is out of range; nothing is loaded then.
         """
-        super().load_state_dict(self._admitted(state_dict))
-        saved = [i for group in state_dict["param_groups"] for i in group["params"]]
+        given: dict[str, Any] = {}
+
+        def admit(_: Any, state_dict: dict[str, Any]) -> dict[str, Any]:
+            self._admit_class(state_dict)
+            given.update(self._admitted(state_dict))
+            return given
+
+        hooks = [  # after those that others have for what is given, and before those for what is there then
+            self.register_load_state_dict_pre_hook(admit),
+            self.register_load_state_dict_post_hook(lambda _: self._take_over(given), prepend=True),
+        ]
+        try:
+            super().load_state_dict(state_dict)
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _take_over(self, given: dict[str, Any]) -> None:
+        """Replace loaded tensors by copies: torch's may be the given ones, or rounded to the parameter's type."""
+        saved = [i for group in given["param_groups"] for i in group["params"]]
         params = [p for group in self.param_groups for p in group["params"]]
         for i, p in zip(saved, params, strict=True):
-            own, given = self.state.get(p, {}), state_dict["state"].get(i, {})
-            for key in own.keys() & given.keys():
-                if isinstance(given[key], Tensor):  # torch's may be the given one, or rounded to the parameter's type
-                    dtype = working(p).dtype if given[key].is_floating_point() else None
-                    own[key] = given[key].detach().to(p.device, dtype, copy=True)
+            own, s = self.state.get(p, {}), given["state"].get(i, {})
+            for key, x in s.items():
+                if isinstance(x, Tensor) and key in own:
+                    dtype = working(p).dtype if x.is_floating_point() else None
+                    own[key] = x.detach().to(p.device, dtype, copy=True)
             if "step" in own:
                 own["step"] = int(own["step"])
 
-    def _admitted(self, state_dict: dict[str, Any], more: Iterable[str] = ()) -> dict[str, Any]:
+    def _title(self) -> str:
+        """Return the name of the class, as a saved state has it."""
+        return self.named
+
+    def _admit_class(self, state_dict: Mapping[str, Any]) -> None:
+        if not {"state", "param_groups"} <= state_dict.keys():
+            raise UserError(f"{self.named}: a saved state has 'state' and 'param_groups', this one {list(state_dict)}")
+        other, own = state_dict.get("class", self._title()), self._title()
+        if other != own:
+            raise UserError(f"{self.named}: the saved state is of {other}; load one of {own}")
+
+    def _admitted(self, state_dict: dict[str, Any], admit: Admit | None = None) -> dict[str, Any]:
         """Return a saved state with all hyperparameters there and in their ranges.
 
         Args:
             state_dict: What was saved.
-            more: Names in a parameter's state that are a wrapper's.
+            admit: What checks the state of a parameter, if another optimizer is around this one.
         """
-        name, groups, missing = type(self).__name__, [], []
+        name, groups, missing = self.named, [], []
         for saved in state_dict["param_groups"]:
             group = self._renamed(saved)
             missing += [key for key in self._own() if key not in group and key not in missing]
@@ -469,26 +466,27 @@ class Optimizer(torch.optim.Optimizer):
             taken = ", ".join(f"{key}={self.defaults[key]!r}" for key in missing)
             warnings.warn(f"{name}: the saved state is of an older version; it takes {taken}", stacklevel=3)
         for saved, group in zip(groups, self.param_groups, strict=False):  # of another number or size: torch says so
+            self.validate({**saved, "params": group["params"]})
             for i, p in zip(saved["params"], group["params"], strict=False):
-                self._admit_state(state_dict["state"].get(i) or {}, p, saved, more)
+                if s := state_dict["state"].get(i):
+                    (admit or self._admit_state)(s, p, saved)
         return {**state_dict, "param_groups": groups}
 
-    def _admit_state(self, s: Hyper, p: Tensor, h: Hyper, more: Iterable[str]) -> None:
-        if not s.keys() - set(more):
-            return
-        name, like = type(self).__name__, torch.zeros([min(n, 2) for n in p.shape])
-        first = self.init(like)
-        known = {"step", "gradient_point", *first, *self.keeps, *more}
-        if self.by_update() or self.stackable(h):
-            known |= self.update(like, like, first, 1, h)[1].keys()
-        if foreign := sorted(s.keys() - known):
+    def _admit_state(self, s: Hyper, p: Tensor, h: Hyper) -> None:
+        like = working(torch.empty(p.shape, dtype=p.dtype, device="meta"))
+        name, first = self.named, {"step": 0, **self.init(like)}
+        after = first | self._after(p, like, h)
+        known = after if s.get("step") else first
+        if foreign := sorted(s.keys() - after.keys() - {"gradient_point"}):
             raise UserError(f"{name}: the saved state has '{foreign[0]}', which is another class's; load one of {name}")
-        if lacking := sorted({"step", *first} - s.keys()):
+        if lacking := sorted(known.keys() - s.keys()):
             raise UserError(f"{name}: the saved state lacks '{lacking[0]}'; load one of {name}")
-        for key, x in first.items():
-            given = s[key]
-            if isinstance(x, Tensor) and x.shape == like.shape and getattr(given, "shape", None) != p.shape:
-                has = tuple(getattr(given, "shape", ()))
+        for key in known.keys() - set(self.keeps):
+            given, shape = s[key], getattr(known[key], "shape", ())
+            has = tuple(getattr(given, "shape", ()))
+            if not isinstance(given, Tensor | Real):
+                raise UserError(f"{name}: the saved '{key}' is {given!r}, no number or tensor")
+            if known is after and has != shape and 0 not in shape:
                 raise UserError(f"{name}: the saved '{key}' has shape {has}, its parameter {tuple(p.shape)}")
 
     def __getstate__(self) -> dict[str, Any]:

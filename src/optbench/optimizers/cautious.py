@@ -1,12 +1,10 @@
 """Cautious updates."""
 
-from typing import Any
-
-import torch
+from torch import Tensor
 
 from optbench.checks import Rate
 from optbench.optimizers.arithmetic import gradient
-from optbench.optimizers.objective import Closure
+from optbench.optimizers.base import Hyper, State
 from optbench.optimizers.wrapper import Factory, Wrapper
 
 
@@ -24,24 +22,15 @@ class Cautious(Wrapper):
 
     extends = {"SGD": "only where signs agree"}
     parts = ("base", "mask", "weight_decay")
+    compares = True
 
     base: Factory
     mask: bool = True
     weight_decay: Rate = 0.0
 
-    @torch.no_grad()
-    def step(self, closure: Closure | None = None) -> Any:
-        if closure is None and self._dry():
-            return None
-        params = [(p, group) for group in self.param_groups for p in group["params"] if p.requires_grad]
-        before = [p.clone() for p, _ in params]
-        loss = self.inner.step(closure)
-        for (p, group), start in zip(params, before, strict=True):
-            if p.grad is None:
-                continue
-            step = start - p
-            kept = (step * gradient(p) > 0).to(p.dtype)
-            move = step * kept * (kept.numel() / (kept.sum() + 1)) if self.mask else step
-            shrinks = (step * start >= 0).to(p.dtype)
-            p.copy_(start - move - group["lr"] * self.weight_decay * shrinks * start)
-        return loss
+    def end(self, p: Tensor, start: Tensor, s: State, h: Hyper) -> None:
+        step = start - p
+        kept = (step * gradient(p) > 0).to(p.dtype)
+        move = step * kept * (kept.numel() / (kept.sum() + 1)) if self.mask else step
+        shrinks = (step * start >= 0).to(p.dtype)
+        p.copy_(start - move - h["lr"] * self.weight_decay * shrinks * start)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from optbench.optimizers.arithmetic import working
 from optbench.optimizers.base import Optimizer
-from optbench.optimizers.objective import GRADIENTS, Closure
+from optbench.optimizers.objective import GRADIENTS, Closure, number
 
 
 class Function:
@@ -54,11 +54,6 @@ class Function:
         return [part.reshape((*x.shape[:-1], *p.shape)) for part, p in zip(parts, self.params, strict=True)]
 
 
-def number(loss: Any) -> float:
-    """Return what a closure returned as a number."""
-    return float(loss.detach() if isinstance(loss, Tensor) else loss)
-
-
 class Flat(Optimizer):
     """An optimizer that moves all parameters at once.
 
@@ -82,15 +77,21 @@ class Flat(Optimizer):
         if params:
             for p in params:
                 self._ready(p)
-            self._minimize(Function(params, closure, number(loss)))
+            f = Function(params, closure, number(loss))
+            try:
+                self._minimize(f)
+            except BaseException:  # the closure failed at a point that was tried
+                f.move(f.x)
+                raise
         return loss
 
     def _minimize(self, f: Function) -> None:
         raise NotImplementedError
 
     def _load(self, f: Function, name: str, default: Tensor) -> Tensor:
-        """Return a state of all parameters, shape (..., n): zero where one has none yet, the default where none has."""
-        known = [self.state[p].get(name) for p in f.params]
+        """Return a state of all parameters, shape (..., n): zero for one that missed a step, or the default."""
+        states, steps = [self.state[p] for p in f.params], self._steps(f)
+        known = [s.get(name) if s["step"] == steps else None for s in states]
         leading = [x.shape[: x.dim() - p.dim()] for x, p in zip(known, f.params, strict=True) if x is not None]
         if not leading:
             return default
@@ -99,11 +100,16 @@ class Flat(Optimizer):
 
     def _store(self, f: Function, **state: Tensor) -> None:
         """Keep states of all parameters, shape (..., n), each with its share in its own type, and count the step."""
+        steps = self._steps(f) + 1
         for name, x in state.items():
             for p, part in zip(f.params, f.split(x), strict=True):
                 self.state[p][name] = part.to(working(p).dtype, copy=True)
         for p in f.params:
-            self.state[p]["step"] += 1
+            self.state[p]["step"] = steps
+
+    def _steps(self, f: Function) -> int:
+        """Return how many steps there have been; a parameter may have missed the last ones."""
+        return max(int(self.state[p]["step"]) for p in f.params)
 
     def _spread(self, f: Function, name: str) -> Tensor:
         """Return a hyperparameter of the groups as a vector, shape (n,)."""

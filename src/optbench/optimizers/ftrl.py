@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from optbench.checks import Positive, Rate
+from optbench.checks import Rate
 from optbench.optimizers.base import Hyper, Optimizer, State
 
 
@@ -21,7 +21,7 @@ class FTRL(Optimizer):
     extends = {"Adagrad": "closed form, sparse weights"}
     whole_step = True
 
-    lr: Positive = 0.1
+    lr: Rate = 0.1
     beta: Rate = 1.0
     l1: Rate = 0.0
     l2: Rate = 0.0

@@ -9,7 +9,7 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -18,9 +18,8 @@ from torch.fx import Graph, GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from optbench.optimizers.arithmetic import scaled, to_tensor, working
+from optbench.optimizers.rule import Hyper, Rule, State
 
-State = dict[str, Any]
-Hyper = Mapping[str, Any]
 Numbers = Sequence[Any]
 """Numbers, or arrays of them."""
 
@@ -42,26 +41,6 @@ class Unsplit(Exception):
     """A rule cannot be cut in two."""
 
 
-class Rule(Protocol):
-    """An optimizer's class, as far as it is compiled."""
-
-    hyper: dict[str, Any]
-    parts: tuple[str, ...]
-    whole_tensor: bool
-
-    @staticmethod
-    def init(p: Tensor) -> State:
-        """Return the state before the first step."""
-
-    @staticmethod
-    def update(g: Tensor, p: Tensor, s: State, t: Any, h: Hyper) -> tuple[Any, State]:
-        """Return the direction and the next state."""
-
-    @classmethod
-    def rate(cls, h: Hyper) -> Any:
-        """Return what a direction is to be scaled by."""
-
-
 @dataclass(frozen=True)
 class Form:
     """What a rule is traced for.
@@ -74,14 +53,14 @@ class Form:
         numbers: Names of the state's numbers.
     """
 
-    rule: Rule
+    rule: type[Rule]
     constants: tuple[tuple[str, Any], ...]
     changing: tuple[str, ...]
     vectors: tuple[str, ...]
     numbers: tuple[str, ...]
 
     @classmethod
-    def of(cls, rule: Rule, groups: Sequence[Hyper], state: State, kinds: tuple[type, ...]) -> Self:
+    def of(cls, rule: type[Rule], groups: Sequence[Hyper], state: State, kinds: tuple[type, ...]) -> Self:
         """Return the form of a rule for the hyperparameters of several runs.
 
         Args:
@@ -153,6 +132,13 @@ class Halves:
     needs: int
     source: str
 
+    def advance(self, group: Hyper, state: State) -> tuple[list[float], State]:
+        """Return what `tensors` needs of the numbers in the next step, and those of the state after it."""
+        t = state["step"] + 1
+        changing = [float(group[name]) for name in self.form.changing]
+        needed, renewed = self.numbers(t, *changing, *(state[name] for name in self.form.numbers))
+        return needed, {"step": t, **{name: float(x) for name, x in zip(self.form.numbers, renewed, strict=True)}}
+
     def unroll(self, done: int, steps: int, h: Mapping[str, np.ndarray], state: Numbers) -> tuple[np.ndarray, Numbers]:
         """Return what `tensors` needs in the next steps, (steps, needs, runs), and the state's numbers after them.
 
@@ -174,11 +160,11 @@ class Halves:
         return needed, [np.broadcast_to(x, needed.shape[2:]) for x in state]
 
 
-HALVED: dict[tuple[Rule, str], Halves] = {}
+HALVED: dict[tuple[type[Rule], str], Halves] = {}
 """The rules that this process has cut, by form and shapes."""
 
 
-def halve(rule: Rule, groups: Sequence[Hyper], p: Tensor, state: State) -> Halves:
+def halve(rule: type[Rule], groups: Sequence[Hyper], p: Tensor, state: State) -> Halves:
     """Return the halves of a rule for parameters of a shape; its counts are part of it only where that has to be.
 
     Args:
@@ -285,7 +271,7 @@ def of_tensors(nodes: Sequence[Node], crossing: Sequence[Node]) -> tuple[Graph, 
     return graph, copies
 
 
-def initial(rule: Rule, p: Tensor, h: Hyper) -> State:
+def initial(rule: type[Rule], p: Tensor, h: Hyper) -> State:
     """Return the state of a parameter before its first step, with all the names that it will have.
 
     Args:

@@ -1,11 +1,9 @@
 """Weights on spheres."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from optbench.optimizers.objective import Closure
+from optbench.optimizers.base import Hyper, State
 from optbench.optimizers.wrapper import Factory, Wrapper
 
 
@@ -24,34 +22,20 @@ class Hyperball(Wrapper):
     parts = ("base", "relative")
     keeps = ("radius",)
     fixed_norms = True
+    compares = True
 
     base: Factory
     relative: bool = False
 
-    def _dry(self) -> bool:
-        dry = super()._dry()
-        for p, s in self.state.items() if dry else ():
-            if p.dim() > 1:
-                s["radius"] = torch.zeros(())
-        return dry
+    def begin(self, p: Tensor) -> State:
+        return {"radius": torch.linalg.vector_norm(p)} if p.dim() > 1 else {}
 
-    @torch.no_grad()
-    def step(self, closure: Closure | None = None) -> Any:
-        if closure is None and self._dry():
-            return None
-        self._forget_dry()
-        matrices = [(p, h) for h in self.param_groups for p in h["params"] if p.requires_grad and p.dim() > 1]
-        for p, _ in matrices:
-            if "radius" not in self.state[p]:
-                self.state[p]["radius"] = torch.linalg.vector_norm(p)
-        before = [p.clone() for p, _ in matrices]
-        loss = self.inner.step(closure)
-        for (p, group), start in zip(matrices, before, strict=True):
-            radius = self.state[p]["radius"]
-            if self.relative:
-                p.copy_(start + group["lr"] * scaled_to(p - start, radius))
-            p.copy_(scaled_to(p, radius))
-        return loss
+    def end(self, p: Tensor, start: Tensor, s: State, h: Hyper) -> None:
+        if p.dim() < 2:
+            return
+        if self.relative:
+            p.copy_(start + h["lr"] * scaled_to(p - start, s["radius"]))
+        p.copy_(scaled_to(p, s["radius"]))
 
 
 def scaled_to(x: Tensor, length: Tensor) -> Tensor:

@@ -75,9 +75,9 @@ class KFAC(Optimizer):
             self.state[p]["step"] += 1
         return loss
 
-    def _blank(self, p: Tensor, group: Hyper) -> State:
+    def _after(self, p: Tensor, like: Tensor, h: Hyper) -> State:
         weights = [m.weight for m in self.model.modules() if isinstance(m, nn.Linear)]
-        return super()._blank(p, group) if any(p is weight for weight in weights) else {}
+        return super()._after(p, like, h) if any(p is weight for weight in weights) else {}
 
     def validate(self, group: Hyper) -> None:
         if isinstance(self.model, nn.DataParallel):
@@ -164,7 +164,7 @@ def prediction(output: Any) -> Tensor:
 
 def sampled_loss(prediction: Tensor, likelihood: str, draw: torch.Generator) -> Tensor:
     """Return the summed negative log-likelihood of labels drawn from predictions, shape (examples, outputs)."""
-    noise = torch.empty_like(prediction).detach()
+    noise = prediction.detach().new_empty(prediction.shape)
     if likelihood == "gaussian":
         return (prediction * noise.normal_(generator=draw)).sum()
     drawn = (prediction.detach() - noise.exponential_(generator=draw).log()).argmax(-1)

@@ -42,7 +42,7 @@ class LBFGS(Flat):
         pairs = list(self._load(f, "pairs", x.new_zeros(0, 2, len(x))))
         lr = self._spread(f, "lr")
         rate = lr
-        if not self.state[f.params[0]]["step"]:
+        if not self._steps(f):
             rate = lr / g.abs().sum().clamp(min=1)
         for _ in range(h["max_iter"]):
             d = -rate * two_loops(g, pairs)

@@ -45,7 +45,7 @@ class LBFGSB(Flat):
     def validate(self, group: Hyper) -> None:
         if len(group["bounds"]) != 2:
             raise UserError(f"LBFGSB: bounds={group['bounds']!r} are not two; give (lo, hi)")
-        lo, hi = (torch.tensor(bound) for bound in group["bounds"])
+        lo, hi = (torch.tensor(bound, device="cpu") for bound in group["bounds"])
         if (lo > hi).any():
             raise UserError(f"LBFGSB: bounds={group['bounds']!r} have lo > hi; give (lo, hi) with lo <= hi")
 

@@ -1,11 +1,9 @@
 """Lookahead."""
 
-from typing import Any
-
-import torch
+from torch import Tensor
 
 from optbench.checks import Count, Fraction
-from optbench.optimizers.objective import Closure
+from optbench.optimizers.base import Hyper, State
 from optbench.optimizers.wrapper import Factory, Wrapper
 
 
@@ -26,27 +24,12 @@ class Lookahead(Wrapper):
     k: Count = 5
     alpha: Fraction = 0.5
 
-    def _dry(self) -> bool:
-        dry = super()._dry()
-        for s in self.state.values() if dry else ():
-            s.update(slow=torch.zeros(0), since=0)
-        return dry
+    def begin(self, p: Tensor) -> State:
+        return {"slow": p.clone(), "since": 0}
 
-    @torch.no_grad()
-    def step(self, closure: Closure | None = None) -> Any:
-        if closure is None and self._dry():
-            return None
-        self._forget_dry()
-        params = [p for group in self.param_groups for p in group["params"] if p.requires_grad]
-        for p in params:
-            if "slow" not in self.state[p]:
-                self.state[p].update(slow=p.clone(), since=0)
-        loss = self.inner.step(closure)
-        for p in params:
-            s = self.state[p]
-            s["since"] += p.grad is not None
-            if s["since"] == self.k:
-                s["since"] = 0
-                s["slow"] = s["slow"].lerp(p.to(s["slow"].dtype), self.alpha)
-                p.copy_(s["slow"])
-        return loss
+    def end(self, p: Tensor, start: Tensor, s: State, h: Hyper) -> None:
+        s["since"] += 1
+        if s["since"] == self.k:
+            s["since"] = 0
+            s["slow"] = s["slow"].lerp(p.to(s["slow"].dtype), self.alpha)
+            p.copy_(s["slow"])

@@ -8,8 +8,7 @@ from torch import Tensor
 from optbench.checks import Decay, Rate
 from optbench.optimizers.arithmetic import gradient, working
 from optbench.optimizers.base import Hyper, Moving, Optimizer, State
-from optbench.optimizers.flat import number
-from optbench.optimizers.objective import Closure
+from optbench.optimizers.objective import Closure, number
 
 
 class MoMo(Optimizer):
@@ -94,7 +93,7 @@ def lowered(bound: float, height: float, h: Hyper) -> float:
 
 def length(bound: float, height: float, square: float, h: Hyper) -> float:
     """Return how far to go along the mean gradient, whose square is given: to the bound, or as far as lr allows."""
-    return min(h["lr"], max(height - shrink(h) * bound, 0.0) / square) if square else 0.0
+    return min(float(h["lr"]), max(height - shrink(h) * bound, 0.0) / square) if square else 0.0
 
 
 def inner(x: Tensor, y: Tensor) -> float:

@@ -19,6 +19,19 @@ LOSS = "call step(Objective(loss, params))"
 """What a method asks for that differentiates the loss itself."""
 
 
+def number(loss: Any) -> float:
+    """Return what a closure returned as a number.
+
+    Raises:
+        UserError: It is none.
+    """
+    try:
+        return float(loss.detach() if isinstance(loss, Tensor) else loss)
+    except (TypeError, ValueError, RuntimeError):
+        given = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
+        raise UserError(f"step(): the closure returns {given}; let it return the loss, one number") from None
+
+
 class Objective:
     """The closure of a step: sets the gradients of one mini-batch's loss, and counts what that took.
 

@@ -94,10 +94,10 @@ def renewed(QL: Tensor, QR: Tensor, G: Tensor, t: int, h: Hyper) -> tuple[Tensor
         h: Hyperparameters.
     """
     draw = torch.Generator().manual_seed((1_000_003 * h["seed"] + t) % 2**32)  # alike on every device
-    chosen = torch.rand((), generator=draw, dtype=torch.float32) < h["balance"]
+    chosen = torch.rand((), generator=draw, dtype=torch.float32, device="cpu") < h["balance"]
     if chosen and QR.numel():
         QL, QR = balanced(QL, QR)
-    V = torch.empty_like(G, device="cpu").normal_(generator=draw).to(G.device)
+    V = torch.empty(G.shape, dtype=G.dtype, device="cpu").normal_(generator=draw).to(G.device)
     A = times(QL, times(QR, G.mT).mT)
     B = over(QL, over(QR, V.mT).mT)
     return fitted(QL, A, B, h["fit_lr"]), fitted(QR, A.mT, B.mT, h["fit_lr"])

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from optbench.checks import Interval, Positive, Rate, UserError
 from optbench.optimizers.base import Hyper, Optimizer, State
-from optbench.optimizers.objective import Closure
+from optbench.optimizers.objective import Closure, number
 
 
 class Rprop(Optimizer):
@@ -74,7 +74,7 @@ class Rprop(Optimizer):
         def observed() -> Any:
             loss = closure()
             for group in groups:
-                group["loss"] = float(loss.detach() if isinstance(loss, Tensor) else loss)
+                group["loss"] = number(loss)
             return loss
 
         return super().step(observed)

@@ -68,7 +68,7 @@ class Sophia(Optimizer):
         product = self._objective.expand(params)[2]
         if h["estimator"] == "hutchinson":
             draw = torch.Generator(params[0].device).manual_seed((1_000_003 * h["seed"] + t) % 2**32)
-            signs = [torch.empty_like(p).bernoulli_(generator=draw).mul_(2).sub_(1) for p in params]
+            signs = [p.new_empty(p.shape).bernoulli_(generator=draw).mul_(2).sub_(1) for p in params]
             return [v * x for v, x in zip(signs, product(signs), strict=True)]
         diagonal = [p.new_zeros(p.shape) for p in params]
         for i, p in enumerate(params):

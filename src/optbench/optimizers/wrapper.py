@@ -1,9 +1,14 @@
-"""What Lookahead and SAM share."""
+"""What the optimizers around another one share."""
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
-from optbench.optimizers.base import Optimizer
+import torch
+from torch import Tensor
+
+from optbench.checks import UserError
+from optbench.optimizers.base import Admit, Hyper, Optimizer, State
+from optbench.optimizers.objective import Closure
 
 Factory = Callable[..., Optimizer]
 
@@ -28,21 +33,54 @@ class Wrapper(Optimizer):
     """An optimizer around another, made by the part `base`, whose groups, defaults and state are its own.
 
     Schedules, checkpoints and users see one optimizer; hyperparameters of a group are those of the inner one, and both
-    write into the same state of a parameter.
+    write into the same state of a parameter. A wrapper says in `begin` what it keeps there, whose first name is that of
+    `keeps`, and in `end` what it makes of a parameter's step.
     """
 
     state = shared("state")
     param_groups = shared("param_groups")
     defaults = shared("defaults")
+    compares: ClassVar[bool] = False
+    """Whether `end` looks at where a parameter was."""
+
+    def begin(self, p: Tensor) -> State:
+        """Return what is kept of a parameter before its first step."""
+        return {}
+
+    def end(self, p: Tensor, start: Tensor, s: State, h: Hyper) -> None:
+        """Go on from where the inner optimizer has moved a parameter.
+
+        Args:
+            p: The parameter.
+            start: Where it was, if the class `compares`.
+            s: Its state.
+            h: Its group.
+        """
+
+    @torch.no_grad()
+    def step(self, closure: Closure | None = None) -> Any:
+        if closure is None and self._dry():
+            return None
+        self._forget_dry()
+        able = [(p, group) for group in self.param_groups for p in group["params"] if p.requires_grad]
+        for p, _ in able:
+            if self.keeps and self.keeps[0] not in self.state[p]:
+                self.state[p].update(self.begin(p))
+        starts = [p.clone() if self.compares else p for p, _ in able]
+        loss = self.inner.step(closure)
+        for (p, group), start in zip(able, starts, strict=True):
+            if p.grad is not None:
+                self.end(p, start, self.state[p], group)
+        return loss
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         if "inner" in vars(self):
             self.inner.add_param_group(param_group)
         else:
             self.inner: Optimizer = vars(self)["base"]([param_group], **{"compile": True} if self.compile else {})
-
-    def train(self) -> None:
-        self.inner.train()
+        for key in set(self.parts) & param_group.keys() - self.inner.hyper.keys():
+            self.inner.param_groups.pop()
+            raise self._misplaced(key)
 
     def eval(self) -> None:
         self.inner.eval()
@@ -51,13 +89,25 @@ class Wrapper(Optimizer):
         return self.inner.uncompiled()
 
     def _dry(self) -> bool:
-        return self.inner._dry()
+        dry = self.inner._dry()
+        for p, s in self.state.items() if dry else ():
+            s.update(self.begin(p))
+        return dry
 
     def _forget_dry(self) -> None:
         self.inner._forget_dry()
 
-    def _admitted(self, state_dict: dict[str, Any], more: Iterable[str] = ()) -> dict[str, Any]:
-        return self.inner._admitted(state_dict, [*self.keeps, *more])
+    def _title(self) -> str:
+        return f"{self.named}({self.inner._title()})"
+
+    def _admitted(self, state_dict: dict[str, Any], admit: Admit | None = None) -> dict[str, Any]:
+        return self.inner._admitted(state_dict, admit or self._admit_state)
+
+    def _admit_state(self, s: Hyper, p: Tensor, h: Hyper) -> None:
+        if inner := {key: x for key, x in s.items() if key not in self.keeps}:
+            self.inner._admit_state(inner, p, h)
+        for key in self.begin(p).keys() - s.keys():
+            raise UserError(f"{self.named}: the saved state lacks '{key}'; load one of {self._title()}")
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore from a pickle, a deep copy or `load_state_dict`."""
