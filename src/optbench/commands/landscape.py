@@ -127,9 +127,6 @@ def draw(directories: Sequence[Path], fields: dict[str, Any], folders: tuple[Pat
         command: What makes it again.
     """
     from optbench.landscape.panels import LandscapeRequest, pictures
-    from optbench.plots import style
-    from optbench.plots.landscape import figure
-    from optbench.plots.landscape_relief import animate, relief
     from optbench.plots.moving import check_kind
     from optbench.report.build import heading
     from optbench.report.landscape import contenders
@@ -145,25 +142,10 @@ def draw(directories: Sequence[Path], fields: dict[str, Any], folders: tuple[Pat
     given = {name: fields[name] for name in ("plane", "what", "split", "points", "seed", "examples")}
     request = LandscapeRequest(**given, folders=folders, cache=out / "grids")
     shown, left = pictures(runs, request)
-    title, name = heading(results), _name(request.plane, request.what, request.split)
-    kinds, colours = fields["formats"], fields["colours"]
-    files: list[Path] = []
-    with style.context():
-        drawn = figure(shown, title, left)
-        files += style.save(drawn, out / name, kinds, colours)
-        if fields["space"]:
-            files += style.save(relief(shown, title, left), out / f"{name}_space", kinds, colours)
-        if fields["animate"]:
-            files.append(animate(shown[0], title, out / name, fields["animate"]))
-        if fields["tensorboard"]:
-            from optbench.report.landscape import to_tensorboard
-
-            files.append(to_tensorboard(drawn, name, runs, out / "tensorboard"))
-    for i, one in enumerate(shown):
-        files += one.save(out / "values" / (f"{name}_{i}" if len(shown) > 1 else name))
-    rows = pd.DataFrame([row for one in shown for row in one.rows()])
-    records.write(out / f"{name}_error.csv", rows.to_csv(index=False, float_format="%.6g"))
-    files.append(out / f"{name}_error.csv")
+    title = heading(results)
+    name = _name(request.plane, request.what, request.split)
+    files = figures(shown, left, runs, fields, title, out / name)
+    files += values(shown, out, name)
     if fields["page"]:
         files.append(interactive(runs, request, fields["page_planes"], title, shown, out))
     files += beyond(runs, request, fields, title, out)
@@ -172,6 +154,50 @@ def draw(directories: Sequence[Path], fields: dict[str, Any], folders: tuple[Pat
         console.print(note, soft_wrap=True)
     console.print("\n".join(map(str, files)), soft_wrap=True)
     console.print(f"\nagain: {command}", soft_wrap=True)
+
+
+def figures(
+    shown: Sequence[Any], left: Sequence[str], runs: Sequence[Any], fields: dict[str, Any], title: str, path: Path
+) -> list[Path]:
+    """Draw pictures in all the ways that are asked for, and return the files.
+
+    Args:
+        shown: The pictures.
+        left: What had to be left out.
+        runs: The runs in them.
+        fields: As `compose` returns them.
+        title: What stands above.
+        path: Where they go, without an extension.
+    """
+    from optbench.plots import style
+    from optbench.plots.landscape import figure
+    from optbench.plots.landscape_relief import animate, relief
+
+    kinds = fields["formats"]
+    colours = fields["colours"]
+    with style.context():
+        drawn = figure(shown, title, left)
+        files = [*style.save(drawn, path, kinds, colours)]
+        if fields["space"]:
+            files += style.save(relief(shown, title, left), path.with_name(f"{path.name}_space"), kinds, colours)
+        if fields["animate"]:
+            files.append(animate(shown[0], title, path, fields["animate"]))
+        if fields["tensorboard"]:
+            from optbench.report.landscape import to_tensorboard
+
+            files.append(to_tensorboard(drawn, path.name, runs, path.with_name("tensorboard")))
+    return files
+
+
+def values(shown: Sequence[Any], out: Path, name: str) -> list[Path]:
+    """Write the values of pictures and the error of every recorded point, and return the files."""
+    files: list[Path] = []
+    for i, one in enumerate(shown):
+        files += one.save(out / "values" / (f"{name}_{i}" if len(shown) > 1 else name))
+    rows = pd.DataFrame([row for one in shown for row in one.rows()])
+    errors = out / f"{name}_error.csv"
+    records.write(errors, rows.to_csv(index=False, float_format="%.6g"))
+    return [*files, errors]
 
 
 def interactive(

@@ -110,19 +110,7 @@ def race(results: Results, value: float | None = None) -> Race:
         results = results.only(at_best(results.frame, by))
     frame = results.frame
     places = places[frame.index]
-    counts = frame["optimizer"].groupby(places, sort=False).nunique()
-    few = [str(name) for name in counts.index[counts < counts.max() / 2]]
-    targets, notes = {}, [f"few optimizers ran on {', '.join(few)}, which is left out"] if few else []
-    for name, rows in frame.groupby(places, sort=False):
-        runs = [results.runs[i] for i in rows.index if i in results.runs]
-        target = _target(runs, rows, value)
-        if value is None and len(stated := _stated(runs)) > 1:
-            several = ", ".join(f"{one:g}" for one in stated)
-            notes.append(f"several targets were stated for {name}, of which the first is taken: {several}")
-        if name not in few and target:
-            targets[str(name)] = target
-        elif name not in few:
-            notes.append(f"no target is stated for {name}: give workload.target=... to the runs, or target=...")
+    targets, notes = _targets(results, places, value)
     frame = frame[places.isin(list(targets))]
     places = places[frame.index]
     contenders = named(frame, _told(frame, places, [*tasks, *rates])) if len(frame) else frame["optimizer"]
@@ -132,6 +120,36 @@ def race(results: Results, value: float | None = None) -> Race:
     )
     clocks = pd.concat(times) if times else pd.DataFrame(columns=CLOCKS, dtype=float)
     return Race(table.join(clocks), targets, tuple(notes))
+
+
+def _targets(results: Results, places: "pd.Series[str]", value: float | None) -> tuple[dict[str, Target], list[str]]:
+    """Return the target of each workload that takes part, and notes on the others.
+
+    Args:
+        results: Runs.
+        places: The workload of each.
+        value: As for `race`.
+    """
+    targets: dict[str, Target] = {}
+    notes = []
+    counts = results.frame["optimizer"].groupby(places, sort=False).nunique()
+    few = [str(name) for name in counts.index[counts < counts.max() / 2]]
+    if few:
+        notes.append(f"few optimizers ran on {', '.join(few)}, which is left out")
+    for name, rows in results.frame.groupby(places, sort=False):
+        runs = [results.runs[i] for i in rows.index if i in results.runs]
+        stated = _stated(runs) if value is None else []
+        if len(stated) > 1:
+            several = ", ".join(f"{one:g}" for one in stated)
+            notes.append(f"several targets were stated for {name}, of which the first is taken: {several}")
+        if name in few:
+            continue
+        target = _target(runs, rows, value)
+        if target:
+            targets[str(name)] = target
+        else:
+            notes.append(f"no target is stated for {name}: give workload.target=... to the runs, or target=...")
+    return targets, notes
 
 
 def _workloads(results: Results, keys: Sequence[str]) -> "pd.Series[str]":

@@ -125,17 +125,9 @@ def refuse(config: Mapping[str, Any]) -> None:
     Raises:
         UserError: A keyword is unknown, or has no effect here, or a precision is none of ours.
     """
-    import lightning.pytorch as lightning
-
-    names = inspect.signature(lightning.Trainer).parameters
     for name, value in config.items():
-        if name not in (*names, "_target_"):
-            raise nearest("keyword of trainer", str(name), names, "Lightning's Trainer")
-        same, reason = REFUSED.get(name, ((value,), ""))
-        if not any(type(value) is type(other) and value == other for other in same):
-            raise UserError(f"trainer: {name}={value} has no effect here: {reason}")
-        if name in KINDS:
-            check("trainer", str(name), value, KINDS[name])
+        if name != "_target_":
+            _refuse_keyword(str(name), value)
     if config.get("accelerator") in ("gpu", "cuda") and not has_gpu():
         raise UserError(f"trainer: accelerator={config['accelerator']}, but there is no GPU here; give trainer=default")
     length.checked(config)
@@ -144,7 +136,22 @@ def refuse(config: Mapping[str, Any]) -> None:
         raise UserError(f"trainer: strategy={config['strategy']} is none of {', '.join(STRATEGIES)}; give trainer=ddp")
     if config.get("precision") not in PRECISIONS:
         told = f"trainer: precision={config['precision']} is none of {', '.join(dict.fromkeys(PRECISIONS.values()))}"
-        raise UserError(f"{told}" + ("; float16 needs a scaled loss" if "16" in str(config["precision"]) else ""))
+        why = "; float16 needs a scaled loss" if "16" in str(config["precision"]) else ""
+        raise UserError(told + why)
+
+
+def _refuse_keyword(name: str, value: Any) -> None:
+    import lightning.pytorch as lightning
+
+    known = inspect.signature(lightning.Trainer).parameters
+    if name not in known:
+        raise nearest("keyword of trainer", name, known, "Lightning's Trainer")
+    if name in REFUSED:
+        same, reason = REFUSED[name]
+        if not any(type(value) is type(other) and value == other for other in same):
+            raise UserError(f"trainer: {name}={value} has no effect here: {reason}")
+    if name in KINDS:
+        check("trainer", name, value, KINDS[name])
 
 
 def has_gpu() -> bool:
