@@ -27,6 +27,9 @@ HEAVY = ["optbench.sweep.stacked", "torch.utils.tensorboard", "torch._dynamo"]
 OUTPUT = 2**20
 """Bytes of what a process prints that are kept."""
 
+LATE = 124
+"""Exit code of a process that ended itself as its time was up, as of the command `timeout`."""
+
 TRIES = 5
 """Times that the start of a process is tried."""
 
@@ -327,4 +330,6 @@ def _raised(error: BaseException) -> str:
 def _end(code: int | None) -> str:
     if code is None:
         return "ended without a word"
+    if code == LATE:
+        return "ended, as it took too long"
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

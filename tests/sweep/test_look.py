@@ -1,10 +1,15 @@
 """A constructor that ends or hangs the process that looks at it stops no other cell, and is named."""
 
+import os
+import signal
+import warnings
 from pathlib import Path
 
 import pytest
+import torch
 
 from optbench import records
+from optbench.sweep.look import unharmed
 
 HARM = """
 import os, time
@@ -40,3 +45,19 @@ def test_what_is_wrong_with_it_is_said_before_anything_is_written(optbench, monk
     with pytest.raises(SystemExit, match="model: ValueError: no such layer"):
         optbench(*SWEEP, "model.how=none,wrong", "hydra.sweep.dir=sweep")
     assert not Path("sweep").exists()
+
+
+def test_code_of_others_leaves_this_process_as_it_was(tmp_path):
+    before = os.getcwd(), dict(os.environ), torch.get_default_dtype(), list(warnings.filters)
+    heard = signal.getsignal(signal.SIGTERM)
+    with unharmed():
+        os.chdir("/")
+        os.environ["HARM"] = "1"
+        os.umask(0o777)
+        torch.set_default_dtype(torch.float64)
+        warnings.filterwarnings("error")
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    assert (os.getcwd(), dict(os.environ), torch.get_default_dtype(), list(warnings.filters)) == before
+    assert signal.getsignal(signal.SIGTERM) is heard
+    (tmp_path / "file").touch()
+    assert (tmp_path / "file").stat().st_mode & 0o400

@@ -15,6 +15,7 @@ from optbench import configs, processes
 from optbench.checks import Positive, UserError, check
 from optbench.sweep.compose import Cell
 from optbench.training.run import Seed, validate
+from optbench.training.trainer import quiet
 
 OURS = ("optbench.", "torch.", "lightning.", "sklearn.")
 """How the names of classes begin that neither end a process nor hang it."""
@@ -44,6 +45,7 @@ def look(cells: Sequence[Cell]) -> str | None:
     exit ends the process that looks.
     """
     setup_globals()
+    quiet()
     for cell in cells[:1]:
         configs.enter(cell.config)
     seen: set[str] = set()
@@ -52,7 +54,8 @@ def look(cells: Sequence[Cell]) -> str | None:
         try:
             check("train", "seed", cell.task["seed"], Seed)
             if content not in seen:
-                validate(cell.task)
+                with unharmed():
+                    validate(cell.task)
         except UserError as error:
             return str(error)
         except Exception:
@@ -103,6 +106,8 @@ def unharmed() -> Iterator[None]:
     folder = os.getcwd()
     environment = dict(os.environ)
     dtype = torch.get_default_dtype()
+    mask = os.umask(0)
+    os.umask(mask)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with warnings.catch_warnings():
@@ -112,6 +117,7 @@ def unharmed() -> Iterator[None]:
         if os.environ != environment:
             os.environ.clear()
             os.environ.update(environment)
+        os.umask(mask)
         torch.set_default_dtype(dtype)
         for number, handler in handlers.items():
             signal.signal(number, handler)

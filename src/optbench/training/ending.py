@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from optbench.processes import LATE
 from optbench.records import Record
 
 GRACE = 4.0
@@ -60,7 +61,7 @@ class Ending:
         for record in self.records:
             if record.status["finished"] is None:
                 record.finish(self.status, self.reason, cut=True)
-        os._exit(1)
+        os._exit(LATE if self.status == "timed out" else 1)
 
     def after(self, minutes: float | None) -> None:
         """Ask for the end when the time is up; never if None."""
