@@ -101,6 +101,9 @@ def check_call(target: Callable[..., Any], given: Mapping[str, Any], later: Iter
     owner = target.__name__
     named, open_ended = _named(target)
     extra = {name: value for name, value in given.items() if name not in named}
+    bare = extra.keys() & vars(target).get("__annotations__", {}).keys()
+    if bare and not open_ended:
+        raise UserError(f"{owner}: {min(bare)} is a field that its __init__ lacks; write @dataclass above the class")
     if extra and not open_ended:
         raise nearest(f"argument of {owner}", next(iter(extra)), named, ", ".join(named))
     values: dict[str, Any] = {}
@@ -214,5 +217,13 @@ def _describe(base: Any) -> str:
         return " or ".join(_describe(member) for member in get_args(base))
     if origin is tuple:
         return f"a list, each {_describe(get_args(base)[0])}"
-    names = {float: "a number", int: "a whole number", bool: "true or false", str: "a word", NoneType: "null"}
+    names = {
+        Any: "a value",
+        inspect.Parameter.empty: "a value",
+        float: "a number",
+        int: "a whole number",
+        bool: "true or false",
+        str: "a word",
+        NoneType: "null",
+    }
     return names.get(base, str(getattr(base, "__name__", base)))

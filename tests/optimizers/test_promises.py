@@ -50,6 +50,7 @@ WRONG = {
     "update returns nothing": lambda g, p, s, t, h: None,
     "update returns nothing for the state": lambda g, p, s, t, h: (g, None),
     "update returns 'm' of the type list": lambda g, p, s, t, h: (g, {"m": [g]}),
+    "update moves a part of a tensor otherwise than within the whole": lambda g, p, s, t, h: (g / g.norm(), s),
     "'gamma' is neither a hyperparameter nor in the state; annotate it": lambda g, p, s, t, h: (h["gamma"] * g, s),
 }
 

@@ -6,9 +6,11 @@ from small import SMALL
 from torch import nn
 
 from optbench import records
-from optbench.checks import Rate, UserError
+from optbench.checks import Rate, UserError, check_call
+from optbench.data import Samples
 from optbench.optimizers import Optimizer
 from optbench.optimizers.build import contender
+from optbench.training.foreign import check_repeats
 
 QUICK = [
     "trainer.max_epochs=1",
@@ -59,6 +61,65 @@ class Fixed(nn.Linear):
         super().__init__(1, 1)
 
 
+class Frozen(Fixed):
+    """Has nothing to train."""
+
+    def __init__(self):
+        super().__init__()
+        self.requires_grad_(False)
+
+
+class Spoils(Fixed):
+    """Changes what it is given."""
+
+    def forward(self, x):
+        return super().forward(x.mul_(0.5))
+
+
+class Seeds(Fixed):
+    """Begins alike for all seeds."""
+
+    def __init__(self):
+        torch.manual_seed(1)
+        super().__init__()
+
+
+class Unmade(nn.Linear):
+    """Forgets to let its base begin."""
+
+    def __init__(self):
+        self.layer = nn.Linear(1, 1)
+
+
+class Anew(Samples):
+    """Draws its samples from nobody's seed."""
+
+    def samples(self):
+        return torch.randn(100, 1), torch.rand(100, 1)
+
+
+class Bare(Samples):
+    """Has a field, and no decorator that would make it one."""
+
+    slope: float = 2.0
+
+    def samples(self):
+        return torch.arange(100.0)[:, None], self.slope * torch.arange(100.0)
+
+
+def nothing(features, outputs):
+    """Return no model."""
+
+
+def falling(step, lr):
+    """Return a rate below zero; the names of a schedule's arguments are free."""
+    return -lr
+
+
+def silent(t, eta0):
+    """Return no rate."""
+
+
 class Spoiling(Optimizer):
     """Decays its parameters behind the back of whoever moves them."""
 
@@ -91,6 +152,25 @@ def test_a_model_is_given_its_sizes_by_name(optbench, tmp_path, name):
         (["model._target_=test_own_parts.Broken"], "model: Broken fails on x of shape (16, 1)"),
         (["model._target_=test_own_parts.None"], "cannot be imported"),
         (["optimizer._target_=torch.optim.SparseAdam"], "SparseAdam cannot take a step of this model"),
+        (["model._target_=test_own_parts.Frozen"], "Frozen has no parameters to train"),
+        (["model._target_=torch.nn.LazyLinear", "model.out_features=1"], "LazyLinear has lazy layers"),
+        (["model._target_=test_own_parts.Spoils"], "Spoils changes its inputs in place; compute out of place"),
+        (["model._target_=test_own_parts.Seeds"], "Seeds seeds torch by itself, so that all seeds begin alike"),
+        (["model._target_=test_own_parts.Unmade"], "does its __init__ begin with super().__init__()?"),
+        (["model._target_=test_own_parts.nothing"], "nothing makes NoneType; it has to make a torch.nn.Module"),
+        (["+model.features=3"], "model: features=3 would be replaced by the data's own 1; leave it out"),
+        (
+            ["data._target_=torch.utils.data.TensorDataset"],
+            "of a torch Dataset give data=dataset data.dataset._target_=",
+        ),
+        (["schedule._target_=test_own_parts.falling"], "schedule: its first rate=-"),
+        (["schedule._target_=test_own_parts.silent"], "schedule: its first rate=None is not a number"),
+        (["optimizer=rprop", "schedule=cosine"], "Rprop heeds its learning rate at the first step alone"),
+        (
+            ["optimizer=momentum", "optimizer.dampening=0.5"],
+            "dampening=0.5 is of form=torch, and has no use with form=sum",
+        ),
+        (["trainer._target_=builtins.dict"], "trainer: builtins.dict is no Lightning Trainer"),
         (["optimizer._target_=test_own_parts.Spoiling"], "Spoiling: update changes p in place"),
         (["optimizer._target_=test_own_parts.Silent"], "step of Silent returns None; call its closure"),
         (["optimizer._target_=torch.nn.Linear"], "Linear is no torch.optim.Optimizer"),
@@ -105,6 +185,22 @@ def test_what_does_not_fit_is_refused(optbench, tmp_path, given, said):
         optbench("train", "-m", "optimizer=adam", *QUICK, *given)
     assert said in str(refusal.value) and "\n" not in str(refusal.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_data_that_are_drawn_anew_are_refused():
+    first, second = Anew(), Anew()
+    for data in (first, second):
+        data.setup()
+    with pytest.raises(
+        UserError, match="Anew gives other samples each time; draw them from a generator that is seeded"
+    ):
+        check_repeats(first, second)
+    check_repeats(first, first)
+
+
+def test_a_field_without_its_decorator_is_named():
+    with pytest.raises(UserError, match="Bare: slope is a field that its __init__ lacks; write @dataclass above"):
+        check_call(Bare, {"slope": 3.0})
 
 
 NOT_ALONE = ("Optimizer", "SparseAdam")

@@ -5,8 +5,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from optbench.checks import UserError
 from optbench.configs.defaults import values
-from optbench.configs.making import construct
+from optbench.configs.making import construct, located
 
 
 def key(config: Mapping[str, Any]) -> str:
@@ -29,6 +30,11 @@ def dataset(config: Mapping[str, Any], loaded: Mapping[str, Any] | None = None) 
     if loaded and name in loaded:
         return loaded[name]
     if name not in _last:
+        if not hasattr(located("data", config), "batches_per_epoch"):
+            raise UserError(
+                f"data: {config['_target_']} is no optbench.data.DataModule; build on optbench.data.Samples, or of a "
+                "torch Dataset give data=dataset data.dataset._target_=<it>"
+            )
         data = construct("data", {**values(config), "seed": 0})()
         data.setup()
         _last.clear()

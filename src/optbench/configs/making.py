@@ -94,9 +94,10 @@ def build_schedule(
     """
     unit = check("schedule", "unit", config.get("unit"), Literal["step", "epoch"])
     keywords = {k: v for k, v in config.items() if k != "unit"}
-    if "total" in inspect.signature(located("schedule", config)).parameters and config.get("total") is None:
+    parameters = inspect.signature(located("schedule", config)).parameters
+    if "total" in parameters and config.get("total") is None:
         keywords["total"] = steps if unit == "step" else epochs
-    return construct("schedule", OmegaConf.create(keywords), ("t", "eta0")), unit
+    return construct("schedule", OmegaConf.create(keywords), list(parameters)[:2]), unit
 
 
 def rule(config: Any) -> dict[str, Any]:

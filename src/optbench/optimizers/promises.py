@@ -50,6 +50,8 @@ def _step(cls: type[Optimizer], g: Tensor, p: Tensor, s: State, t: int, h: Hyper
             raise UserError(f"{name}: update changes {what} in place; compute out of place, as in `{what} * 2`")
     if change.shape != p.shape:
         raise UserError(f"{name}: update returns a direction of shape {tuple(change.shape)} for {tuple(p.shape)}")
+    if cls.elementwise():
+        _check_elementwise(cls, g, p, s, t, h, change)
     for key in s:
         if key not in new:
             raise UserError(f"{name}: update returns no '{key}', which init makes; return all of the next state")
@@ -62,6 +64,18 @@ def _step(cls: type[Optimizer], g: Tensor, p: Tensor, s: State, t: int, h: Hyper
                 "differs); read it before, or give the helper's result its place"
             )
     return new
+
+
+def _check_elementwise(cls: type[Optimizer], g: Tensor, p: Tensor, s: State, t: int, h: Hyper, change: Tensor) -> None:
+    """Raise where a part of a tensor would move otherwise than within the whole, as it has to in stacks."""
+    half = p.numel() // 2
+    halved = {k: x.flatten()[:half] if isinstance(x, Tensor) and x.shape == p.shape else x for k, x in s.items()}
+    alone, _ = _updated(cls, g.flatten()[:half], p.flatten()[:half], halved, t, h)
+    if not torch.allclose(alone, change.flatten()[:half], rtol=1e-4, atol=1e-6, equal_nan=True):
+        raise UserError(
+            f"{cls.__name__}: update moves a part of a tensor otherwise than within the whole; write "
+            "`whole_tensor = True` in the class"
+        )
 
 
 def _updated(cls: type[Optimizer], g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:

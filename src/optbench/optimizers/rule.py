@@ -62,7 +62,7 @@ class Rule:
             t: Step, from 1; a number, or a tensor of floating type.
             h: Hyperparameters, numbers or tensors that broadcast against p.
         """
-        raise NotImplementedError
+        raise NotImplementedError("write its `update`, or a `step` of its own")
 
     @staticmethod
     def iterate(p: Tensor, s: State, h: Hyper) -> Tensor:

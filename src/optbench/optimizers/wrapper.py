@@ -37,6 +37,8 @@ class Wrapper(Optimizer):
     `keeps`, and in `end` what it makes of a parameter's step.
     """
 
+    parts: ClassVar[tuple[str, ...]] = ("base",)
+
     state = shared("state")
     param_groups = shared("param_groups")
     defaults = shared("defaults")

@@ -42,12 +42,15 @@ def rehearse(
         value: Tensor = data.loss(*in_full(output, y))
         return value
 
+    before = x.clone()
     try:
         if (least := smallest(data)) < len(x):
             x, y = precision.convert_input(tuple(part[:least] for part in samples))
             loss()
             x, y = precision.convert_input(samples)
         loss()
+        if not torch.equal(x, before):
+            raise UserError(f"model: {type(model).__name__} changes its inputs in place; compute out of place")
     except UserError:
         raise
     except Exception as error:  # a model of the user's may be wrong in any way
@@ -65,9 +68,10 @@ def rehearse(
             "give trainer.devices=1"
         )
     optimizer.train()
+    objective = Objective(loss, model.parameters())
     try:
         keep_promises(optimizer)
-        told = optimizer.step(Objective(loss, model.parameters()))
+        told = optimizer.step(objective)
         if not isinstance(told, Tensor):
             raise UserError(
                 f"optimizer: step of {type(optimizer).__name__} returns {told!r}; call its closure, and return "
@@ -78,7 +82,14 @@ def rehearse(
     except Exception as error:  # and so may an optimizer
         raise UserError(
             f"optimizer: {type(optimizer).__name__} cannot take a step of this model: {line(error)}"
+            + "; its step has not called the closure, which sets the gradients"
+            * bool(not objective.grad_evals and own_step(optimizer))
         ) from None
+
+
+def own_step(optimizer: Any) -> bool:
+    """Return whether an optimizer has a step of its own, rather than ours."""
+    return not (is_ours(type(optimizer)) and type(optimizer).by_update())
 
 
 def smallest(data: Any) -> int:

@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,6 +25,7 @@ from optbench.configs import (
     GROUPS,
     build_model,
     build_schedule,
+    construct,
     dataset,
     enter,
     explain,
@@ -32,7 +34,7 @@ from optbench.configs import (
     values,
 )
 from optbench.optimizers.build import build_optimizer
-from optbench.training import callbacks, checkpoint, path
+from optbench.training import callbacks, checkpoint, foreign, path
 from optbench.training import trainer as trainers
 from optbench.training.checkpoint import Every
 from optbench.training.clip import clipping
@@ -179,7 +181,8 @@ def validate(config: Mapping[str, Any], directory: Path | None = None) -> None:
         optimizer = rehearsed(config, trainer, length.steps)
         schedule, _ = build_schedule(config["schedule"], length.steps, length.epochs)
         rate = optimizer.param_groups[0].get("lr")
-        schedule(0, rate or 0.0)
+        first = schedule(0, rate or 0.0)
+        check("schedule", "its first rate", first, Rate)
         check_scheduled(config, optimizer)
     except TypeError as error:
         raise UserError(one_line(error)) from None
@@ -244,6 +247,11 @@ def _check_part(config: Mapping[str, Any], name: str, kinds: Mapping[str, Any]) 
         check(name, field, part.get(field), kind)
 
 
+def unmade(error: Exception) -> str:
+    """Return what is to be looked at where an object lacks what its base class makes."""
+    return "; does its __init__ begin with super().__init__()?" * isinstance(error, AttributeError)
+
+
 @contextmanager
 def blaming(group: str) -> Iterator[None]:
     """Turn any error of a class that the user named into a `UserError` that says which group of the config it is."""
@@ -252,7 +260,7 @@ def blaming(group: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"{group}: {type(error).__name__}: {one_line(error)}") from None
+        raise UserError(f"{group}: {type(error).__name__}: {one_line(error)}{unmade(error)}") from None
 
 
 def check_scheduled(config: Mapping[str, Any], optimizer: Any) -> None:
@@ -279,14 +287,22 @@ def rehearsed(config: Mapping[str, Any], trainer: Any, steps: int | None) -> Any
     from optbench.training.rehearsal import rehearse
 
     data = dataset(config["data"])
+    make = partial(build_model, config["model"], data.features, data.outputs)
     with blaming("model"):
-        model = build_model(config["model"], data.features, data.outputs)
+        model = make()
+        foreign.check_trainable(model, config["model"]["_target_"])
     with blaming("optimizer"):
         optimizer = build_optimizer(config["optimizer"], model, steps)(model.parameters())
     rule = {name: value for name, value in config["optimizer"].items() if type(value) not in (int, float)}
     shared = trainer.world_size > 1
     parts = (config["trainer"].get("precision"), shared, key(config["data"]), dict(config["model"]), rule)
     if str(parts) not in REHEARSED:
+        if foreign.foreign(config["model"]):
+            foreign.check_seeded(make, config["model"]["_target_"])
+        if foreign.foreign(config["data"]):
+            other = construct("data", config["data"])()
+            other.setup()
+            foreign.check_repeats(data, other)
         plain = OmegaConf.create({**config["optimizer"], **({"compile": False} if rule.get("compile") else {})})
         rehearse(model, data, build_optimizer(plain, model, steps), trainer.precision_plugin, shared)
         REHEARSED.add(str(parts))
