@@ -155,7 +155,7 @@ def cases() -> list[Case]:
 PROXIMAL: Hyper = dict(lr=0.2, beta=0.5, l1=0.1, l2=0.3)
 TURNED: Hyper = dict(shampoo_beta=0.7, interval=3, decay="adamw", eps_form="outside")
 BASE = partial(ours.SGD, lr=0.1)
-RANGE: Hyper = dict(lr=0.1, beta=0.9, window=5)
+RANGE: Hyper = dict(lr=0.1, beta=0.9, window=3)
 CLIPPED: Hyper = dict(lr=0.05, beta1=0.8, beta2=0.6, gamma=0.3, eps=0.02, weight_decay=0.3, interval=4)
 DAMPED: Hyper = dict(lr=0.5, damping=0.1)
 EXACT: Hyper = dict(whole=True, problems=SMOOTH, steps=6)

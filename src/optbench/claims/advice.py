@@ -41,7 +41,7 @@ ADVICE = (
         "between the two",
         "mini-batches",
         "003, 004",
-        ("batch_variance", "batch_paths", "batch_time"),
+        ("batch_variance", "batch_paths", "batch_time", "single_samples", "small_batches"),
         "The variance falls as 1 / B and no faster: a batch four times as large halves the noise.",
     ),
     Advice(
@@ -62,7 +62,7 @@ ADVICE = (
         "momentum overshoots",
         "NAG",
         "000, 001, 004",
-        ("nag_overshoots", "nag_faster", "nag_networks", "nag_same_cost", "nag_rates"),
+        ("nag_overshoots", "nag_faster", "nag_networks", "nag_rnn", "nag_same_cost", "nag_rates"),
         "It overshoots by half as much, at the same cost, and tests better on the digits; it bears lower rates only.",
     ),
     Advice(
@@ -83,7 +83,7 @@ ADVICE = (
         "deep networks with adaptive rates",
         "RMSprop",
         "003, 004",
-        ("rmsprop_rate", "rmsprop_default", "moving_targets", "adam_rmsprop"),
+        ("rmsprop_rate", "rmsprop_default", "rmsprop_rnn", "rmsprop_start", "moving_targets", "adam_rmsprop"),
         "At 0.001, not at the 0.01 of most libraries.",
     ),
     Advice(
@@ -104,7 +104,7 @@ ADVICE = (
         "noisy gradients",
         "Rprop",
         "004",
-        ("rprop_noise", "rprop_plus", "noise_averaging"),
+        ("rprop_noise", "rprop_plus", "rprop_start", "noise_averaging"),
         "No: it is for full batches. Average the noise by larger batches, or let the rate fall.",
     ),
     Advice(
@@ -128,6 +128,8 @@ ADVICE = (
         (
             "lbfgs_accurate",
             "lbfgs_tuning",
+            "lbfgs_networks",
+            "lbfgs_batches",
             "newton_faster",
             "newton_parabola",
             "newton_cosh",
@@ -188,8 +190,8 @@ ADVICE = (
     Advice(
         "generalization",
         "SGD rather than Adam",
-        "001, 002",
-        ("generalization", "train_test_gap"),
+        "001",
+        ("generalization", "train_test_gap", "adam_sharp"),
         "Not seen on these digits; look at the validation split, and tune both.",
     ),
     Advice(

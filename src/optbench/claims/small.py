@@ -144,13 +144,14 @@ def best(network: Network, w: Tensor) -> tuple[int, Tensor]:
 
 
 def against(one: Tensor, other: Tensor) -> tuple[float, float]:
-    """Return by how much one (seeds,) is above another on average, and the p of a paired t-test."""
-    return float((one - other).mean()), float(stats.ttest_rel(one.tolist(), other.tolist()).pvalue)
+    """Return by how much one (seeds,) is above another on average, where both are finite, and the p of a t-test."""
+    gaps = (one - other)[(one - other).isfinite()]
+    return float(gaps.mean()), float(stats.ttest_1samp(gaps.tolist(), 0.0).pvalue)
 
 
 def listed(values: dict[Any, Tensor], form: str) -> str:
     """Return the means of values with their names."""
-    return ", ".join(f"{name} {float(x.mean()):{form}}" for name, x in values.items())
+    return ", ".join(f"{name} {float(x.nanmean()):{form}}" for name, x in values.items())
 
 
 @functools.cache
@@ -297,22 +298,22 @@ def adam_is_sharp() -> Finding:
     """Compare the largest curvature where Adam and SGD fit the data alike."""
     found = {}
     for rule in (SGD, Momentum, Adam):
-        reached, _ = fitted(PERCEPTRON, walk(PERCEPTRON, rule, PERCEPTRON.starts(), 20, 1500))
+        reached, _ = fitted(PERCEPTRON, walk(PERCEPTRON, rule, PERCEPTRON.starts(), 20, 1200, RATES[2:6], every=20))
         place, _ = best(PERCEPTRON, reached)
         found[rule.__name__] = sharpness(PERCEPTRON, reached[place])
     gap, p = against(found["Adam"].log(), found["SGD"].log())
     measured = (
-        f"largest curvature where the training loss on 200 digits first is {FITTED:g}, best of {len(RATES)} rates "
-        f"each, means of {SEEDS} seeds: {listed(found, '.2f')}; Adam's {math.exp(gap):.2f} times SGD's, p = {p:.2g}"
+        f"largest curvature where the training loss on 200 digits first is {FITTED:g}, best of four rates each, "
+        f"means of {SEEDS} seeds: {listed(found, '.2f')}; Adam's {math.exp(gap):.2f} times SGD's, p = {p:.2g}"
     )
     return Finding(verdict(gap > 0 and p < 0.05), measured)
 
 
 @functools.cache
 def readers() -> dict[str, Tensor]:
-    """Return the test accuracies of recurrent networks after 400 steps, each rule at its best rate."""
+    """Return the test accuracies of recurrent networks after 300 steps, each rule at its best rate."""
     rules = (SGD, Momentum, NAG, RMSprop, Adam)
-    ends = {rule.__name__: last(walk(READER, rule, READER.starts(), 20, 400, every=400)) for rule in rules}
+    ends = {rule.__name__: last(walk(READER, rule, READER.starts(), 20, 300, RATES[1:6], every=300)) for rule in rules}
     return {name: best(READER, end)[1] for name, end in ends.items()}
 
 
@@ -336,8 +337,8 @@ def nag_on_readers() -> Finding:
 def read(found: dict[str, Tensor]) -> str:
     """Return in words what recurrent networks reach."""
     return (
-        f"test accuracy of recurrent networks that read 200 digits line by line, 400 steps, best of {len(RATES)} "
-        f"rates, {SEEDS} seeds: {listed(found, '.1f')} %"
+        f"test accuracy of recurrent networks that read 200 digits line by line, 300 steps, best of five rates, "
+        f"{SEEDS} seeds: {listed(found, '.1f')} %"
     )
 
 

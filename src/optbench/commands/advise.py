@@ -36,9 +36,10 @@ def main(arguments: list[str]) -> None:
     if not chosen:
         raise UserError(f"no advice is about {shlex.join(given.words)}; see all of it with optbench advise")
     console = wide()
-    table = Table("when", "said", "what we found", "evidence", box=box.SIMPLE_HEAD)
+    table = Table("when", "said", "what we found", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("evidence", min_width=max(len(name) for advice in chosen for name in advice.claims) + 1)
     for advice in chosen:
-        table.add_row(advice.situation, advice.said, advice.ours, evidence(advice, verdicts))
+        table.add_row(advice.situation, advice.said, advice.ours, "\n".join(evidence(advice, verdicts)))
     console.print(table)
     print("next: optbench claims <name> measures a claim again")
     if given.out:
@@ -65,9 +66,9 @@ def about(advice: Advice, words: Sequence[str]) -> bool:
     return all(word.strip() and word.lower() in text for word in words)
 
 
-def evidence(advice: Advice, verdicts: Mapping[str, str]) -> str:
+def evidence(advice: Advice, verdicts: Mapping[str, str]) -> list[str]:
     """Return the claims that bear on a piece of advice, with their verdicts."""
-    return ", ".join(f"{name}: {verdicts.get(name, 'not tried')}" for name in advice.claims)
+    return [f"{name}: {verdicts.get(name, 'not tried')}" for name in advice.claims]
 
 
 def markdown(chosen: Sequence[Advice], verdicts: Mapping[str, str]) -> str:
@@ -81,7 +82,8 @@ def markdown(chosen: Sequence[Advice], verdicts: Mapping[str, str]) -> str:
     ]
     columns = ["when", "said", "documents", "what we found", "evidence"]
     rows = [
-        (advice.situation, advice.said, advice.documents, advice.ours, evidence(advice, verdicts)) for advice in chosen
+        (advice.situation, advice.said, advice.documents, advice.ours, ", ".join(evidence(advice, verdicts)))
+        for advice in chosen
     ]
     table = markdown_table(pd.DataFrame(rows, columns=columns), None, marked=True)
     return "\n".join([*lines, table, ""])
