@@ -36,8 +36,11 @@ def main(arguments: list[str]) -> None:
     if not chosen:
         raise UserError(f"no advice is about {shlex.join(given.words)}; see all of it with optbench advise")
     console = wide()
-    table = Table("when", "said", "what we found", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("evidence", min_width=max(len(name) for advice in chosen for name in advice.claims) + 1)
+    table = Table(box=box.SIMPLE_HEAD, expand=True)
+    for name in ("when", "said", "what we found"):
+        table.add_column(name, ratio=1)
+    lines = [line for advice in chosen for line in evidence(advice, verdicts)]
+    table.add_column("evidence", width=min(console.width // 3, max(map(len, lines))))
     for advice in chosen:
         table.add_row(advice.situation, advice.said, advice.ours, "\n".join(evidence(advice, verdicts)))
     console.print(table)
