@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import math
 import re
 
 import pytest
@@ -122,6 +123,17 @@ def test_it_is_named_in_the_report_and_on_the_page_and_in_no_mean(write, tmp_pat
         assert table["final_test_accuracy_mean"] == pytest.approx(0.8 * done / runs)
 
 
+def test_what_failed_as_a_whole_is_tied_with_nobody_and_has_no_figures(write, tmp_path):
+    for optimizer in ("sgd", "adam"):
+        for seed in range(3):
+            write(f"{optimizer}{seed}", [f"optimizer={optimizer}", f"seed={seed}"], GOOD[:1], status="diverged")
+    assert not compare(load(tmp_path))["tied"].any()
+    for run in tmp_path.iterdir():
+        promise_anew(run, "metrics.csv", (run / "metrics.csv").read_text().splitlines()[0] + "\n")
+    with pytest.raises(UserError, match="no figure curves: no run was evaluated.*no figure ranks: no run of"):
+        report(tmp_path, tmp_path / "out", figures=["curves", "ranks"])
+
+
 def test_where_nothing_can_be_read_it_says_why_and_writes_nothing(write, tmp_path):
     for run in healthy(write):
         (run / "config.yaml").write_text("optimizer: [")
@@ -142,3 +154,23 @@ def test_directories_are_one_report_and_what_links_lead_to_counts_once(write, tm
     report([tmp_path / "a", tmp_path / "b"], tmp_path / "out", figures=[])
     assert "counted once" not in (tmp_path / "out" / "table.md").read_text()
     assert len(load(tmp_path / "a", tmp_path / "b")) == len(load(tmp_path / "a")) == 3
+
+
+def test_without_a_target_and_without_steps_a_report_says_what_it_cannot_show(write, tmp_path):
+    for optimizer in ("sgd", "adam"):
+        for seed in range(3):
+            losses = [
+                {"train_loss": 1.0, "test_loss": loss} for loss in (0.9, math.inf if optimizer == "adam" else 0.2)
+            ]
+            write(
+                f"{optimizer}{seed}", [f"optimizer={optimizer}", f"seed={seed}"], losses, data={"_target_": "mine.Data"}
+            )
+    with pytest.raises(UserError) as refusal:
+        report(tmp_path, tmp_path / "out", figures=["steps", "batch_size", "learning_rate", "profile"])
+    told = str(refusal.value).split("; ")
+    assert told[:3] == [
+        f"no figure {name}: no run has recorded its steps, so there is nothing to show by step"
+        for name in ("steps", "batch_size", "learning_rate")
+    ]
+    assert "no target is stated" in told[3] and (tmp_path / "out" / "report.html").exists()
+    assert "fewer than 3 seeds" not in (tmp_path / "out" / "table.md").read_text()

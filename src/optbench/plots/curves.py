@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from optbench.checks import UserError
 from optbench.plots.lines import Panel, draw
 from optbench.plots.ranking import ranking
 from optbench.results.frame import Results, labels
@@ -50,6 +51,8 @@ def curves(results: Results, title: str) -> Figure:
     if optimizers > MOST and len(results.frame.groupby(labels(results.frame), dropna=False)) == optimizers:
         return ranking(results, title)
     panels = [panel for panel in CURVES if data[panel.y].notna().any()]
+    if not panels:
+        raise UserError("no run was evaluated, so there are no curves")
     return draw(results.frame, data, panels, title, caption, rates=rates(results))
 
 
@@ -68,10 +71,17 @@ def norms(results: Results, title: str) -> Figure:
 
 def batch_size(results: Results, title: str) -> Figure:
     """Return the mini-batches' loss by updates, epochs and seconds, which is where batch sizes part."""
+    _check_steps(results)
     clocks = dict(list(results.evaluations.groupby("run")))
     data = pd.concat([averaged(own, clocks[run]) for run, own in results.steps.groupby("run")])
     caption = f"Losses of the mini-batches: at each point the mean over the last {SPAN:.0%} of the updates so far."
     return draw(results.frame, data, COSTS, title, caption, rates=rates(results))
+
+
+def _check_steps(results: Results) -> None:
+    """Raise a `UserError` where no run has recorded its steps."""
+    if results.steps.empty:
+        raise UserError("no run has recorded its steps, so there is nothing to show by step")
 
 
 def averaged(losses: pd.DataFrame, clock: pd.DataFrame) -> pd.DataFrame:
@@ -92,6 +102,7 @@ def averaged(losses: pd.DataFrame, clock: pd.DataFrame) -> pd.DataFrame:
 
 def learning_rate(results: Results, title: str) -> Figure:
     """Return the learning rate by step, without what ends in nothing and would squash the rest."""
+    _check_steps(results)
     panel = Panel("lr", "learning rate", "step", "step")
     lowest = results.steps["lr"].max() / SHOWN
     shown = results.steps.assign(lr=results.steps["lr"].where(results.steps["lr"] > 0.99 * lowest))
@@ -101,6 +112,7 @@ def learning_rate(results: Results, title: str) -> Figure:
 
 def losses(results: Results, title: str) -> Figure:
     """Return the mini-batch loss by step: a moving average, and faintly the values themselves."""
+    _check_steps(results)
     raw = results.steps
     window = max(2, int(raw["step"].max()) // 50)
     smooth = raw.groupby("run")["loss"].transform(lambda loss: loss.rolling(window, min_periods=1).mean())

@@ -79,7 +79,7 @@ def lines(
         order: The lines' names, the best first.
         optimizers: The optimizer of each line; those of the settings if None.
     """
-    optimizer = optimizers or dict(zip(names(frame), frame["optimizer"], strict=True))
+    optimizer = dict(zip(names(frame), frame["optimizer"], strict=True)) if optimizers is None else optimizers
     seen: dict[str, int] = {}
     found = []
     for name in order:

@@ -48,9 +48,11 @@ def answer(frame: pd.DataFrame, table: pd.DataFrame | None = None) -> list[str]:
     tied = others[others["tied"]]
     told = others[~others["tied"] & others["p"].notna()]
     sentences = [_best(rows.iloc[0], frame, ranked)]
-    if len(others) and others["p"].isna().all() and (others["done"] == others["runs"]).any():
+    few = min(rows["runs"].iloc[0], others["runs"].max()) < FEWEST if len(others) else False
+    if few and others["p"].isna().all() and (others["done"] == others["runs"]).any():
         sentences.append(f"With fewer than {FEWEST} seeds no interval can be given, and no difference is certain.")
     sentences += _ties(rows.iloc[0], tied, frame, ranked)
+    sentences += _far(rows.iloc[0], tied, told, frame, ranked)
     sentences += _next(rows.iloc[0], told, bool(len(tied)), frame, ranked)
     sentences += _default(block, frame, ranked)
     sentences += _sensitive(rows.iloc[0], everything)
@@ -141,17 +143,27 @@ def _ties(best: Compared, tied: pd.DataFrame, frame: pd.DataFrame, ranked: Measu
         seen = f"{name(row, frame)}, {points(abs(float(gap.mean())), ranked)} away"
         most = f", takes the most of the {len(real)}" if len(real) > 1 else ""
         yield f"{seeds} seeds would settle it, if the differences that were seen are real: {seen}{most}."
-    behind = [(row, gap) for row, gap in gaps if math.prod(interval(gap)) > 0]
-    if behind:
-        far = [f"{name(row, frame)} by {points(abs(float(gap.mean())), ranked)}" for row, gap in behind[:MANY]]
-        yield (
-            f"A tie is no equality: the intervals of the differences put {_listed(far, len(behind) - len(far))} "
-            f"behind, but the test, corrected for all that are compared, cannot tell over {len(behind[0][1])} seeds."
-        )
     small = [gap for _, gap in gaps if len(gap) > 1 and abs(gap.mean()) < _smallest(best, ranked)]
     if small:
         verb = "differs" if len(small) == 1 else "differ"
         yield f"{len(small)} of them {verb} from it by less than {points(_smallest(best, ranked), ranked)}."
+
+
+def _far(best: Compared, tied: pd.DataFrame, told: pd.DataFrame, frame: pd.DataFrame, ranked: Measure) -> Iterator[str]:
+    """Yield what is marked as tied with the best although it lies farther behind than something that is not."""
+    if told.empty:
+        return
+    by = f"{ranked.name}_mean"
+    first = told.iloc[0]
+    far = tied[(tied[by] - best[by]).abs() > abs(first[by] - best[by])]
+    if len(far):
+        behind = [
+            f"{name(row, frame)}, {points(abs(row[by] - best[by]), ranked)}" for _, row in far.iloc[:MANY].iterrows()
+        ]
+        yield (
+            f"A tie is no equality: behind {name(first, frame)}, which is told from the best, lie {'; '.join(behind)}"
+            f"{f' and {len(far) - MANY} more' if len(far) > MANY else ''}, whose seeds differ too much for the test."
+        )
 
 
 def _next(best: Compared, told: pd.DataFrame, tied: bool, frame: pd.DataFrame, ranked: Measure) -> Iterator[str]:

@@ -118,12 +118,12 @@ def _judge(table: pd.DataFrame, block: pd.Index, frame: pd.DataFrame, ranked: Me
     values = {i: counted_all[setting] for i, setting in zip(block, settings, strict=True)}
     best = block[0]
     complete = table.loc[block, "share"] == table.loc[best, "share"]
-    known = {i: values[i].notna().all() for i in block}
+    known = {i: len(finished[i]) > 0 and values[i].notna().all() for i in block}
     tests = {i: p_value(values[i], values[best]) for i in block[1:] if complete[i] and known[i]}
     corrected = holm(pd.Series(tests, dtype=float))
     sign = 1 if ranked.larger else -1
     for place, i in enumerate(block, 1):
-        measured = values[i] if len(finished[i]) and known[i] else none
+        measured = values[i] if known[i] else none
         low, high = interval(np.asarray(measured, dtype=float))
         below, above = interval(paired(measured, values[best]))
         found = {

@@ -184,7 +184,11 @@ def caption(frame: pd.DataFrame) -> str:
     most = int(counts.max())
     seeds = str(most) if fewest == most else f"{fewest} to {most}"
     epochs = frame.loc[frame["status"] == "done", "epoch"].dropna().unique()
-    after = f"after {epochs[0]:.4g} epochs" if len(epochs) == 1 else "at the end"
+    after = "at the end"
+    if len(epochs) == 1:
+        after = f"after {epochs[0]:.4g} epoch{'' if epochs[0] == 1 else 's'}"
+    elif len(epochs):
+        after = f"at the end, which is after {min(epochs):.4g} to {max(epochs):.4g} epochs"
     spread = f"Mean ± sample standard deviation over {seeds} seeds" if most > 1 else "One seed, so no spread"
     notes = ["`seconds` of training alone"]
     if (frame["status"] != "done").any():
