@@ -64,7 +64,8 @@ class Planner(TunedSweeper):
         staged = any(argument.lstrip("+").startswith("tuning.stage=") for argument in arguments)
         if "tuning" not in self.settings or staged:
             return self.compose(arguments)
-        self.composer, self.placed = Composer(self.context.config_loader, self.settings), []
+        self.composer = Composer(self.context.config_loader, self.settings)
+        self.placed = []
         contenders, seeds = self.contenders(arguments)
         overrides = [each.final({}, seed, "defaults") for each in contenders for seed in seeds]
         for each in contenders:
@@ -116,7 +117,8 @@ class Planner(TunedSweeper):
 
 def counted(batches: Sequence[Sequence["Cell"]]) -> list[str]:
     """Return how many jobs are stacks and how many are single cells, in words."""
-    stacks, single = sum(len(batch) > 1 for batch in batches), sum(len(batch) == 1 for batch in batches)
+    stacks = sum(len(batch) > 1 for batch in batches)
+    single = sum(len(batch) == 1 for batch in batches)
     words = (f"{stacks} of stacks" if stacks else "", f"{single} of a cell each" if single else "")
     return [word for word in words if word]
 

@@ -28,11 +28,13 @@ class CheckedSweeper(Sweeper):
     """
 
     def __init__(self, max_batch_size: int | None, params: dict[str, str] | None = None) -> None:
-        self.size, self.params = max_batch_size, params or {}
+        self.size = max_batch_size
+        self.params = params or {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Get ready, and let the launcher get ready."""
-        self.context, self.settings = hydra_context, config
+        self.context = hydra_context
+        self.settings = config
         self.starter = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )

@@ -128,7 +128,8 @@ class Factors(nn.Module):
                 "data=matrix_factorization"
             )
         self.rows = rows
-        self.u, self.v = nn.Linear(rows, rank, bias=False), nn.Linear(features - rows, rank, bias=False)
+        self.u = nn.Linear(rows, rank, bias=False)
+        self.v = nn.Linear(features - rows, rank, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return entries (batch, 1)."""

@@ -117,7 +117,8 @@ def cosine(
     if period is None:
         return eta0 * _wave(1, floor, min(t / _length("cosine", total), 1))
     while growth > 1 and t >= period:
-        t, period = t - period, period * growth
+        t = t - period
+        period = period * growth
     return eta0 * _wave(1, floor, t % period / period)
 
 
@@ -148,7 +149,8 @@ def one_cycle(
     """
     flank = _wave if form == "cosine" else _line
     length = _length("one_cycle", total)
-    peak, last = rise * length - 1, length - 1
+    peak = rise * length - 1
+    last = length - 1
     if t < peak:
         return eta0 * flank(start, 1, t / peak)
     return eta0 * flank(1, end, min((t - peak) / (last - peak), 1)) if peak < last else eta0
@@ -212,7 +214,8 @@ def wsd(
     if warm + decay > 1:
         raise UserError(f"wsd: warm={warm} and decay={decay} are more than the whole run; give a sum of at most 1")
     length = _length("wsd", total)
-    steps, begin = round(warm * length), (1 - decay) * length
+    steps = round(warm * length)
+    begin = (1 - decay) * length
     if t < steps:
         return warmup(t, eta0, steps)
     x = min((t - begin) / (length - begin), 1) if t > begin else 0.0

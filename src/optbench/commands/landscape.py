@@ -273,7 +273,8 @@ def summary(shown: Sequence[Any], title: str) -> Table:
             if not len(track.steps):
                 rows.add_row(picture, track.name, "0")
                 continue
-            worst, off = 100 * track.errors.max() / (one.spread or 1.0), 100 * track.away.max()
+            worst = 100 * track.errors.max() / (one.spread or 1.0)
+            off = 100 * track.away.max()
             ends = (f"{track.values[-1]:.4g}", f"{track.shadows[-1]:.4g}")
             rows.add_row(picture, track.name, str(len(track.steps)), *ends, f"{worst:.3g}", f"{off:.3g}")
     return rows

@@ -35,7 +35,8 @@ def main(arguments: list[str]) -> None:
     out = given.out or (Path(chosen["out"]) if "out" in chosen else None)
     figures = listed(chosen["figures"]) if "figures" in chosen else None
     target = number("target", chosen["target"]) if "target" in chosen else None
-    columns, sort = listed(chosen.get("columns", "")), chosen.get("sort")
+    columns = listed(chosen.get("columns", ""))
+    sort = chosen.get("sort")
     report(directories, out=out, figures=figures, columns=columns, sort=sort, target=target)
 
 

@@ -86,7 +86,8 @@ def apart(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
     Raises:
         UserError: One of them is no directory.
     """
-    rest, folders = list(arguments), list[Path]()
+    rest = list(arguments)
+    folders = list[Path]()
     while "--config-dir" in rest:
         at = rest.index("--config-dir")
         if at + 1 == len(rest):

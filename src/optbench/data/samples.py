@@ -89,7 +89,8 @@ class Samples(DataModule):
         Raises:
             UserError: Nobody called them classes, and they look like amounts, or are not counted from 0.
         """
-        known, classes = np.unique(y), int(y.max()) + 1
+        known = np.unique(y)
+        classes = int(y.max()) + 1
         if self.kind:
             return max(classes, 1)
         remedy = "count classes from 0; of amounts, give data.kind=regression"
@@ -122,7 +123,8 @@ class Samples(DataModule):
         Raises:
             UserError: None would be left for training or for tests, or a share is asked for of tests that are given.
         """
-        arrays, task = self.arrays, self.task
+        arrays = self.arrays
+        task = self.task
         del self.arrays  # the splits hold what is needed of them
         shape = (-1,) if task == "classification" else (-1, self.outputs)
         parts = [a if i % 2 == 0 else a.reshape(shape) for i, a in enumerate(arrays)]
@@ -139,7 +141,8 @@ class Samples(DataModule):
         tests = round(self.test_fraction * len(x))
         if tests in (0, len(x)):
             raise self._error(f"test_fraction={self.test_fraction} of {len(x)} samples leaves a split empty")
-        test, train = np.sort(order[:tests]), np.sort(order[tests:])
+        test = np.sort(order[:tests])
+        train = np.sort(order[tests:])
         return (x[train], y[train]), (x[test], y[test])
 
     def _whole(self, y: Array) -> bool:
@@ -245,7 +248,8 @@ class FromDataset(Samples):
     def _read(self, data: Any) -> tuple[Array, Array]:
         try:
             xs, ys = zip(*(data[i] for i in range(len(data))), strict=True)
-            x, y = np.stack([np.asarray(x) for x in xs]), np.stack([np.asarray(y) for y in ys])
+            x = np.stack([np.asarray(x) for x in xs])
+            y = np.stack([np.asarray(y) for y in ys])
             return x.reshape(len(x), -1).astype(np.float32), y
         except (TypeError, ValueError, IndexError) as error:
             why = one_line(error)

@@ -44,12 +44,14 @@ class AugmentedLagrangian(Flat):
     tolerance: Rate = 1e-8
 
     def _minimize(self, f: Function) -> None:
-        h, params = self.param_groups[0], f.params
+        h = self.param_groups[0]
+        params = f.params
         c, lowest = self._values(params)
         initial = {"multipliers": torch.zeros_like(c), "penalty": h["penalty"], "violation": math.inf}
         newest = max((self.state[p] for p in params), key=lambda s: s["step"])  # any may have been frozen
         s = newest if "multipliers" in newest else initial
-        multipliers, penalty = s["multipliers"], s["penalty"]
+        multipliers = s["multipliers"]
+        penalty = s["penalty"]
 
         def lagrangian() -> float:
             loss = number(f.closure())

@@ -80,7 +80,8 @@ class Program:
         return found
 
     def _step(self, numbers: Tensor, *tensors: Tensor) -> None:
-        left, scalars = iter(tensors), iter(numbers.unbind())
+        left = iter(tensors)
+        scalars = iter(numbers.unbind())
         for halves in self.halves:
             g, p, *old = (next(left) for _ in range(2 + len(halves.form.vectors)))
             needed = (next(scalars) for _ in range(halves.needs))

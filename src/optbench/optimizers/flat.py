@@ -24,7 +24,9 @@ class Function:
     """
 
     def __init__(self, params: list[Tensor], closure: Closure, loss: float) -> None:
-        self.params, self.closure, self.loss = params, closure, loss
+        self.params = params
+        self.closure = closure
+        self.loss = loss
         self.x = self.join(params)
         self.gradient = self.join([p.grad for p in params if p.grad is not None])
 
@@ -90,7 +92,8 @@ class Flat(Optimizer):
 
     def _load(self, f: Function, name: str, default: Tensor) -> Tensor:
         """Return a state of all parameters, shape (..., n): zero for one that missed a step, or the default."""
-        states, steps = [self.state[p] for p in f.params], self._steps(f)
+        states = [self.state[p] for p in f.params]
+        steps = self._steps(f)
         known = [s.get(name) if s["step"] == steps else None for s in states]
         leading = [x.shape[: x.dim() - p.dim()] for x, p in zip(known, f.params, strict=True) if x is not None]
         if not leading:

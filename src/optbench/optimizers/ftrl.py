@@ -34,8 +34,12 @@ class FTRL(Optimizer):
 
     @staticmethod
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
-        lr, l1, l2, tiny = h["lr"], h["l1"], h["l2"], torch.finfo(p.dtype).tiny
-        first, warm = t == 1, h["warm_start"]
+        lr = h["lr"]
+        l1 = h["l1"]
+        l2 = h["l2"]
+        tiny = torch.finfo(p.dtype).tiny
+        first = t == 1
+        warm = h["warm_start"]
         n_past = s["n"] + first * h["initial_accumulator"]
         n = n_past + g * g
         strength, past = (h["beta"] + x.sqrt() + tiny for x in (n, n_past))  # 0 / 0 without any gradient yet

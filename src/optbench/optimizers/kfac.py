@@ -62,7 +62,8 @@ class KFAC(Optimizer):
             self._ready(p)
         layers = self._layers(groups)
         first = next(iter(layers)).weight
-        t, h = self.state[first]["step"], groups[first]
+        t = self.state[first]["step"]
+        h = groups[first]
         if t % h["interval"] == 0:
             self._renew(objective, layers, t, h)
         steps = {p: working(p.grad) for p in groups if p.grad is not None}

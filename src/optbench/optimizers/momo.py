@@ -48,16 +48,20 @@ class MoMo(Optimizer):
 
     def _move(self, moving: Moving) -> None:
         states = [self._ready(p) for p, _ in moving]
-        oldest, h = max(states, key=lambda s: s["step"]), moving[0][1]  # the others may have been added later
+        oldest = max(states, key=lambda s: s["step"])  # the others may have been added later
+        h = moving[0][1]
         lowest = h["lower_bound"]
         bound, loss = (oldest["bound"], oldest["loss"]) if oldest["step"] else (lowest, self._loss)
         loss += (1 - h["beta"]) * (self._loss - loss)
         dot = past = square = 0.0
         for (p, _), s in zip(moving, states, strict=True):
-            g, share = gradient(p), 1 - h["beta"] if s["step"] else 1.0
+            g = gradient(p)
+            share = 1 - h["beta"] if s["step"] else 1.0
             s["d"] = s["d"].lerp(g, share)
             s["dot"] += share * (inner(g, p) - s["dot"])
-            dot, past, square = dot + inner(s["d"], p), past + s["dot"], square + inner(s["d"], s["d"])
+            dot = dot + inner(s["d"], p)
+            past = past + s["dot"]
+            square = square + inner(s["d"], s["d"])
         if h["adapt_bound"]:
             bound = max(lowered(bound, height(loss, past, dot, h), h), lowest)
         for (p, group), s in zip(moving, states, strict=True):

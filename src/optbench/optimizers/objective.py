@@ -44,7 +44,9 @@ class Objective:
     """
 
     def __init__(self, loss: Callable[[], Tensor], params: Iterable[Tensor], total: Sum | None = None) -> None:
-        self.loss, self.params, self.total = loss, list(params), total
+        self.loss = loss
+        self.params = list(params)
+        self.total = total
         self.grad_evals = self.loss_evals = self.hvp_evals = 0
 
     @staticmethod
@@ -105,7 +107,8 @@ class Objective:
             self.hvp_evals += 1
             if not curved:
                 return [torch.zeros_like(p) for p in params]
-            outputs, along = [gradients[i] for i in curved], [vectors[i] for i in curved]
+            outputs = [gradients[i] for i in curved]
+            along = [vectors[i] for i in curved]
             return self._summed(torch.autograd.grad(outputs, params, along, retain_graph=True, materialize_grads=True))
 
         return loss.detach(), self._summed(gradients), product

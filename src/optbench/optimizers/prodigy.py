@@ -36,10 +36,14 @@ class Prodigy(Optimizer):
 
     def _move(self, moving: Moving) -> None:
         states = [self._ready(p) for p, _ in moving]
-        oldest, h = max(states, key=lambda s: s["step"]), moving[0][1]  # the others may have been added later
-        d, r, norm = oldest["d"] or h["d0"], h["beta2"] ** 0.5 * oldest["r"], 0.0
+        oldest = max(states, key=lambda s: s["step"])  # the others may have been added later
+        h = moving[0][1]
+        d = oldest["d"] or h["d0"]
+        r = h["beta2"] ** 0.5 * oldest["r"]
+        norm = 0.0
         for (p, h), s in zip(moving, states, strict=True):
-            g, gain = gradient(p), d / h["d0"] * d * float(h["lr"])
+            g = gradient(p)
+            gain = d / h["d0"] * d * float(h["lr"])
             r += gain * float((g * (s["p0"] - p)).sum())
             s["m"] = (h["beta1"] * s["m"]).add_(g, alpha=d * (1 - h["beta1"]))
             s["v"] = (h["beta2"] * s["v"]).addcmul_(g, g, value=d * d * (1 - h["beta2"]))
@@ -48,5 +52,6 @@ class Prodigy(Optimizer):
         larger = max(d, r / norm) if norm else d
         for (p, h), s in zip(moving, states, strict=True):
             s.update(d=larger, r=r, step=s["step"] + 1)
-            rate, direction = d * float(h["lr"]), s["m"] / s["v"].sqrt().add_(larger * h["eps"])
+            rate = d * float(h["lr"])
+            direction = s["m"] / s["v"].sqrt().add_(larger * h["eps"])
             p.mul_(1 - rate * h["weight_decay"]).sub_(direction, alpha=rate)

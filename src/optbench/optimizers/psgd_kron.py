@@ -130,15 +130,18 @@ def fitted(Q: Tensor, A: Tensor, B: Tensor, lr: Any) -> Tensor:
         return Q
     tiny = torch.finfo(torch.bfloat16).tiny
     if Q.dim() < 2:
-        a, b = A.square().sum(1), B.square().sum(1)
+        a = A.square().sum(1)
+        b = B.square().sum(1)
         return torch.sub(Q, lr * (a - b) * Q / ((a + b).abs().max() + tiny))
-    a, b = A @ A.mT, B @ B.mT
+    a = A @ A.mT
+    b = B @ B.mT
     return torch.sub(Q, (lr * (a - b)).triu() / (norm_bound(a + b) + tiny) @ Q)
 
 
 def balanced(QL: Tensor, QR: Tensor) -> tuple[Tensor, Tensor]:
     """Return both factors with the same largest element, and the same product."""
-    left, right = QL.abs().max(), QR.abs().max()
+    left = QL.abs().max()
+    right = QR.abs().max()
     even = (left * right).sqrt()
     return QL * (even / left), QR * (even / right)
 

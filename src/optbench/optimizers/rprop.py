@@ -48,7 +48,8 @@ class Rprop(Optimizer):
         d = d.clamp(h["step_min"], h["step_max"])
         if h["form"] == "minus":
             return sign * d, {"sign": sign, "d": d, "loss": s["loss"]}
-        kept, loss = torch.where(turn < 0, 0.0, sign), h.get("loss", math.inf)
+        kept = torch.where(turn < 0, 0.0, sign)
+        loss = h.get("loss", math.inf)
         step = kept * d
         if h["form"] in ("plus", "iplus"):
             back = h["form"] == "plus" or loss > s["loss"]

@@ -87,7 +87,8 @@ def read(*roots: Path) -> Results:
         where = ", ".join(map(str, roots))
         why = f": {'; '.join(unread[:FEW])}" if unread else "; give a directory that `optbench train` wrote"
         raise UserError(f"no runs in {where}{why}")
-    runs, tables = [], []
+    runs = []
+    tables = []
     for run in found:
         try:
             tables.append(_table(run, "metrics", list(METRICS)))
@@ -193,7 +194,8 @@ def _find(roots: Iterable[Path]) -> tuple[list[Run], list[str]]:
     """Return all runs below directories, in the order of their names, and what is wrong with others."""
     seen: set[str] = set()
     places = sorted((place for root in roots for place in _places(root, seen)), key=records.natural)
-    found, unread = [], []
+    found = []
+    unread = []
     for place in places:
         try:
             run = records.read(place)
@@ -288,7 +290,8 @@ def _complete(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     for sweep, runs in frame.groupby(frame["directory"].map(os.path.dirname), sort=False):
         if not Path(str(sweep), "multirun.yaml").exists() or ledger.told(Path(str(sweep))):
             continue
-        cells, seeds = runs[keys].drop_duplicates(), runs["seed"].unique()
+        cells = runs[keys].drop_duplicates()
+        seeds = runs["seed"].unique()
         there = set(runs[[*keys, "seed"]].itertuples(index=False, name=None))
         for cell, seed in product(cells.itertuples(index=False, name=None), seeds):
             if (*cell, seed) not in there:

@@ -154,7 +154,8 @@ def _targets(results: Results, places: "pd.Series[str]", value: float | None) ->
 
 def _workloads(results: Results, keys: Sequence[str]) -> "pd.Series[str]":
     """Return what each run's workload is called: by its config, or by what tells data and models apart."""
-    frame, runs = results.frame, results.runs
+    frame = results.frame
+    runs = results.runs
     first = next(iter(runs.values()))
     whole = ", ".join(str(first.config[group]["_target_"]).rpartition(".")[2] for group in ("data", "model"))
     told = named(frame.assign(optimizer=""), keys).str.removeprefix(", ") if keys else pd.Series(whole, frame.index)

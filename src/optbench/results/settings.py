@@ -140,7 +140,8 @@ def _kind(run: Run, group: str) -> str:
     target = str(_group(run, group).get("_target_", ""))
     if group != "optimizer":
         return target
-    name, typed = target.rpartition(".")[2], _typed(run, group)
+    name = target.rpartition(".")[2]
+    typed = _typed(run, group)
     own = typed and typed.replace("_", "").lower() != name.lower()
     return f"{target} {typed}" if own else target
 
@@ -227,7 +228,8 @@ def _as_tuned(run: Run, flat: dict[str, Any]) -> dict[str, Any]:
 
 def _searched(run: Run) -> set[str]:
     """Return the dotted names of the hyperparameters that a config declares or was told to search."""
-    declared, told = _group(run, "optimizer").get("search"), run.config.get("search")
+    declared = _group(run, "optimizer").get("search")
+    told = run.config.get("search")
     names = set(declared) if isinstance(declared, Mapping) else set()
     ranges = {k: v for k, v in told.items() if k != "method"} if isinstance(told, Mapping) else {}
     return names | set(_flat(ranges, ""))

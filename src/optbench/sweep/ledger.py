@@ -215,7 +215,8 @@ def refuse_moved(root: Path, cells: Sequence["Cell"], rerun: records.Rerun | Non
     """
     stated = {entry.key: (entry.config.get("workload") or {}).get("target") for entry in entries(root)}
     for cell in cells:
-        before, target = stated.get(cell.key), cell.task["workload"]["target"]
+        before = stated.get(cell.key)
+        target = cell.task["workload"]["target"]
         if cell.key in stated and target != before and not wanted(cell.directory, rerun):
             raise UserError(
                 f"{cell.directory}: this run was trained with workload.target={before}, and has ended; give "

@@ -167,7 +167,8 @@ def check_devices(config: Mapping[str, Any]) -> None:
     Raises:
         UserError: It would.
     """
-    devices, cores = config.get("devices"), len(os.sched_getaffinity(0))
+    devices = config.get("devices")
+    cores = len(os.sched_getaffinity(0))
     if type(devices) is int and devices > max(2, cores) and not has_gpu():
         raise UserError(f"trainer: devices={devices} are more than the {cores} cores; give trainer.devices={cores}")
 
