@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from optbench.checks import UserError
-from optbench.optimizers.base import Admit, Hyper, Optimizer, State
+from optbench.optimizers.base import Hyper, Optimizer, State
 from optbench.optimizers.objective import Closure
+from optbench.optimizers.saved import Admit
 
 Factory = Callable[..., Optimizer]
 
