@@ -60,6 +60,9 @@ def test_saves_and_loads_by_torchs_distributed_checkpoints(name):
     twin = other.make(name)
     set_optimizer_state_dict(other.model, twin, saved, options=OPTIONS)
     torch.testing.assert_close(run(other, twin, 2), run(task, optimizer, 2), rtol=0, atol=0)
+    twin.eval()
+    optimizer.eval()
+    torch.testing.assert_close(other.weights(), task.weights(), rtol=0, atol=0)
 
 
 @every

@@ -95,6 +95,15 @@ def test_what_does_not_fit_together_is_not_loaded(name):
 
 
 @every
+def test_goes_on_from_where_a_schedule_has_come_to_zero(name):
+    _, optimizer = stepped(name)
+    optimizer.param_groups[0]["lr"] = 0.0
+    twin = Task().make(name)
+    twin.load_state_dict(optimizer.state_dict())
+    assert twin.param_groups[0]["lr"] == 0
+
+
+@every
 def test_what_is_no_saved_state_is_refused(name):
     twin = Task().make(name)
     for saved in ({}, {"state": {}}, stepped(name, 1)[0].model.state_dict()):

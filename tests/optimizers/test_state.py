@@ -311,3 +311,16 @@ def test_makes_its_state_where_and_as_the_parameters_are(name, context):
             torch.set_default_dtype(torch.float32)
         ends.append((task.weights(), optimizer.state_dict()["state"]))
     same(*ends)
+
+
+@every
+def test_takes_a_state_that_is_a_plain_dictionary(name):
+    task, alone = Task(), Task()
+    optimizer = task.make(name)
+    run(task, optimizer, 1)
+    optimizer.state = dict(optimizer.state)
+    optimizer.state.pop(task.params[1])
+    twin = alone.make(name)
+    run(alone, twin, 1)
+    twin.state.pop(alone.params[1])
+    same(run(task, optimizer, 2), run(alone, twin, 2))

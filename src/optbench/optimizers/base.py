@@ -154,10 +154,9 @@ class Optimizer(Saved):
         if self.compile and self._move_compiled(moving):
             return
         for p, group in moving:
-            self._advance(p, group)
+            self._advance(p, self._ready(p), group)
 
-    def _advance(self, p: Tensor, group: Hyper) -> None:
-        s = self._ready(p)
+    def _advance(self, p: Tensor, s: State, group: Hyper) -> None:
         t = s["step"] + 1
         if p.numel() > SLICE and self._slices(p, s, group):
             new = self._advance_slices(p, s, t, group)

@@ -67,7 +67,7 @@ class Wrapper(Optimizer):
         self._forget_dry()
         able = [(p, group) for group in self.param_groups for p in group["params"] if p.requires_grad]
         for p, _ in able:
-            if self.keeps and self.keeps[0] not in self.state[p]:
+            if self.keeps and self.keeps[0] not in self.state.setdefault(p, {}):
                 self.state[p].update(self.begin(p))
         starts = [p.clone() if self.compares else p for p, _ in able]
         loss = self.inner.step(closure)
