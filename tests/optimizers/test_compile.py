@@ -160,6 +160,26 @@ def test_keeps_what_is_compiled_and_gives_up_where_that_never_ends(monkeypatch):
     torch.testing.assert_close(task.weights(), alone.weights(), rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.filterwarnings("error:.*steps without")
+def test_takes_no_parameter_for_another_that_has_other_states(monkeypatch):
+    """A vector and a matrix that move by turns, each with a state of its own kind."""
+    monkeypatch.setattr(compiling, "KERNELS", {})
+    monkeypatch.setattr(compiling, "compiled", lambda step, *example: step)
+    ends = []
+    for compile in False, True:
+        task = Task()
+        optimizer = task.make("Muon", compile=compile)
+        run(task, optimizer, 1)
+        for still in (0, 1, 0, 1):
+            task.objective()
+            for p in task.params[still::2] + task.params[2:]:
+                p.grad = None
+            optimizer.step()
+        ends.append(task.weights())
+    assert optimizer.compile
+    torch.testing.assert_close(*ends, rtol=1e-12, atol=1e-14)
+
+
 @pytest.mark.parametrize(
     ("name", "hyper"),
     [("LBFGS", {}), ("Prodigy", {}), ("Rprop", {"form": "iplus"}), ("KFAC", {}), ("Sophia", {})]

@@ -52,14 +52,17 @@ class Program:
         """Move the parameters and their states in place, and return True; or False if they are not as they were."""
         if len(moving) != len(self.halves):
             return False
-        tensors = self._tensors(moving, states)
+        try:
+            tensors = self._tensors(moving, states)
+        except KeyError:  # the states of other parameters
+            return False
         if layout(tensors) != self.layout:
             return False
         found: dict[Any, tuple[list[float], State]] = {}
         needed: list[float] = []
         renewed = []
         for (_, group), halves, state in zip(moving, self.halves, states, strict=True):
-            key = id(group), halves.source, *(state[name] for name in ("step", *halves.form.numbers))
+            key = id(group), halves.source, state["step"], *map(state.get, halves.form.numbers)
             if key not in found:
                 if not halves.form.fits(group):
                     return False

@@ -8,6 +8,28 @@ from optbench.checks import describe
 MISSING: Any = inspect.Parameter.empty
 """Stands for the default of a hyperparameter that has to be given."""
 
+MEANINGS = {
+    "lr": "Learning rate",
+    "beta": "Share of the past that a velocity or a running mean keeps at each step",
+    "beta1": "Share of the past that the mean of the gradients keeps at each step",
+    "beta2": "Share of the past that the mean of their squares keeps at each step",
+    "eps": "What keeps a denominator from zero",
+    "weight_decay": "Strength of the weights' decay",
+    "damping": "What is added to the curvature",
+    "interval": "Steps from one renewal of the statistics to the next",
+    "history_size": "Pairs of past changes that are kept",
+    "max_iter": "Iterations of a step at most",
+    "tolerance": "Largest gradient at which a step rests",
+    "max_precondition_dim": "Largest side of a matrix that has a statistic of its own",
+    "vector_scale": "Learning rate of vectors, as a share of `lr`",
+    "ns_steps": "Newton-Schulz iterations",
+    "seed": "What random draws start from",
+    "base": "What makes the other optimizer from parameters",
+    "model": "The network that the parameters are of",
+    "total_steps": "Steps of the whole run",
+}
+"""What hyperparameters are that many classes have; a class tells of the others itself."""
+
 
 def declared(cls: type) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what a class body declares, defaults and kinds by name, and take the defaults off the class.
@@ -38,9 +60,10 @@ def signature(defaults: dict[str, Any], kinds: dict[str, Any]) -> inspect.Signat
 
 
 def documented(text: str | None, defaults: dict[str, Any], kinds: dict[str, Any]) -> str:
-    """Return a docstring with a line for each hyperparameter: its name, its range and its default."""
+    """Return a docstring with a line for each hyperparameter: its name, what it is, its range and its default."""
     lines = []
     for name, value in defaults.items():
         default = "required" if value is MISSING else f"default {value!r}"
-        lines.append(f"    {name}: {describe(kinds[name])}, {default}.")
+        meaning = f"{MEANINGS[name]}; " if name in MEANINGS else ""
+        lines.append(f"    {name}: {meaning}{describe(kinds[name])}, {default}.")
     return "\n".join([inspect.cleandoc(text or ""), "", "Hyperparameters:", *lines])
