@@ -116,7 +116,7 @@ class Watch:
 
     def _watch(self) -> None:
         while self.workers and not self.over.is_set():
-            sources: list[Any] = [s for worker in self.workers for s in (*worker.open, worker.process.sentinel)]
+            sources = [source for worker in self.workers for source in worker.open]
             ready = wait(sources, 0.2)
             told = [(worker, worker.told(ready)) for worker in self.workers]
             self.workers = [worker for worker, result in told if result is ...]
