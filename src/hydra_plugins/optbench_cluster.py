@@ -287,7 +287,7 @@ class ClusterLauncher(Launcher):
     def _map(self, root: Path, work: Sequence[Job]) -> list[Any]:
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-        from optbench.checks import UserError
+        from optbench.checks import UserError, one_line
 
         executor = self.executor(root)
         self.local = {}
@@ -296,7 +296,7 @@ class ClusterLauncher(Launcher):
                 jobs = [executor.submit(job) for job in work]
         except (FailedJobError, FailedSubmissionError, TimeoutError) as error:
             told = error.__cause__ if isinstance(error.__cause__, TimeoutError) else error
-            said = " ".join(str(told).split())[:300] or "it said nothing"
+            said = one_line(told)[:300] or "it said nothing"
             raise UserError(f"sbatch did not take the jobs: {said}; see whether SLURM is up") from None
         if self.cluster == "local":
             self.local = {str(job.job_id): job for job in jobs}
@@ -323,11 +323,11 @@ class ClusterLauncher(Launcher):
         Raises:
             UserError: It has.
         """
-        from optbench.checks import UserError
+        from optbench.checks import UserError, one_line
 
         minutes = (time.monotonic() - self.answered) / 60
         if minutes > SILENCE:
-            last = " ".join(said.split())[-200:] or "squeue said nothing"
+            last = one_line(said)[-200:] or "squeue said nothing"
             raise UserError(
                 f"SLURM has not answered for {minutes:.0f} minutes ({last}); its jobs may go on, and the same command "
                 "attaches to them once it does"

@@ -67,11 +67,7 @@ def mlp(
     Raises:
         UserError: An argument is of a wrong type or out of range, or there is no layer that it could be of.
     """
-    idle = {"activation": activation != "relu", "normalization": normalization != "none"}
-    for name in (name for name, given in idle.items() if given and not hidden):
-        raise UserError(f"mlp: {name} is of hidden layers, and there are none; give model.hidden=[<width>]")
-    if residual and all(a != b for a, b in pairwise(hidden)):
-        raise UserError(f"mlp: residual=True links nothing in hidden={hidden}; give neighbours of one width")
+    _refuse_idle(hidden, activation, normalization, residual)
     model = nn.Sequential()
     for i, (width_in, width) in enumerate(pairwise([features, *hidden])):
         layers: list[nn.Module] = [nn.Linear(width_in, width)]
@@ -89,6 +85,16 @@ def mlp(
                 INITS[init](layer.weight)
                 nn.init.zeros_(layer.bias)
     return model
+
+
+def _refuse_idle(hidden: tuple[int, ...], activation: str, normalization: str, residual: bool) -> None:
+    """Raise where an argument is of layers that there are not."""
+    idle = {"activation": activation != "relu", "normalization": normalization != "none"}
+    for name, given in idle.items():
+        if given and not hidden:
+            raise UserError(f"mlp: {name} is of hidden layers, and there are none; give model.hidden=[<width>]")
+    if residual and all(a != b for a, b in pairwise(hidden)):
+        raise UserError(f"mlp: residual=True links nothing in hidden={hidden}; give neighbours of one width")
 
 
 @checked

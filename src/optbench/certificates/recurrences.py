@@ -1,6 +1,6 @@
 """Our rules beside the papers' recurrences: what a form of a rule is held to where nobody else has it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -53,32 +53,37 @@ def literal(rule: Recurrence, hyper: Hyper, whole: bool) -> Trajectory:
     """Return the path of a rule, run on each tensor or on the vector of all."""
 
     def path(problem: Problem, steps: int, rate: Factors) -> Tensor:
-        h, shapes = SimpleNamespace(**hyper), [tuple(p.shape) for p in problem.params]
         start = problem.flat()
-        shapes = [tuple(start.shape)] if whole else shapes
-
-        def split(x: Tensor) -> list[Array]:
-            parts = torch.split(x, [int(np.prod(shape)) for shape in shapes])
-            return [part.numpy().reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
-
-        def join(wanted: list[Any], which: int) -> Tensor:
-            arrays = [x[which] if isinstance(x, tuple) else x for x in wanted]
-            return torch.from_numpy(np.concatenate([x.ravel() for x in arrays]))
-
-        walks = [rule(part, h) for part in split(start)]
-        wanted, points = [next(walk) for walk in walks], [start]
+        shapes = [tuple(start.shape)] if whole else [tuple(p.shape) for p in problem.params]
+        h = SimpleNamespace(**hyper)
+        walks = [rule(part, h) for part in split(start, shapes)]
+        wanted = [next(walk) for walk in walks]
+        points = [start]
         for t in range(steps):
-            h.lr, done = hyper["lr"] * rate(t), False
-            while not done:
-                x = join(wanted, 0)
+            h.lr = hyper["lr"] * rate(t)
+            within = True
+            while within:
+                x = joined(wanted, 0)
                 h.loss, gradient = problem.gradient(x, t)
                 h.hessian = lambda x=x, t=t: problem.hessian(x, t).numpy()
-                wanted = [walk.send(g) for walk, g in zip(walks, split(gradient), strict=True)]
-                done = not (isinstance(wanted[0], tuple) and wanted[0][1] is None)
-            points.append(join(wanted, 1))
+                wanted = [walk.send(g) for walk, g in zip(walks, split(gradient, shapes), strict=True)]
+                within = isinstance(wanted[0], tuple) and wanted[0][1] is None
+            points.append(joined(wanted, 1))
         return torch.stack(points)
 
     return path
+
+
+def split(x: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Array]:
+    """Return a vector as arrays of these shapes."""
+    parts = torch.split(x, [int(np.prod(shape)) for shape in shapes])
+    return [part.numpy().reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def joined(wanted: Sequence[Any], which: int) -> Tensor:
+    """Return as one vector where rules want a gradient, 0, or their own iterates, 1; most yield one array for both."""
+    arrays = [x[which] if isinstance(x, tuple) else x for x in wanted]
+    return torch.from_numpy(np.concatenate([x.ravel() for x in arrays]))
 
 
 LARGE: Hyper = dict(eps=0.03, weight_decay=0.1)

@@ -88,7 +88,9 @@ def curvature_is_not_all() -> Finding:
         (slope,) = torch.autograd.grad(sign * x**power, x, create_graph=True)
         (curve,) = torch.autograd.grad(slope, x)
         left, right = (sign * side**power for side in (-1, 1))
-        kind = "no extremum" if left < 0 < right else "a minimum" if left > 0 else "a maximum"
+        kind = "a minimum" if left > 0 else "a maximum"
+        if left < 0 < right:
+            kind = "no extremum"
         found.append(f"{name} has slope {abs(slope.item()):g}, curvature {abs(curve.item()):g} and {kind}")
     return Finding("fails", f"at 0 {', '.join(found)}", "where the curvature is 0 as well it tells nothing")
 

@@ -66,7 +66,8 @@ def build_model(config: Mapping[str, Any], features: int, outputs: int) -> "nn.M
     Raises:
         UserError: What makes the model needs other arguments.
     """
-    cls, sizes = located("model", config), {"features": features, "outputs": outputs}
+    cls = located("model", config)
+    sizes = {"features": features, "outputs": outputs}
     parameters = inspect.signature(cls).parameters.values()
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
     named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]

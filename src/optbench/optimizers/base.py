@@ -261,7 +261,9 @@ class Optimizer(Saved):
 
     def _refuse_compile(self, reason: str) -> None:
         warnings.warn(f"{self.named}: steps without compile: {reason}", stacklevel=2)
-        self.compile, self._programs, self._refused = False, [], reason
+        self.compile = False
+        self._programs = []
+        self._refused = reason
 
     def uncompiled(self) -> str:
         """Return why no step was taken by the compiled rule, or nothing where one was."""

@@ -90,14 +90,16 @@ class Grouped(Rule, torch.optim.Optimizer):
         for key in self.common:
             for group in others:
                 if group[key] != first[key]:
-                    given, name = f"{key}={group[key]!r}", self.named
+                    given = f"{key}={group[key]!r}"
+                    name = self.named
                     raise UserError(f"{name}: {given} differs from the first group's {first[key]!r}; give one for all")
 
     def _refuse_idle(self, group: Hyper) -> None:
         """Raise a `UserError` where a hyperparameter is set that another one leaves without a use."""
         for key, (other, values) in self.only.items():
             if group[key] != self.hyper[key] and group[other] not in values:
-                of, this = f"{other}={' or '.join(values)}", f"{other}={group[other]}"
+                of = f"{other}={' or '.join(values)}"
+                this = f"{other}={group[other]}"
                 raise UserError(f"{self.named}: {key}={group[key]} is of {of}, and has no use with {this}")
 
     def _misplaced(self, key: str) -> UserError:
@@ -113,7 +115,8 @@ class Grouped(Rule, torch.optim.Optimizer):
                 warnings.warn(f"{self.named}: nothing reads a group's '{key}'; {hint}", stacklevel=4)
 
     def _check(self, key: str, value: Any) -> Any:
-        name, kind = self.named, self.kinds[key]
+        name = self.named
+        kind = self.kinds[key]
         if value is MISSING:
             raise UserError(f"{name}: {key} is missing; give optimizer.{key}=<{describe(kind)}>")
         if not isinstance(value, Tensor) or isinstance(kind, type) and issubclass(kind, Tensor):

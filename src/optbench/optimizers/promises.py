@@ -22,7 +22,8 @@ def check_rule(cls: type[Optimizer], h: Hyper, p: Tensor) -> None:
         UserError: It changes what is not its own, reads what an in-place helper has spent, leaves out a part of its
             state, keeps what is neither a tensor nor a number, or returns something else than a step.
     """
-    p, name = p.detach().clone(), cls.__name__
+    p = p.detach().clone()
+    name = cls.__name__
     g = p.sin() + 0.1
     try:
         cls.rate(h)

@@ -69,7 +69,8 @@ class Saved(Grouped):
         saved = [i for group in given["param_groups"] for i in group["params"]]
         params = [p for group in self.param_groups for p in group["params"]]
         for i, p in zip(saved, params, strict=True):
-            own, s = self.state.get(p, {}), given["state"].get(i, {})
+            own = self.state.get(p, {})
+            s = given["state"].get(i, {})
             for key, x in s.items():
                 if isinstance(x, Tensor) and key in own:
                     dtype = working(p).dtype if x.is_floating_point() else None
@@ -84,7 +85,8 @@ class Saved(Grouped):
     def _admit_class(self, state_dict: Mapping[str, Any]) -> None:
         if not {"state", "param_groups"} <= state_dict.keys():
             raise UserError(f"{self.named}: a saved state has 'state' and 'param_groups', this one {list(state_dict)}")
-        other, own = state_dict.get("class", self._title()), self._title()
+        other = state_dict.get("class", self._title())
+        own = self._title()
         if other != own:
             raise UserError(f"{self.named}: the saved state is of {other}; load one of {own}")
 
@@ -95,7 +97,9 @@ class Saved(Grouped):
             state_dict: What was saved.
             admit: What checks the state of a parameter, if another optimizer is around this one.
         """
-        name, groups, missing = self.named, [], []
+        name = self.named
+        groups = []
+        missing = []
         for saved in state_dict["param_groups"]:
             group = self._renamed(saved)
             missing += [key for key in self._own() if key not in group and key not in missing]
@@ -113,7 +117,8 @@ class Saved(Grouped):
 
     def _admit_state(self, s: Hyper, p: Tensor, h: Hyper) -> None:
         like = working(torch.empty(p.shape, dtype=p.dtype, device="meta"))
-        name, first = self.named, {"step": 0, **self.init(like)}
+        name = self.named
+        first = {"step": 0, **self.init(like)}
         after = first | self._after(p, like, h)
         known = after if s.get("step") else first
         if foreign := sorted(s.keys() - after.keys() - {"gradient_point"}):
@@ -121,7 +126,8 @@ class Saved(Grouped):
         if lacking := sorted(known.keys() - s.keys()):
             raise UserError(f"{name}: the saved state lacks '{lacking[0]}'; load one of {name}")
         for key in known.keys() - set(self.keeps):
-            given, shape = s[key], getattr(known[key], "shape", ())
+            given = s[key]
+            shape = getattr(known[key], "shape", ())
             has = tuple(getattr(given, "shape", ()))
             if not isinstance(given, Tensor | Real):
                 raise UserError(f"{name}: the saved '{key}' is {given!r}, no number or tensor")

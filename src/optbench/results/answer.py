@@ -160,9 +160,10 @@ def _far(best: Compared, tied: pd.DataFrame, told: pd.DataFrame, frame: pd.DataF
         behind = [
             f"{name(row, frame)}, {points(abs(row[by] - best[by]), ranked)}" for _, row in far.iloc[:MANY].iterrows()
         ]
+        others = f" and {len(far) - MANY} more" if len(far) > MANY else ""
         yield (
             f"A tie is no equality: behind {name(first, frame)}, which is told from the best, lie {'; '.join(behind)}"
-            f"{f' and {len(far) - MANY} more' if len(far) > MANY else ''}, whose seeds differ too much for the test."
+            f"{others}, whose seeds differ too much for the test."
         )
 
 

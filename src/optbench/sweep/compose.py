@@ -155,7 +155,8 @@ class Composer:
         for line in overrides:
             if line not in self.parsed:
                 override = replace(self.parser.parse_overrides([line])[0], config_loader=None)
-                self.parsed[line], self.values[line] = override, self._is_value(override)
+                self.parsed[line] = override
+                self.values[line] = self._is_value(override)
         choices = tuple(line for line in overrides if not self.values[line])
         return [self.parsed[line] for line in overrides if self.values[line]], choices
 

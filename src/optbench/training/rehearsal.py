@@ -80,10 +80,10 @@ def rehearse(
     except UserError:
         raise
     except Exception as error:  # and so may an optimizer
+        blind = not objective.grad_evals and own_step(optimizer)
+        hint = "; its step has not called the closure, which sets the gradients" if blind else ""
         raise UserError(
-            f"optimizer: {type(optimizer).__name__} cannot take a step of this model: {line(error)}"
-            + "; its step has not called the closure, which sets the gradients"
-            * bool(not objective.grad_evals and own_step(optimizer))
+            f"optimizer: {type(optimizer).__name__} cannot take a step of this model: {line(error)}{hint}"
         ) from None
 
 
@@ -104,7 +104,8 @@ def keep_promises(optimizer: Any) -> None:
     Raises:
         UserError: It does not keep what it promises.
     """
-    cls, group = type(optimizer), optimizer.param_groups[0]
+    cls = type(optimizer)
+    group = optimizer.param_groups[0]
     if not is_ours(cls) or cls.__module__.startswith("optbench.") or not cls.by_update():
         return
     for p in {p.dim(): p for p in group["params"]}.values():
@@ -117,7 +118,8 @@ def separable(model: nn.Module, x: Tensor) -> None:
     Raises:
         UserError: They are.
     """
-    whole, halves = model(x), torch.cat([model(half) for half in x.chunk(2)])
+    whole = model(x)
+    halves = torch.cat([model(half) for half in x.chunk(2)])
     if not torch.allclose(whole.float(), halves.float(), rtol=1e-2, atol=1e-2 * float(whole.abs().mean())):
         raise UserError(
             f"model: {type(model).__name__} gives other outputs for a half of a mini-batch, as batch normalization and "

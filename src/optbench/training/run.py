@@ -139,7 +139,8 @@ def announce(record: records.Record) -> None:
     Raises:
         SystemExit: The run failed; Hydra would keep any other error to itself.
     """
-    status, reason = record.status["status"], record.status["reason"]
+    status = record.status["status"]
+    reason = record.status["reason"]
     if record.status["cut"]:
         print(f"optbench: {reason}; the same command goes on from {record.directory}", file=sys.stderr)
         raise SystemExit(130 if reason == "interrupted" else 1)
