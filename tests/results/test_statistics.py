@@ -167,3 +167,36 @@ def test_a_frame_that_says_two_things_of_one_run_is_refused(write, tmp_path, fun
         function(pd.concat([frame, frame.iloc[:1]], ignore_index=True))
     with pytest.raises(UserError, match="lacks seed, status"):
         function(frame.drop(columns=["seed", "status"]))
+
+
+TWINS = """
+from optbench.optimizers import Adam
+
+
+class Twin(Adam):
+    \"\"\"Adam under another name.\"\"\"
+
+
+class Uncorrected(Adam):
+    \"\"\"Adam, whose bias correction was forgotten.\"\"\"
+
+    bias_correction: bool = False
+"""
+
+
+def test_a_twin_is_tied_and_a_planted_defect_is_not(optbench, tmp_path, monkeypatch):
+    (tmp_path / "planted.py").write_text(TWINS)
+    folder = tmp_path / "conf" / "optimizer"
+    folder.mkdir(parents=True)
+    for name in ("Twin", "Uncorrected"):
+        (folder / f"{name.lower()}.yaml").write_text(f"_target_: planted.{name}\n_partial_: true\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    monkeypatch.syspath_prepend(tmp_path)
+    optbench(
+        "train", "-m", "--config-dir", "conf", "optimizer=adam,twin,uncorrected", "optimizer.lr=0.01",
+        "seed=range(5)", "data.train_size=1000", "data.test_size=500", "trainer.max_epochs=3", "figures=[]",
+        "logger=none", "hydra.sweep.dir=sweep", "hydra.launcher.n_jobs=1",
+    )  # fmt: skip
+    table = compare(load(tmp_path / "sweep")).set_index("optimizer")
+    assert table["tied"].to_dict() == {"Adam": True, "Twin": True, "Uncorrected": False}
+    assert table.loc["Uncorrected", "p"] < 0.01
