@@ -33,6 +33,8 @@ def grid(count: int, title: str, caption: str, share_y: bool = True) -> tuple[Fi
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=share_y).ravel().tolist()
     for ax in axes[count:]:
         ax.remove()
+    for ax in axes[max(count - columns, 0) : count]:  # the lowest of each column, whatever row that is
+        ax.tick_params(labelbottom=True)
     entitle(figure, title, caption)
     return figure, axes[:count]
 

@@ -68,6 +68,7 @@ def budget(results: Results, title: str) -> Figure:
         ax.plot(own["trials"], own["mean"], color=look.colour)
         ax.fill_between(own["trials"], own["low"], own["high"], color=look.colour, alpha=0.15, lw=0)
         ax.set_title(row["contender"].replace(", workload ", "\n"), fontsize=9)
+        ax.set_xlabel("trials", fontsize=8)
     figure.supylabel(f"best validation {unit}", fontsize=9)
     return figure
 

@@ -195,7 +195,7 @@ def _default(rows: pd.DataFrame, frame: pd.DataFrame, ranked: Measure) -> Iterat
     if len(gains) > 1:
         better = sum(_surely_positive(gap) for gap in gains.values())
         worse = sum(_surely_positive(-gap) for gap in gains.values())
-        yield f"Of {len(gains)} optimizers {better} gained by tuning and {worse} lost, as far as their intervals tell."
+        yield f"Of {len(gains)} contenders {better} gained by tuning and {worse} lost, as far as their intervals tell."
 
 
 def _gains(
