@@ -63,8 +63,9 @@ def test_a_finished_run_is_trained_longer(optbench, capsys):
     assert "this run is done already" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="2 epochs are trained already"):
         optbench("train", "resume=run")
-    with pytest.raises(SystemExit, match="is a checkpoint of SGD, and this run has Adam"):
-        optbench("train", "resume=run", "optimizer=adam", "trainer.max_epochs=5")
+    for other in ("optimizer=adam", "optimizer.lr=0.5", "data.batch_size=3", "seed=4", "trainer.gradient_clip_val=1"):
+        with pytest.raises(SystemExit, match=f"{other}: resume=run goes on with the settings that it began with"):
+            optbench("train", "resume=run", other, "trainer.max_epochs=5")
     assert records.read(Path("run")).status["status"] == "done"
     optbench("train", "resume=run", "trainer.max_epochs=5")
     optbench("train", *REGRESSION, "trainer.max_epochs=5", "hydra.run.dir=whole")

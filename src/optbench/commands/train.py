@@ -19,6 +19,10 @@ NODES = re.compile(r"(data|model|optimizer|schedule|trainer|logger|search|worklo
 """Overrides of what a config makes: any keyword of its class will do, whether the yaml lists it or not."""
 PLACE = re.compile(r"(hydra\.(?:run|sweep)\.dir|resume)=~/")
 """A folder in the user's home: the shell leaves `~` alone where it is not the first letter."""
+LONGER = re.compile(
+    r"(trainer\.(max|min)_\w+|data\.(root|path)|timeout|figures|name|logger|trajectory|checkpoint|resume|rerun|hydra)\b.*"
+)
+"""What may be another thing for a run that goes on; all else its record says of the whole of it."""
 PLAIN = re.compile(r"[^\[\]{}(),'\"$\\]+")
 """Values in which no letter has a meaning to Hydra's grammar but those that it refuses, such as `~`, `=` and `ü`."""
 REFUSED = {
@@ -86,15 +90,22 @@ def longer(arguments: list[str]) -> list[str]:
     """Return a command line in which `resume=RUN` stands for the overrides of that run, which may be anybody's.
 
     Raises:
-        UserError: Its record would make something that no config names, or cannot be read.
+        UserError: Its record would make something that no config names, or cannot be read; or what is typed beside
+            would change how it is trained, which its record says of the whole run.
     """
     given = next((a.removeprefix("resume=") for a in arguments if a.startswith("resume=")), None)
     if given is None or not (Path(given) / "status.json").exists():
         return arguments
     run = records.read(Path(given))
     known = trusted(run.config, [CONF, *config_dirs(arguments)])
-    typed = {_key(a) for a in arguments}
-    typed |= {"rerun"}  # that was of the run as it began
+    began = run.status["overrides"]
+    for argument in (a for a in arguments if "=" in a and not a.startswith("-") and a.lstrip("+") not in began):
+        if not LONGER.fullmatch(_key(argument)):
+            raise UserError(
+                f"{argument}: resume={given} goes on with the settings that it began with; give "
+                "trainer.max_epochs=<more> alone, or train another run"
+            )
+    typed = {_key(a) for a in arguments} | {"rerun"}  # that was of the run as it began
     stored = [override for override in run.status["overrides"] if _key(override) not in typed]
     for override in stored:
         if not _only_sets(override, known):
