@@ -1,5 +1,6 @@
 """A stranger's values in a line of ours."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ def line(error: BaseException) -> str:
 def harmless(tree: Any) -> Any:
     """Return a stranger's plain values with texts that no terminal acts on: what is not printable is escaped."""
     if isinstance(tree, str):
-        return tree if tree.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in tree)
+        text = tree if tree.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in tree)
+        return sys.intern(text)  # the runs of a sweep have most of their texts in common
     if isinstance(tree, dict):
         return {harmless(key): harmless(value) for key, value in tree.items()}
     return [harmless(value) for value in tree] if isinstance(tree, list) else tree

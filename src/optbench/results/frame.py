@@ -238,7 +238,8 @@ def _table(run: Run, part: str, columns: list[str]) -> pd.DataFrame:
     """
     try:
         table: pd.DataFrame = getattr(run, part)
-        numbers: pd.DataFrame = table.reindex(columns=columns).astype(float)
+        numbers = pd.DataFrame(table.reindex(columns=columns).to_numpy(float), columns=columns)
+        run.__dict__[part] = numbers  # in one block, a tenth of the memory of a column each
     except UserError:
         raise
     except (OSError, ValueError, TypeError) as error:  # pandas' own errors are ValueErrors
