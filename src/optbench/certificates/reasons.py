@@ -35,7 +35,7 @@ REASONS: dict[str, dict[str, str]] = {
     "Hyperball": {"return": "references move matrices alone"},
     "KFAC": {
         "weights = [m.weight for m in self.model.modules() if isinstance(m, nn.Linear)]": DRY,
-        "return super()._blank(p, group) if any(p is weight for weight in weights) else {}": DRY,
+        "return super()._after(p, like, h) if any(p is weight for weight in weights) else {}": DRY,
         'if "A" in state:': "every layer of the reference's network is called",
         "said.add(name)": "every layer of the reference's network is called",
         "warnings.warn(f\"KFAC: '{name}' takes steps of gradient descent: the model never calls it\", stacklevel=4)": (
