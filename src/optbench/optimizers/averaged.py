@@ -40,7 +40,7 @@ class Averaged(Wrapper):
     eval = Optimizer.eval
 
     def begin(self, p: Tensor) -> State:
-        mean = {"average": p.new_zeros(0), "age": 0, "taken": 0}
+        mean = {"average": p.clone(), "age": 0, "taken": 0}
         return {**mean, "last": p.new_zeros(0, *p.shape)} if self.form == "lawa" else mean
 
     def end(self, p: Tensor, start: Tensor, s: State, h: Hyper) -> None:

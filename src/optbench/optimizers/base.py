@@ -213,7 +213,9 @@ class Optimizer(Saved):
             return False
         for p, group in moving:
             s = self._ready(p)
-            s |= {key: x for key, x in self._after(p, working(p), group).items() if key not in s}
+            for key, x in self._after(p, working(p), group).items():
+                if key not in s or isinstance(x, Tensor) and not s[key].numel():  # the rule makes it at the first step
+                    s[key] = x
         self._dried = True
         return True
 

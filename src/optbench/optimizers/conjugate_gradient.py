@@ -3,8 +3,10 @@
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from optbench.checks import Rate
+from optbench.optimizers.base import State
 from optbench.optimizers.flat import Flat, Function
 from optbench.optimizers.line_search import along, exact, origin, strong_wolfe
 
@@ -25,13 +27,16 @@ class ConjugateGradient(Flat):
 
     extends = {"Momentum": "conjugate directions"}
     order = 1.5
-    keeps = ("g", "d")
     aliases = {"tol": "tolerance"}
 
     lr: Rate = 1.0
     form: Literal["fr", "pr", "pr+"] = "fr"
     line_search: Literal["exact", "strong_wolfe"] = "exact"
     tolerance: Rate = 1e-12
+
+    @staticmethod
+    def init(p: Tensor) -> State:
+        return {"g": torch.zeros_like(p), "d": torch.zeros_like(p)}
 
     def _minimize(self, f: Function) -> None:
         h = self.param_groups[0]

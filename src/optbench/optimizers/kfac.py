@@ -77,8 +77,11 @@ class KFAC(Optimizer):
         return loss
 
     def _after(self, p: Tensor, like: Tensor, h: Hyper) -> State:
-        weights = [m.weight for m in self.model.modules() if isinstance(m, nn.Linear)]
-        return super()._after(p, like, h) if any(p is weight for weight in weights) else {}
+        for m in self.model.modules():
+            if isinstance(m, nn.Linear) and m.weight is p:
+                sides = {"A": p.shape[1] + (m.bias is not None and m.bias.requires_grad), "S": p.shape[0]}
+                return {f"{k}{end}": like.new_zeros(n, n) for k, n in sides.items() for end in ("", "_inverse")}
+        return {}
 
     def validate(self, group: Hyper) -> None:
         if isinstance(self.model, nn.DataParallel):
