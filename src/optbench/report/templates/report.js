@@ -141,7 +141,8 @@ function traces(curve, look, x) {
     drawn.push({...common, y: curve.high, line: {width: 0, shape: curve.shape}, fill: "tonexty", fillcolor: fade(look.colour, 0.1), hoverinfo: "skip"});
   }
   const line = {color: look.colour, dash: look.dash, width: 2, shape: curve.shape};
-  drawn.push({...common, y: curve.y, line, mode: curve.y.length < 2 || curve.points ? "lines+markers" : "lines", meta: {line: curve.name}});
+  drawn.push({...common, y: curve.y, line, mode: curve.y.length < 2 || curve.points ? "lines+markers" : "lines",
+    marker: {size: curve.dots ? 11 : 6, symbol: curve.dots ? "line-ew-open" : "circle", line: {width: 3}}, meta: {line: curve.name}});
   if (curve.dots) {
     drawn.push({x: curve.dots.x, y: curve.dots.y, mode: "markers", name: curve.name, showlegend: false,
       marker: {color: fade(look.colour, 0.4), size: 6}, hoverinfo: "y+name"});
@@ -188,7 +189,10 @@ function chart(spec, shared) {
     if (spec.scaled) layout.yaxis.range = trained(curves, axis.key, logY.checked);
     const longest = Math.max(0, ...curves.map(c => c.x[axis.key].at(-1) ?? 0));
     if (axis.key === "epoch" && longest <= 12) layout.xaxis.dtick = 1;
-    if (axis.ticks) layout.xaxis.automargin = true;
+    if (axis.ticks) {  // long names are upright, where none is cut off at an end
+      const long = axis.ticks.length > 1 && axis.ticks.join("").length > 60;
+      Object.assign(layout.xaxis, {automargin: true, tickangle: long ? -90 : 0, title: {text: long ? "" : axis.title}});
+    }
     if (axis.ticks) Object.assign(layout.xaxis, {tickvals: axis.ticks.map((_, i) => i), ticktext: axis.ticks});
     return Plotly.react(plot, curves.flatMap(c => traces(c, looks[c.name], axis.key)), layout, CONFIG);
   };
