@@ -1,5 +1,6 @@
 """The training loader: chunks of mini-batches out of tensors in memory."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -45,7 +46,7 @@ class Chunks:
         whole = samples - samples % batch_size
         batches = max(1, min(chunk_size, CHUNK * len(x) // (batch_size * x.numel())))
         self.edges = sorted({*range(0, whole, batches * batch_size), whole, samples})
-        self.batches_per_epoch = -(-len(x) // batch_size)
+        self.batches_per_epoch = math.ceil(len(x) / batch_size)
         self._done = 0
         self._resume = (0, 0)
 

@@ -1,5 +1,6 @@
 """Landscapes as figures: the loss on planes through weight space, every optimizer's path on it, and its error."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -141,7 +142,7 @@ def figure(landscapes: Sequence[Landscape], title: str, notes: Sequence[str] = (
     """
     wide = max(len(one.views) for one in landscapes)
     columns = 1 if wide > 1 else min(3, len(landscapes))
-    rows = -(-len(landscapes) // columns)
+    rows = math.ceil(len(landscapes) / columns)
     width = max(7.4, 5.0 * columns * wide)
     names = dict.fromkeys(track.name for one in landscapes for track in one.tracks)
     heights = [6.4 * rows, legend_height(names, width)]
@@ -182,7 +183,7 @@ def wrapped(text: str, width: int) -> str:
 
 def legend_height(names: Mapping[str, None], inches: float) -> float:
     columns = _legend_columns(names, inches)
-    return 0.19 * -(-len(names) // columns) + 0.9
+    return 0.19 * math.ceil(len(names) / columns) + 0.9
 
 
 def _legend_columns(names: Mapping[str, None], inches: float) -> int:

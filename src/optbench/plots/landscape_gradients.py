@@ -1,5 +1,6 @@
 """Gradients by layer and step, as a figure."""
 
+import math
 from collections.abc import Sequence
 
 import matplotlib
@@ -24,7 +25,7 @@ def draw(found: Sequence[Gradients], results: Sequence[str], title: str) -> Figu
         title: What stands above.
     """
     columns = min(COLUMNS, len(found))
-    rows = -(-len(found) // columns)
+    rows = math.ceil(len(found) / columns)
     made = Figure(figsize=(max(6.5, 3.0 * columns + 0.8), 2.35 * rows + 1.0))
     axes = np.ravel(made.subplots(rows, columns, squeeze=False, sharey=True))
     deepest = max(len(one.layers) for one in found)

@@ -1,5 +1,6 @@
 """A landscape as a surface in space, and its paths as they grow."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def relief(landscapes: Sequence[Landscape], title: str, notes: Sequence[str] = (
     """
     shown = landscapes[:4]
     columns = 1 if len(shown) == 1 else 2
-    rows = -(-len(shown) // columns)
+    rows = math.ceil(len(shown) / columns)
     names = dict.fromkeys(track.name for one in shown for track in one.tracks)
     width = 6.6 * columns
     below_height = legend_height(names, width)

@@ -1,5 +1,6 @@
 """What the surface says about solutions, as figures: spectra by optimizer, and the barriers between all pairs."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,7 +23,7 @@ def spectra(found: Sequence[Spectrum], title: str) -> Figure:
     A zero eigenvalue is where most lie in a network; the scale is a logarithm, so that single large ones are seen.
     """
     columns = min(4, len(found))
-    rows = -(-len(found) // columns)
+    rows = math.ceil(len(found) / columns)
     made = Figure(figsize=(max(6.0, 3.1 * columns), 2.2 * rows + 1.0))
     axes = np.ravel(made.subplots(rows, columns, squeeze=False, sharex=True, sharey=True))
     nodes = np.concatenate([one.density.values for one in found])

@@ -6,6 +6,7 @@ A script of its own, so that nothing of ours is imported: `python in_jax.py <fol
 
 import gzip
 import json
+import math
 import sys
 import time
 from functools import partial
@@ -80,7 +81,7 @@ def main(folder: str, hidden: int, rates: int, seeds: int, epochs: int) -> dict[
     """Train and evaluate all runs, and return the seconds."""
     x, y = images(Path(folder), "train")
     tests = images(Path(folder), "t10k")
-    steps = -(-len(x) // BATCH)
+    steps = math.ceil(len(x) / BATCH)
     weight = (jnp.arange(steps * BATCH) < len(x)).astype(jnp.float32).reshape(steps, BATCH)
     lrs = jnp.asarray(RATES[:rates])
     p = jax.vmap(partial(init, hidden=hidden))(jax.random.split(jax.random.key(0), seeds))
