@@ -60,6 +60,11 @@ def test_what_the_grammar_would_refuse_is_taken_as_it_was_meant(optbench, tmp_pa
         (["checkpoint=null"], "checkpoint=None is no mapping; give checkpoint.every=<value>"),
         (["++checkpoint.evry=2"], "no field of checkpoint 'evry'; did you mean 'every'?"),
         (["figures=curves"], "train: figures='curves' is not a list"),
+        (
+            ["seed=0,1"],
+            "optbench: seed=0,1 is several values, and this is one run; give one, or a list in brackets, or",
+        ),
+        (["optimizer.lr=range(3)"], "optimizer.lr=range(3) is several values, and this is one run"),
         (["+foo=bar"], "no field 'foo'"),
         (["++sede=1"], "no field 'sede'; did you mean 'seed'?"),
         (["figures=[seconds]"], "no figure 'seconds'; did you mean 'steps'?"),

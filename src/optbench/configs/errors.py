@@ -27,6 +27,12 @@ def _of_composing(error: Exception) -> UserError | None:
     of_several = re.search(r"Could not load '([^']+)'", text)
     if of_several:
         return _no_choice(of_several[1], None)
+    several = re.search(r"(?:Ambiguous value for argument|Sweep parameters) '([^\n]+?)'(?:\n| requires)", text)
+    if several:
+        typed = several[1].lstrip("+")
+        return UserError(
+            f"{typed} is several values, and this is one run; give one, or a list in brackets, or optbench train -m"
+        )
     field = re.search(r"Could not override '([^']+)'", text)
     if field:
         return _no_field(field[1])
