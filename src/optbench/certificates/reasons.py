@@ -3,7 +3,6 @@
 `*` stands for all of a class.
 """
 
-DRY = "a step of the shell alone, which makes state without moving"
 SUMMED = (
     "public code averages the gradients and ensmallen decays the weights themselves, where the paper sums gradients"
 )
@@ -34,8 +33,6 @@ REASONS: dict[str, dict[str, str]] = {
     "FTRL": {"warm_start=True": "packages start at 0"},
     "Hyperball": {"return": "references move matrices alone"},
     "KFAC": {
-        "weights = [m.weight for m in self.model.modules() if isinstance(m, nn.Linear)]": DRY,
-        "return super()._after(p, like, h) if any(p is weight for weight in weights) else {}": DRY,
         'if "A" in state:': "every layer of the reference's network is called",
         "said.add(name)": "every layer of the reference's network is called",
         "warnings.warn(f\"KFAC: '{name}' takes steps of gradient descent: the model never calls it\", stacklevel=4)": (
