@@ -128,3 +128,14 @@ def test_a_target_that_one_begins_beyond_is_drawn_for_all(problem, tmp_path):
     for ax in figure.axes:
         assert all(math.isfinite(x) for line in ax.lines for x in line.get_xdata())
         assert len(ax.lines) == 4
+
+
+def test_what_nobody_reached_is_missed_by_all(problem, tmp_path):
+    for name, at in (("sgd", 2), ("adam", 4)):
+        problem(name, (at,) * 3)
+        problem(name, (100,) * 3, width=64)
+    for ax in time_to_target(read(tmp_path), "").axes:
+        crosses = [line for line in ax.lines if line.get_marker() == "x"]
+        dots = [line.get_xdata().tolist() for line in ax.lines if line.get_marker() == "o"]
+        assert len(crosses) == 2 and sorted(map(len, dots)) == [1, 1]
+        assert sum(dots, []) == pytest.approx([1.0, 2.0])

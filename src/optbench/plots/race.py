@@ -77,14 +77,14 @@ def time_to_target(results: Results, title: str, target: float | None = None) ->
     middle = raced.medians()
     times = middle if several else raced.times
     fastest = middle.groupby("workload")[CLOCKS].min()
-    order = middle.groupby("contender", sort=False)[CLOCK].agg(["median", "mean"]).sort_values(["median", "mean"]).index
+    spread = middle.groupby("contender", sort=False)[CLOCK].agg(["median", "mean", "min"])
+    order = spread.sort_values(["median", "mean", "min"]).index
     figure = Figure(figsize=(12.5, 0.24 * len(order) + 2.0))
     looks = _looks(raced)
     for ax, clock in zip(figure.subplots(1, len(CLOCKS), sharey=True), CLOCKS, strict=True):
         unit = fastest[clock].reindex(times["workload"]).to_numpy() if several else np.ones(len(times))
-        values = (times[clock] / unit).where(
-            times[clock] != unit, 1.0
-        )  # the fastest may have been there from the start
+        # The fastest has 1, even if it was there from the start; and a target that nobody reached was missed by all.
+        values = (times[clock] / unit).where(times[clock] != unit, 1.0).where(times[clock] < math.inf, math.inf)
         known = values[np.isfinite(values)]
         edge = 1.08 * float(known.max()) if len(known) else 1.0
         log = len(known) > 0 and edge > (2 if several else WIDE) * float(known.min()) > 0
