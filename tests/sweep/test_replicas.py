@@ -1,6 +1,7 @@
 """Runs in a stack are the runs that they would have been alone."""
 
 import math
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -45,10 +46,11 @@ def test_any_number_may_differ():
     torch.testing.assert_close(task.stacked()[0], losses, rtol=1e-10, atol=0)
 
 
-@pytest.mark.parametrize("normalization", ["none", "batch", "layer"])
-@pytest.mark.parametrize("activation", ["relu", "gelu"])
-@pytest.mark.parametrize("hidden", [(), (5, 4)])
-def test_networks_are_separate_networks(normalization, activation, hidden):
+NETWORKS = [((), "relu", "none"), *product([(5, 4)], ["relu", "gelu"], ["none", "batch", "layer"])]
+
+
+@pytest.mark.parametrize(("hidden", "activation", "normalization"), NETWORKS)
+def test_networks_are_separate_networks(hidden, activation, normalization):
     model = {"normalization": normalization, "activation": activation, "hidden": hidden}
     task = Task([factory("SGD", lr=lr) for lr in (0.1, 0.05, 0.02, 0.01)], 2, steps=20, **model)
     losses, models, _ = task.alone()
