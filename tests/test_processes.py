@@ -176,3 +176,10 @@ def test_an_interrupted_sweep_says_so_in_its_records(tmp_path):
     assert sweep.wait(timeout=60) == 130
     told = [(run.status["status"], run.status["reason"]) for run in records.find(tmp_path / "sweep")]
     assert told == [("failed", "interrupted")] * 2
+
+
+def test_a_full_disk_ends_no_sweep_and_each_cell_is_told_why(tmp_path):
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full here")
+    (tmp_path / "output.txt").symlink_to("/dev/full")
+    assert dict(side_by_side(babble, [10, 20], 1, [tmp_path / "output.txt"] * 2)) == {0: "y" * 10, 1: "y" * 20}

@@ -151,12 +151,11 @@ class Worker(Generic[T]):
             return
         if self.file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.file = self.path.open("wb")
+            self.file = self.path.open("wb", buffering=0)
         self.file.write(text[: OUTPUT - self.written])
         self.written += len(text)
         if self.written > OUTPUT:
             self.file.write(b"\noptbench: it printed more, which is not kept\n")
-        self.file.flush()
 
     def drain(self) -> None:
         """Keep what was printed last."""
@@ -179,7 +178,8 @@ class Worker(Generic[T]):
         for connection in (self.answer, self.control, self.printed):
             connection.close()
         if self.file:
-            self.file.close()
+            with suppress(OSError):  # a full disk
+                self.file.close()
 
 
 def side_by_side(

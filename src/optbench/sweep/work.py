@@ -89,19 +89,19 @@ def raised(directory: Path) -> bool:
 
 
 def settle(directories: Sequence[Path], done: Any) -> dict[Path, str]:
-    """Close the records of cells whose process died, say so, and return those that have no record at all."""
+    """Close the records of cells whose process died, say so, and return those whose record does not say it."""
     if not isinstance(done, ChildProcessError):
         return {}
-    reason = f"its process {done}"
     lost = {}
     for directory in directories:
         if good(directory) or raised(directory):
             continue
+        reason = f"its process {done}"
         try:
             records.lose(directory, reason, "timed out" if "too long" in reason else "failed")
         except OSError as error:
             reason = f"{reason}; {error.strerror}"
-        if records.status_of(directory) is None:
+        if not records.ended(directory):
             lost[directory] = f"{reason}; see {directories[0] / 'output.txt'}"
         hint = "; where memory is short, give hydra.launcher.n_jobs=1" if "SIGKILL" in reason else ""
         print(f"optbench: {directory}: {reason}{hint}", file=sys.stderr)
