@@ -33,7 +33,7 @@ FEW = 15
 GREY = "0.82"
 AHEAD = 5
 ROOM = 0.75
-"""Ranks between two names."""
+"""Ranks between two names; of few, which have more space each, fewer."""
 MOVED = 5
 
 
@@ -200,11 +200,12 @@ def lines(ax: Axes, table: pd.DataFrame, frame: pd.DataFrame, names: "pd.Series[
 
 def apart(ends: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return where names stand that none hides another: beside the ends of their lines, or the next free place."""
+    room = min(ROOM, len(ends) / 15)
     order = ends.argsort(kind="stable")
     places = ends[order]
     for i in range(1, len(places)):
-        places[i] = max(places[i], places[i - 1] + ROOM)
+        places[i] = max(places[i], places[i - 1] + room)
     places[-1] = min(places[-1], len(ends) + 0.4)
     for i in range(len(places) - 2, -1, -1):
-        places[i] = min(places[i], places[i + 1] - ROOM)
+        places[i] = min(places[i], places[i + 1] - room)
     return places[order.argsort()]
