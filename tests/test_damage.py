@@ -105,6 +105,7 @@ def test_a_missing_file_that_was_promised_leaves_its_run_out(runs, name):
         {"command": 3},
         {"reason": {}},
         {"stacked": "2"},
+        {"stacked": 10**30},
         {"files": []},
         {"files": {"metrics.csv": 3}},
         {"files": {"metrics.csv": {"bytes": "many"}}},

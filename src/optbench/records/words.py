@@ -25,7 +25,13 @@ def line(error: BaseException) -> str:
 
 
 def harmless(tree: Any) -> Any:
-    """Return a stranger's plain values with texts that no terminal acts on: what is not printable is escaped."""
+    """Return a stranger's plain values with texts that no terminal acts on: what is not printable is escaped.
+
+    Raises:
+        ValueError: A whole number has more than 64 bits; no table and no figure could show it.
+    """
+    if isinstance(tree, int) and abs(tree) >= 2**63:
+        raise ValueError("a whole number has more than 64 bits")
     if isinstance(tree, str):
         text = tree if tree.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in tree)
         return sys.intern(text)  # the runs of a sweep have most of their texts in common
