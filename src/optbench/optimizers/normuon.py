@@ -13,6 +13,7 @@ class NorMuon(Muon):
     """Muon whose orthogonal step is divided, row by row, by the root of a running mean of the row's mean square.
 
     The whole step then gets its Frobenius norm back, so that neurons move alike and the matrix as far as before.
+    `scale` is Muon's; the authors' code scales by sqrt(m / n) where a matrix is wider than tall, too.
 
     References:
         Li et al., NorMuon: Making Muon more efficient and scalable, 2025, https://arxiv.org/abs/2510.05491
