@@ -1,7 +1,7 @@
 """Paths and grids of the surfaces, against the limits that a reader's patience sets."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import torch
@@ -40,18 +40,19 @@ def paths(rounds: int = 7) -> Iterator[Row]:
 
 
 def gallery(rounds: int = 1, short: bool = False) -> Iterator[Row]:
-    """Yield `study=gallery` from the shell, on two processes.
+    """Yield what `study=gallery` takes from the shell, on two processes.
 
     Args:
         rounds: Repeats.
         short: Whether one study of it will do.
     """
-    study = "bowls" if short else "gallery"
-    times = race({study: partial(draw, study)}, rounds)
-    yield row(f"study={study}, two processes", times[study].median, "limit", 60, 1)
+    arguments = ["study=bowls"] if short else ["study=gallery", "processes=2"]
+    name = ", ".join(arguments)
+    times = race({name: partial(draw, arguments)}, rounds)
+    yield row(name, times[name].median, "limit", 60, 1)
 
 
-def draw(study: str) -> float:
+def draw(arguments: Sequence[str]) -> float:
     """Return the seconds that the figures of a study take."""
     with tempfile.TemporaryDirectory() as root:
-        return optbench("surface", f"study={study}", f"out={root}", "processes=2")
+        return optbench("surface", *arguments, f"out={root}")
