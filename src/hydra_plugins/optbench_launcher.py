@@ -32,13 +32,10 @@ class LocalLauncher(Launcher):
         self.auto = n_jobs == -1
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Get ready while the cells are checked."""
-        from optbench import processes
-
+        """Keep what Hydra gives; the command has started the server of the processes by now."""
         self.context = hydra_context
         self.task = task_function
         self.sweep = config
-        processes.prepare()
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Train cells that were not composed yet, for sweepers of others."""

@@ -97,7 +97,7 @@ class TunedSweeper(CheckedSweeper):
             if overrides not in found:
                 config = self.composer.cell([*overrides, "tuning.stage=trials"], 0).task
                 configs.append(config)
-                found[overrides] = Contender.of(overrides, configs[-1])
+                found[overrides] = Contender.of(overrides, config)
         contenders = list(found.values())
         refuse_unsearched(configs, contenders)
         seeds = sorted({int(value) for own in grid for value in typed(own, "seed")})
