@@ -1,4 +1,4 @@
-"""The house: every import points down, and none goes in a circle."""
+"""The house: every import points down, none goes in a circle, and a line holds one thought."""
 
 import ast
 import shutil
@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import optbench
 
 ROOT = Path(optbench.__file__).parent
+TREES = {path: ast.parse(path.read_text()) for path in sorted(ROOT.rglob("*.py"))}
 ROOMS = [
     {"checks", "garbage"},
     {"configs", "records", "models", "schedules", "processes", "terminal"},
@@ -31,12 +34,12 @@ FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
 
 def imports():
     """Yield each module with each module or package of ours that it imports, anywhere in its text."""
-    for path in sorted(ROOT.rglob("*.py")):
+    for path, tree in TREES.items():
         parts = path.relative_to(ROOT).with_suffix("").parts
         name = ".".join(parts).removesuffix(".__init__")
         if name in ("__init__", "__main__"):
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "optbench":
                 package = node.module.split(".")[1:]
                 for alias in node.names:
@@ -46,11 +49,8 @@ def imports():
 
 
 def test_every_module_has_a_room():
-    rooms = {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in ROOT.rglob("*.py")} - {
-        "__init__",
-        "__main__",
-    }
-    assert rooms == FLOOR.keys()
+    rooms = {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in TREES}
+    assert rooms - {"__init__", "__main__"} == FLOOR.keys()
 
 
 def test_no_import_points_up():
@@ -89,6 +89,32 @@ def test_no_circle():
 
     for module in sorted(arrows):
         visit(module)
+
+
+def tuples_to_tuples(tree):
+    """Yield where a row of names is given a row of values, which a reader has to pair off; a swap is no such thing."""
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.Tuple)
+            and isinstance(node.targets[0], ast.Tuple)
+        ):
+            names, values = ({ast.unparse(part) for part in side.elts} for side in (node.targets[0], node.value))
+            if names != values:
+                yield node
+
+
+def chained_conditions(tree):
+    """Yield conditional expressions that have another one as a part."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.IfExp) and any(isinstance(part, ast.IfExp) for part in ast.iter_child_nodes(node)):
+            yield node
+
+
+@pytest.mark.parametrize("dense", [tuples_to_tuples, chained_conditions])
+def test_a_line_holds_one_thought(dense):
+    assert len(list(dense(ast.parse("a, b = c, d\nx = 1 if y else 2 if z else 3\na, b = b, a")))) == 1
+    assert not [f"{path}:{node.lineno}" for path, tree in TREES.items() for node in dense(tree)]
 
 
 def test_a_folder_of_a_users_own_is_not_checked(tmp_path):

@@ -11,8 +11,6 @@ from small import SMALL
 
 from optbench import records
 from optbench.commands.completion import SCRIPT
-from optbench.configs import FIGURES
-from optbench.report import build
 
 QUICK = [*SMALL, "trainer.max_epochs=1", "logger=none", "figures=[]"]
 
@@ -97,10 +95,6 @@ def test_a_config_is_shown_with_all_that_can_be_set(optbench, capsys):
     shown = yaml.safe_load(capsys.readouterr().out)
     assert shown["optimizer"]["lr"] == 0.5 and shown["optimizer"]["beta"] == 0.9
     assert shown["data"]["batch_size"] == 64 and shown["model"]["activation"] == "relu"
-
-
-def test_configs_may_list_what_a_report_can_draw():
-    assert sorted(build.FIGURES) == sorted(FIGURES)
 
 
 def test_the_version_is_told(optbench, capsys):
