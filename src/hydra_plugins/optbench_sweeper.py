@@ -161,9 +161,9 @@ class CheckedSweeper(Sweeper):
         from optbench.checks import UserError
         from optbench.sweep import ledger
         from optbench.sweep.compose import refuse_twins
-        from optbench.sweep.look import foreign, look, suspects, unharmed
+        from optbench.sweep.look import look, suspects, unharmed
 
-        apart = {cell.num: cell for cell in cells if foreign(cell)}
+        apart = {cell.num: cell for cell in cells if configs.foreign(cell.task)}
         if wrong := look([cell for cell in cells if cell.num not in apart]):
             raise UserError(wrong)
         lost = suspects(list(apart.values())) if apart else set()

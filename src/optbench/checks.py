@@ -4,7 +4,8 @@ import difflib
 import functools
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
@@ -17,9 +18,35 @@ class UserError(ValueError):
     """Something the user typed; its message is one line and is all that the user needs to see."""
 
 
-def one_line(said: object) -> str:
+def one_line(text: object) -> str:
     """Return what an error says, or any other text, in one line."""
-    return " ".join(str(said).split())
+    return " ".join(str(text).split())
+
+
+def said(error: BaseException) -> str:
+    """Return what an error says after the name of its class, in one line."""
+    return f"{type(error).__name__}: {one_line(error)}"[:500]
+
+
+UNMADE = "; does its __init__ begin with super().__init__()?"
+"""What is to be looked at where an object lacks what its base class makes."""
+
+
+@contextmanager
+def blaming(what: str, hint: str = "") -> Iterator[None]:
+    """Turn any error of code of others into a `UserError`.
+
+    Args:
+        what: What is to blame; the error follows.
+        hint: What is to be looked at where an object lacks an attribute.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        remedy = hint if isinstance(error, AttributeError) else ""
+        raise UserError(f"{what}: {said(error)}{remedy}") from None
 
 
 class Interval:

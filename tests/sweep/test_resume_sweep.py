@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def test_figures_that_the_same_command_asks_for_later_are_drawn(optbench):
 
 
 def test_a_single_run_is_trained_again_where_asked(optbench, capsys):
-    single = ["train", *REGRESSION, "figures=[]", "hydra.run.dir=sweep/run"]
+    single = ["train", *REGRESSION, "schedule=cosine", "figures=[]", "hydra.run.dir=sweep/run"]
     optbench(*single)
     before = files()
     optbench(*single)
@@ -87,7 +88,9 @@ def test_a_single_run_is_trained_again_where_asked(optbench, capsys):
     assert all(files()[path] > before[path] for path in before)
     with pytest.raises(SystemExit, match="rerun=all begins a run anew and resume goes on with it; give one of them"):
         optbench("train", "resume=sweep/run", "rerun=all")
+    capsys.readouterr()
     optbench("train", "resume=sweep/run", "trainer.max_epochs=4")
+    assert re.search(r"schedule: the (\d+) steps so far had the rates of a run of \1 steps", capsys.readouterr().out)
 
 
 def test_a_sweep_ends_with_its_first_failure_where_asked(optbench):

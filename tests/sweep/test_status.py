@@ -68,6 +68,7 @@ def test_a_finished_run_is_trained_longer(optbench, capsys):
             optbench("train", "resume=run", other, "trainer.max_epochs=5")
     assert records.read(Path("run")).status["status"] == "done"
     optbench("train", "resume=run", "trainer.max_epochs=5")
+    assert "schedule:" not in capsys.readouterr().out
     optbench("train", *REGRESSION, "trainer.max_epochs=5", "hydra.run.dir=whole")
     longer, whole = records.read(Path("run")), records.read(Path("whole"))
     assert longer.status["status"] == "done" and longer.key == whole.key

@@ -10,7 +10,7 @@ from optbench.checks import Rate, UserError, check_call
 from optbench.data import Samples
 from optbench.optimizers import Optimizer
 from optbench.optimizers.build import contender
-from optbench.training.foreign import check_repeats
+from optbench.training.rehearsal import check_repeats
 
 QUICK = [
     "trainer.max_epochs=1",

@@ -53,6 +53,7 @@ def test_the_readmes_own_problem_trains_as_it_stands_there(optbench, monkeypatch
     assert {run.status["status"] for run in runs} == {"done"} and len(runs) == 8
     assert {run.config["model"]["channels"] for run in runs[2:]} == {4}
     muon = [run for run in runs[2:] if "Muon" in run.config["optimizer"]["_target_"]]
+    assert runs[1].status["content"].keys() == {"data"} and runs[0].status["content"]
     assert muon and all(run.metrics["test_accuracy"].iloc[-1] > 0.6 for run in muon)
     assert runs[1].metrics["test_loss"].iloc[-1] < runs[1].metrics["test_loss"].iloc[0]
     assert "Best: " in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from optbench.configs.defaults import filled, flatten, resolve, values, with_defaults
 from optbench.configs.errors import explain
+from optbench.configs.foreign import content, foreign
 from optbench.configs.known import (
     CONF,
     FIGURES,
@@ -29,6 +30,7 @@ __all__ = [
     "build_model",
     "build_schedule",
     "construct",
+    "content",
     "dataset",
     "directory",
     "enter",
@@ -37,6 +39,7 @@ __all__ = [
     "files",
     "filled",
     "flatten",
+    "foreign",
     "groups",
     "key",
     "load",

@@ -1,12 +1,13 @@
 """The parts of a stranger's config that may be made again."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from optbench.checks import UserError
+from optbench.configs.foreign import targets_in
 from optbench.configs.known import CONF, GROUPS, files
 
 LARGEST = 10_000
@@ -45,14 +46,7 @@ def trusted(config: Mapping[str, Any], folders: Sequence[Path] = (CONF,)) -> dic
 
 def _named(folders: Sequence[Path], group: str) -> set[str]:
     """Return the targets that the configs of a group name, in their own words."""
-    return {str(target) for path in files(folders, group) for target in _targets_in(yaml.safe_load(path.read_text()))}
-
-
-def _targets_in(tree: Any) -> Iterator[Any]:
-    if isinstance(tree, Mapping):
-        yield from [tree["_target_"]] if "_target_" in tree else []
-        for value in tree.values():
-            yield from _targets_in(value)
+    return {target for path in files(folders, group) for target in targets_in(yaml.safe_load(path.read_text()))}
 
 
 def _harmless(where: str, value: Any, known: set[str], left: list[int]) -> None:

@@ -3,7 +3,7 @@
 A run is a directory:
 
     config.yaml       the resolved config, every hyperparameter of the optimizer included
-    status.json       done, diverged or failed, the reason, times, versions, commit, machine, seed, command
+    status.json       done, diverged or failed, the reason, times, versions (of your files too), machine, seed, command
     metrics.csv       one row an evaluation, see `METRICS`
     steps.csv         one row a step: step, epoch (from 1), lr, loss
     trajectory.bin    flat weights at some steps, see `TRAJECTORY`; runs of older versions have a trajectory.npz

@@ -42,6 +42,7 @@ class Record:
         resume: `stack`: it goes on with its stack, or has ended and only takes part in it; `longer`: it goes on
             from its checkpoint though it had ended, or was another one; None: as said above.
         flags: What stood before the overrides, such as `["--config-dir", "mine/conf"]`.
+        content: What tells the versions of the user's own files and classes apart, by group; see `configs.content`.
 
     Attributes:
         resumed: Whether the run goes on from the checkpoint that is there.
@@ -60,6 +61,7 @@ class Record:
         overrides: Sequence[str],
         resume: Resume | None = None,
         flags: Sequence[str] = (),
+        content: Mapping[str, str] | None = None,
     ) -> None:
         key = identity(config)
         if resume != "longer":
@@ -86,6 +88,7 @@ class Record:
             "finished": None,
             "train_seconds": 0.0,
             "pid": os.getpid(),
+            "content": through(before, content or {}) if self.resumed else content or {},
             **provenance(),
         }
         if self.over and resume == "stack":
@@ -169,6 +172,21 @@ class Record:
 
     def _write_status(self) -> None:
         write(self.directory / "status.json", json.dumps(self.status, indent=2) + "\n")
+
+
+def through(before: Mapping[str, Any], now: Mapping[str, str]) -> dict[str, str]:
+    """Return the versions of files and classes that a run goes through, by group, such as `0a1b2c3d+4e5f6a7b`.
+
+    Args:
+        before: Its status until now.
+        now: The versions from now on.
+    """
+    known = before.get("content")
+    found = dict(known) if isinstance(known, dict) else {}
+    for group, version in now.items():
+        old = str(found.get(group, version))
+        found[group] = old if old.endswith(version) else f"{old}+{version}"
+    return found
 
 
 class Silent(Record):

@@ -8,7 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from optbench.configs import flatten
 from optbench.records import Run
+from optbench.training.trainer import acting
 
 GROUPS = ("data", "model", "optimizer", "schedule", "trainer")
 """What a config makes; within one kind of each (one class, one optimizer) a value that differs is a label."""
@@ -22,18 +24,7 @@ WORKLOAD = "workload"
 INDIFFERENT = {
     "data": {"seed", "chunk_size", "download"},
     "optimizer": {"search", "core"},
-    "trainer": {
-        "barebones",
-        "default_root_dir",
-        "enable_autolog_hparams",
-        "enable_checkpointing",
-        "enable_model_summary",
-        "enable_progress_bar",
-        "log_every_n_steps",
-        "logger",
-        "num_sanity_val_steps",
-        "profiler",
-    },
+    "trainer": {"enable_checkpointing", "enable_model_summary", "enable_progress_bar", "profiler"},
 }
 """Keys that change nothing of what is learned; `data.seed` follows the run's own, see `_orders`."""
 
@@ -202,8 +193,12 @@ def _values(run: Run) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for group in GROUPS:
         left_out = {*INDIFFERENT.get(group, ()), "_target_", "_partial_"}
-        flat |= _flat({k: v for k, v in _group(run, group).items() if k not in left_out}, f"{group}.")
-    flat |= {name: run.config[name] for name in PLAIN if name in run.config}
+        given = acting(_group(run, group)) if group == "trainer" else _group(run, group)
+        flat |= _flat({k: v for k, v in given.items() if k not in left_out}, f"{group}.")
+    flat |= {name: run.config[name] or "off" for name in PLAIN if name in run.config}
+    content = run.status.get("content")
+    if isinstance(content, Mapping):
+        flat |= {f"{group}.content": str(version) for group, version in content.items()}
     workload = run.config.get("workload")
     if isinstance(workload, Mapping) and workload.get("name") is not None:
         flat[WORKLOAD] = str(workload["name"])
@@ -247,17 +242,9 @@ def _overridden(run: Run) -> dict[str, Any]:
 
 
 def _flat(node: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        if key == "_partial_":
-            continue
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        elif key == "_target_":
-            flat[f"{prefix}{key}"] = str(value)
-        else:
-            flat[f"{prefix}{key}"] = _plain(value)
-    return flat
+    """Return what is below a node as dotted keys and values that a column can hold."""
+    flat = flatten(node, prefix)
+    return {key: _plain(value) for key, value in flat.items() if not key.endswith("_partial_")}
 
 
 def _plain(value: Any) -> Any:
@@ -303,7 +290,7 @@ def _orders(runs: Sequence[Run]) -> bool:
 
 
 def _short(keys: Sequence[str]) -> dict[str, str]:
-    """Return the last part of each dotted key, or all of it where two would be the same."""
-    last = {key: key.removesuffix("._target_").rpartition(".")[2] for key in keys}
+    """Return the last part of each dotted key, or all of it where two would be the same, or where it is a content."""
+    last = {key: key.removesuffix("._target_").rpartition(".")[2] for key in keys if not key.endswith(".content")}
     taken = [*last.values(), "optimizer", "seed"]
-    return {key: name if taken.count(name) == 1 else key for key, name in last.items()}
+    return {key: last[key] if taken.count(last.get(key, key)) == 1 else key for key in keys}

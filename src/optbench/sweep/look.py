@@ -14,28 +14,11 @@ from hydra.core.utils import setup_globals
 from optbench import configs, processes
 from optbench.checks import Positive, UserError, check
 from optbench.sweep.compose import Cell
-from optbench.training.run import Seed, validate
+from optbench.training.checking import Seed, validate
 from optbench.training.trainer import quiet
-
-OURS = ("optbench.", "torch.", "lightning.", "sklearn.")
-"""How the names of classes begin that neither end a process nor hang it."""
 
 MINUTES = 5.0
 """Time that a look may take where `timeout` says nothing; data of others may have to be loaded."""
-
-
-def foreign(cell: Cell) -> bool:
-    """Return whether a cell names a class of others, at any depth."""
-    return any(not str(target).startswith(OURS) for target in _targets(cell.task))
-
-
-def _targets(tree: Any) -> Iterator[Any]:
-    if isinstance(tree, Mapping):
-        yield from [tree["_target_"]] if "_target_" in tree else []
-        tree = list(tree.values())
-    if isinstance(tree, list):
-        for value in tree:
-            yield from _targets(value)
 
 
 def look(cells: Sequence[Cell]) -> str | None:

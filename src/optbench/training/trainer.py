@@ -119,6 +119,25 @@ STRATEGIES = ("auto", "ddp")
 PROFILERS = {"simple": "SimpleProfiler", "advanced": "AdvancedProfiler", "pytorch": "PyTorchProfiler"}
 
 
+USUAL = {
+    **dict.fromkeys(("accelerator", "devices", "strategy"), "auto"),
+    "gradient_clip_algorithm": "norm",
+    "limit_train_batches": 1.0,
+    "precision": "32-true",
+    **length.DEFAULTS,
+}
+"""What keywords are where a config does not say, or says null; others are off."""
+
+
+def acting(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords of a trainer's config that make runs differ, written alike where they do the same."""
+    found = {str(name): value for name, value in config.items() if name not in REFUSED}
+    if "precision" in found:
+        known = {str(name): precision for name, precision in PRECISIONS.items()}
+        found["precision"] = known.get(str(found["precision"]), found["precision"])
+    return {name: value for name, value in found.items() if value not in (None, False, USUAL.get(name))}
+
+
 def refuse(config: Mapping[str, Any]) -> None:
     """Raise where a trainer's config has a keyword that is not honoured.
 
