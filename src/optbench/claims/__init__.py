@@ -17,21 +17,7 @@ from optbench.claims import (
 )
 from optbench.claims.claim import Claim, Finding
 
-THEMES = (
-    examples,
-    steps,
-    adaptive,
-    costs,
-    minima,
-    curvature,
-    valleys,
-    noise,
-    small,
-    special,
-    table,
-    networks,
-    choices,
-)
-CLAIMS: tuple[Claim, ...] = tuple(claim for theme in THEMES for claim in theme.CLAIMS)
+THEMES = (examples, steps, adaptive, costs, minima, curvature, valleys, noise, small, special, table, networks, choices)
+CLAIMS = tuple(found for theme in THEMES for found in vars(theme).values() if isinstance(found, Claim))
 
 __all__ = ["CLAIMS", "Claim", "Finding"]

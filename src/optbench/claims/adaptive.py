@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from optbench import surfaces
-from optbench.claims.claim import SEEDS, Claim, Finding, first_below, gradient_steps, path, verdict
+from optbench.claims.claim import SEEDS, Finding, claim, first_below, gradient_steps, listed, path, verdict
 from optbench.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, AMSGrad, RMSprop
 from optbench.optimizers.wrapper import Factory
 from optbench.surfaces.descent import descend, with_rates
@@ -19,15 +19,17 @@ def constant(count: int, value: float = 1.0) -> Tensor:
     return torch.full((count,), value, dtype=torch.float64)
 
 
-def adagrad_decays() -> Finding:
-    """Measure Adagrad's steps on a gradient that stays the same."""
+@claim("000, 001, 002")
+def adagrad_decay() -> Finding:
+    """Adagrad's rate falls as t^(-1/2)."""
     step = -gradient_steps(partial(Adagrad, lr=1.0), constant(10_000))
     ratio = float(step[9999] * 100)
     return Finding(verdict(abs(ratio - 1) < 1e-6), f"step 10,000 is {float(step[9999]):.4f} lr, and t^(-1/2) is 0.01")
 
 
+@claim("000, 001, 002")
 def adagrad_stops() -> Finding:
-    """See whether Adagrad comes to rest before the minimum of the shallow bowl."""
+    """Adagrad's steps become so small that it stops before the minimum."""
     reached = {}
     for lr in (0.01, 0.1, 1.0):
         points = path("shallow_bowl", partial(Adagrad, lr=lr), (5.0, 5.0), 20_000)
@@ -37,8 +39,9 @@ def adagrad_stops() -> Finding:
     return Finding("holds only if", measured, "the rate is small beside the way; the sum of t^(-1/2) has no bound")
 
 
-def adagrad_on_a_plateau() -> Finding:
-    """Compare Adagrad's steps on a plateau, after steep ground and from the beginning."""
+@claim("001")
+def adagrad_plateau() -> Finding:
+    """Adagrad freezes on plateaus."""
     rule = partial(Adagrad, lr=1.0)
     flat = constant(100, 0.01)
     after = -float(gradient_steps(rule, torch.cat([constant(100, 10.0), flat]))[-1])
@@ -50,21 +53,24 @@ def adagrad_on_a_plateau() -> Finding:
     return Finding("holds only if" if after < 0.01 < alone else "fails", measured, "steep ground came before")
 
 
+@claim("001")
 def adagrad_eps() -> Finding:
-    """Compare Adagrad's paths for two eps."""
+    """Adagrad's eps has no part in adapting its rates."""
     paths = [path("shallow_bowl", partial(Adagrad, lr=0.5, eps=eps), (5.0, 5.0)) for eps in (1e-8, 1e-14)]
     gap = float((paths[0] - paths[1]).abs().max())
     return Finding(verdict(gap < 1e-6), f"paths on shallow_bowl with eps 1e-8 and 1e-14 differ by {gap:.0e}")
 
 
-def rmsprop_keeps_its_step() -> Finding:
-    """Measure RMSprop's steps on a gradient that stays the same."""
+@claim("000, 002, 003")
+def rmsprop_rate() -> Finding:
+    """RMSprop's average keeps the rate from falling."""
     step = -float(gradient_steps(partial(RMSprop, lr=1.0, alpha=0.9), constant(10_000))[-1])
     return Finding(verdict(abs(step - 1) < 1e-6), f"step 10,000 is {step:.4f} lr")
 
 
+@claim("004")
 def rmsprop_accumulates() -> Finding:
-    """Read off the last step what RMSprop and Adagrad divide by."""
+    """RMSprop piles up squared gradients as Adagrad does."""
     rules = {"Adagrad": partial(Adagrad, lr=1.0), "RMSprop": partial(RMSprop, lr=1.0, alpha=0.9)}
     sums = {name: float(gradient_steps(rule, constant(1000))[-1]) ** -2 for name, rule in rules.items()}
     measured = f"after 1,000 gradients of 1 Adagrad divides by the root of {sums['Adagrad']:.0f}, RMSprop of "
@@ -73,8 +79,9 @@ def rmsprop_accumulates() -> Finding:
     )
 
 
-def adadelta_units() -> Finding:
-    """Measure Adadelta in weights of other units."""
+@claim("000, 001")
+def adadelta_rate() -> Finding:
+    """Adadelta needs no learning rate."""
     reached = {}
     for unit in (0.01, 1.0, 100.0):
         start = unit * torch.tensor([2.0, 2.0], dtype=torch.float64)
@@ -86,8 +93,9 @@ def adadelta_units() -> Finding:
     return Finding(verdict(len(set(reached.values())) == 1), measured, condition)
 
 
-def adadelta_grows() -> Finding:
-    """Measure Adadelta's steps on a gradient that stays the same."""
+@claim("000, 001")
+def adadelta_decay() -> Finding:
+    """Adadelta's steps do not fall to zero."""
     size = gradient_steps(Adadelta, constant(10_000)).abs()
     told = ", ".join(f"{float(size[t - 1]):.2g} at step {t:,}" for t in (1, 100, 10_000))
     return Finding(verdict(float(size[-1]) > float(size[0])), f"on a gradient of 1 its step is {told}")
@@ -101,17 +109,19 @@ def slow_after_a_spike(rule: Factory) -> int:
     return int((size[1001:] < 0.5 * size[999]).sum())
 
 
-def adadelta_stays_small() -> Finding:
-    """Compare for how long a spike slows Adadelta and RMSprop, whose averages are as long."""
+@claim("001")
+def adadelta_feedback() -> Finding:
+    """Once Adadelta's steps are small they stay so for long."""
     slow = {"Adadelta": slow_after_a_spike(partial(Adadelta, rho=0.9))}
     slow["RMSprop"] = slow_after_a_spike(partial(RMSprop, lr=1.0, alpha=0.9))
-    told = ", ".join(f"{name} {n}" for name, n in slow.items())
+    told = listed(slow)
     measured = f"steps of under half the size after a gradient 1,000 times as large, averages of ten steps: {told}"
     return Finding(verdict(slow["Adadelta"] > 2 * slow["RMSprop"]), measured)
 
 
-def spikes() -> Finding:
-    """Measure how a gradient a hundred times as large disturbs Adam and Adamax, and for how long."""
+@claim("001")
+def adamax_spikes() -> Finding:
+    """Adamax is robust to spikes of the gradient, where Adam overreacts."""
     gradients = constant(4000)
     gradients[1000] = 100.0
     told = []
@@ -125,8 +135,9 @@ def spikes() -> Finding:
     return Finding(verdict(longest["Adamax"] < longest["Adam"]), "; ".join(told), condition)
 
 
+@claim("001")
 def large_powers() -> Finding:
-    """Take gradients to the 99th power in float32, and Adamax's steps on them."""
+    """High powers of gradients are unstable, and their maximum, Adamax's, is not."""
     sizes = torch.tensor([0.1, 1.0, 10.0])
     powers = ", ".join(f"{float(x):g}" for x in sizes**99)
     steps = [-float(gradient_steps(partial(Adamax, lr=1.0, eps=1e-12), x[None].double())) for x in sizes]
@@ -135,23 +146,25 @@ def large_powers() -> Finding:
     return Finding(verdict(not bool((sizes**99).isfinite().all()) and max(steps) < 1.01), measured)
 
 
-def amsgrad_needs_it() -> Finding:
-    """Measure the first step of AMSGrad as a document codes it."""
+@claim("001")
+def amsgrad_correction() -> Finding:
+    """AMSGrad's maximum makes the bias correction of the second moment unnecessary."""
     step = -float(gradient_steps(partial(AMSGrad, lr=1.0, form="first", eps=1e-12), constant(1)))
     return Finding(
         verdict(step < 1.1), f"its first step is {step:.1f} lr", "the largest of small values is as much too small"
     )
 
 
-def amsgrad_never_grows() -> Finding:
-    """See whether the effective rate of Adam and of AMSGrad ever grows, where large gradients are rare."""
+@claim("001")
+def amsgrad_rate() -> Finding:
+    """AMSGrad's effective rate never grows, and Adam's does."""
     gradients = constant(300)
     gradients[::50] = 10.0
     grown = {}
     for rule in (partial(Adam, lr=1.0, beta1=0.0), partial(AMSGrad, lr=1.0, beta1=0.0, form="paper")):
         size = gradient_steps(rule, gradients).abs()[100:] / gradients[100:]
         grown[rule.func.__name__] = int((size.diff() > 1e-12).sum())
-    told = ", ".join(f"{name} {count}" for name, count in grown.items())
+    told = listed(grown)
     return Finding(verdict(grown["AMSGrad"] == 0 < grown["Adam"]), f"steps of 199 at which the rate grows: {told}")
 
 
@@ -159,16 +172,16 @@ AVERAGES: dict[str, Any] = dict(beta1=0.0, beta2=1 / 17)
 """As the authors of AMSGrad choose them for slopes of 4 and -1."""
 
 
+@claim("001")
 def adam_diverges() -> Finding:
-    """Run Adam and AMSGrad on the convex problem of AMSGrad's authors."""
+    """On a simple convex problem Adam does not converge, and AMSGrad does."""
     surface = surfaces.get("reddi")
     ends = {}
     for rule in (partial(Adam, lr=0.01, **AVERAGES), partial(AMSGrad, lr=0.01, form="paper", **AVERAGES)):
         start = torch.zeros(1, dtype=torch.float64)
         walked = descend(surface.stream(1), rule, start, 3000, online=True, project=surface.clamp)
         ends[rule.func.__name__] = float(walked[-1])
-    told = ", ".join(f"{name} {x:.2f}" for name, x in ends.items())
-    measured = f"on 4x at every third step, else -x, where -1 is best and 1 worst, they end at: {told}"
+    measured = f"on 4x at every third step, else -x, where -1 is best and 1 worst, they end at: {listed(ends, '.2f')}"
     return Finding(verdict(ends["Adam"] > 0.9 and ends["AMSGrad"] < -0.9), measured)
 
 
@@ -177,8 +190,9 @@ def drifting(x: Tensor, t: int) -> Tensor:
     return (x[..., 0] - 3 * math.sin(2 * math.pi * t / 500)) ** 2 / 2
 
 
+@claim("000")
 def moving_targets() -> Finding:
-    """Compare how well rules follow a minimum that moves, under noise, each at its best rate."""
+    """RMSprop suits objectives that change, for which Adagrad is too slow."""
     rates = torch.logspace(-3, 0.5, 15, dtype=torch.float64)
     start = torch.zeros(len(rates) * SEEDS, 1, dtype=torch.float64)
     each = rates.repeat_interleave(SEEDS)[:, None]
@@ -188,15 +202,16 @@ def moving_targets() -> Finding:
         aims = torch.tensor([3 * math.sin(2 * math.pi * t / 500) for t in range(3001)], dtype=torch.float64)
         error = (walked[-1000:, :, 0] - aims[-1000:, None]).square().mean(0).view(len(rates), SEEDS).mean(1)
         away[rule.__name__] = float(error.nan_to_num(math.inf).min().sqrt())
-    told = ", ".join(f"{name} {x:.2f}" for name, x in away.items())
+    told = listed(away, ".2f")
     measured = f"distance to a minimum that swings between -3 and 3, noise of 1, {SEEDS} seeds, best rate each: {told}"
     return Finding(
         verdict(away["RMSprop"] < 0.9 * away["Adagrad"]), measured, "plain descent follows as well at the best rate"
     )
 
 
-def adamw_is_direct() -> Finding:
-    """Compare the paths of Adam with L2 and of AdamW."""
+@claim("001")
+def adamw_direct() -> Finding:
+    """AdamW's path to the minimum is more direct than that of Adam with L2."""
     start = torch.tensor([4.0, 1.0], dtype=torch.float64)
     told = {}
     for rule in (Adam, AdamW):
@@ -209,44 +224,3 @@ def adamw_is_direct() -> Finding:
         f"steps 100 to 200: {numbers}"
     )
     return Finding(verdict(told["AdamW"][0] < 0.99 * told["Adam"][0]), measured)
-
-
-CLAIMS = (
-    Claim("adagrad_decay", "000, 001, 002", "Adagrad's rate falls as t^(-1/2).", adagrad_decays),
-    Claim(
-        "adagrad_stops",
-        "000, 001, 002",
-        "Adagrad's steps become so small that it stops before the minimum.",
-        adagrad_stops,
-    ),
-    Claim("adagrad_plateau", "001", "Adagrad freezes on plateaus.", adagrad_on_a_plateau),
-    Claim("adagrad_eps", "001", "Adagrad's eps has no part in adapting its rates.", adagrad_eps),
-    Claim("rmsprop_rate", "000, 002, 003", "RMSprop's average keeps the rate from falling.", rmsprop_keeps_its_step),
-    Claim("rmsprop_accumulates", "004", "RMSprop piles up squared gradients as Adagrad does.", rmsprop_accumulates),
-    Claim(
-        "moving_targets", "000", "RMSprop suits objectives that change, for which Adagrad is too slow.", moving_targets
-    ),
-    Claim("adadelta_rate", "000, 001", "Adadelta needs no learning rate.", adadelta_units),
-    Claim("adadelta_decay", "000, 001", "Adadelta's steps do not fall to zero.", adadelta_grows),
-    Claim("adadelta_feedback", "001", "Once Adadelta's steps are small they stay so for long.", adadelta_stays_small),
-    Claim("adamax_spikes", "001", "Adamax is robust to spikes of the gradient, where Adam overreacts.", spikes),
-    Claim(
-        "large_powers",
-        "001",
-        "High powers of gradients are unstable, and their maximum, Adamax's, is not.",
-        large_powers,
-    ),
-    Claim(
-        "amsgrad_correction",
-        "001",
-        "AMSGrad's maximum makes the bias correction of the second moment unnecessary.",
-        amsgrad_needs_it,
-    ),
-    Claim("amsgrad_rate", "001", "AMSGrad's effective rate never grows, and Adam's does.", amsgrad_never_grows),
-    Claim(
-        "adam_diverges", "001", "On a simple convex problem Adam does not converge, and AMSGrad does.", adam_diverges
-    ),
-    Claim(
-        "adamw_direct", "001", "AdamW's path to the minimum is more direct than that of Adam with L2.", adamw_is_direct
-    ),
-)

@@ -5,41 +5,22 @@ import functools
 import pandas as pd
 from scipy import stats
 
-from optbench import optimizers
-from optbench.claims.claim import SEEDS, Claim, Finding, verdict
+from optbench.claims.claim import SEEDS, Finding, claim, listed, verdict
 from optbench.claims.networks import (
     ALL_SEEDS,
     at_best,
+    at_default,
     best_rates,
     by_rate,
     decays,
-    listed,
+    first_epoch,
     means,
+    paired,
     tabulated,
     trained,
 )
-from optbench.results.frame import evaluations
 
 UNDECIDED = "the difference cannot be told from chance"
-
-
-@functools.cache
-def first_epoch() -> "pd.Series[float]":
-    """Return the training loss after the first epoch of each run of `by_rate`."""
-    rows = evaluations(by_rate())
-    loss: pd.Series[float] = rows[rows["epoch"] == 1].set_index("run")["train_loss"]
-    return loss
-
-
-def paired(one: str, other: str, values: "pd.Series[float]") -> tuple[float, float]:
-    """Return by how much two optimizers differ, each at its best rate, seed by seed, and the p of a t-test."""
-    frame = by_rate()
-    best = best_rates()
-    pair = []
-    for name in (one, other):
-        runs = frame[(frame["optimizer"] == name) & (frame["lr"] == best[name])].sort_values("seed")
-        pair.append(values.reindex(runs.index).to_numpy(dtype=float))
-    return float((pair[0] - pair[1]).mean()), float(stats.ttest_rel(pair[0], pair[1]).pvalue)
 
 
 def better(one: str, other: str, condition: str = "") -> Finding:
@@ -60,8 +41,9 @@ def faster(one: str, other: str, condition: str = "") -> Finding:
     return Finding(verdict(gap < 0 and p < 0.05), measured, condition or UNDECIDED * (p >= 0.05))
 
 
-def adagrad_is_unfit() -> Finding:
-    """Compare Adagrad with other adaptive rates."""
+@claim("001, 002", trains=True)
+def adagrad_networks() -> Finding:
+    """Adagrad does not suit networks."""
     accuracy = at_best(means("final_test_accuracy"), 100)
     told = {name: accuracy[name] for name in ("Adagrad", "RMSprop", "Adadelta", "Adam")}
     measured = f"test accuracy after 5 epochs, best rate each, {SEEDS} seeds, %: {listed(told, '.2f')}"
@@ -69,20 +51,18 @@ def adagrad_is_unfit() -> Finding:
     return Finding(verdict(below), measured, "a small network, trained for 125 steps, does not come to where it stops")
 
 
-def adam_by_default() -> Finding:
-    """Compare what all reach at their defaults."""
-    table = means("final_test_accuracy")
-    found = {}
-    for name, column in table.items():
-        default = getattr(optimizers, name).hyper["lr"]
-        found[name] = 100 * column[min(column, key=lambda lr: abs(lr / default - 1))]
+@claim("000, 002", trains=True)
+def adam_default() -> Finding:
+    """Adam at its defaults is the best choice."""
+    found = {name: 100 * x for name, x in at_default(means("final_test_accuracy")).items()}
     measured = f"test accuracy at the default rates, {SEEDS} seeds, %: {listed(found, '.1f')}"
     best = max(found, key=found.__getitem__)
     return Finding(verdict(best == "Adam"), measured, f"{best} is best here, and each has the rate that it came with")
 
 
-def gap_is_to_be_small() -> Finding:
-    """See whether the optimizers whose training and test accuracies are nearest are the best."""
+@claim("001", trains=True)
+def train_test_gap() -> Finding:
+    """The gap of training to validation should be small."""
     train, test = (at_best(means(f"final_{split}_accuracy"), 100) for split in ("train", "test"))
     gap = {name: train[name] - test[name] for name in train}
     rank = float(stats.spearmanr(list(gap.values()), list(test.values())).statistic)
@@ -92,8 +72,9 @@ def gap_is_to_be_small() -> Finding:
     return Finding(verdict(rank < -0.3), measured, "who trains further has a larger gap and tests better")
 
 
-def steadier() -> Finding:
-    """Compare how much the test accuracy varies over seeds."""
+@claim("003", trains=True)
+def steady() -> Finding:
+    """Momentum and RMSprop steady the training."""
     frame = by_rate()
     best = best_rates()
     spread = {}
@@ -104,8 +85,9 @@ def steadier() -> Finding:
     return Finding(verdict(max(spread["Momentum"], spread["RMSprop"]) < spread["SGD"]), measured)
 
 
+@claim("001", trains=True)
 def adamw_generalizes() -> Finding:
-    """Compare Adam with L2 and AdamW, each at its best decay."""
+    """AdamW generalizes better than Adam with L2."""
     frame = decays()
     table = tabulated(frame.assign(lr=frame["weight_decay"]), frame["final_test_accuracy"])
     best = {name: max(column, key=column.__getitem__) for name, column in table.items()}
@@ -136,8 +118,9 @@ def betas_matter(claimed: bool) -> Finding:
     return Finding(verdict((accuracy[high] - accuracy[low] >= 2) == claimed), measured)
 
 
-def normalization_smooths() -> Finding:
-    """Compare which rates of SGD a network bears with and without batch normalization."""
+@claim("003", trains=True)
+def batch_norm() -> Finding:
+    """Batch normalization smooths training: it bears higher rates."""
     rates = "optimizer.lr=3e-2,1e-1,3e-1,1,3"
     kinds = "model.normalization=none,batch"
     frame = trained("normalized", "optimizer=sgd", rates, kinds, ALL_SEEDS)
@@ -148,26 +131,43 @@ def normalization_smooths() -> Finding:
     return Finding(verdict(good["batch"] > good["none"]), measured)
 
 
-CLAIMS = (
-    Claim(
-        "batch_norm", "003", "Batch normalization smooths training: it bears higher rates.", normalization_smooths, True
-    ),
-    Claim("nag_networks", "000", "NAG is a better choice than momentum.", lambda: better("NAG", "Momentum"), True),
-    Claim("adagrad_networks", "001, 002", "Adagrad does not suit networks.", adagrad_is_unfit, True),
-    Claim(
-        "adadelta_slow",
-        "001",
-        "Adadelta is slower than RMSprop in practice.",
-        lambda: faster("RMSprop", "Adadelta"),
-        True,
-    ),
-    Claim("adam_default", "000, 002", "Adam at its defaults is the best choice.", adam_by_default, True),
-    Claim("adam_speed", "003", "Adam converges faster than RMSprop.", lambda: faster("Adam", "RMSprop"), True),
-    Claim("nadam_faster", "004", "NAdam converges faster than Adam.", lambda: faster("NAdam", "Adam"), True),
-    Claim("amsgrad_better", "001", "AMSGrad improves on Adam.", lambda: better("AMSGrad", "Adam"), True),
-    Claim("train_test_gap", "001", "The gap of training to validation should be small.", gap_is_to_be_small, True),
-    Claim("steady", "003", "Momentum and RMSprop steady the training.", steadier, True),
-    Claim("adamw_generalizes", "001", "AdamW generalizes better than Adam with L2.", adamw_generalizes, True),
-    Claim("adam_betas", "003", "Adam is insensitive to its betas.", lambda: betas_matter(False), True),
-    Claim("adam_sensitive", "002", "Adam is sensitive to its betas.", lambda: betas_matter(True), True),
-)
+@claim("000", trains=True)
+def nag_networks() -> Finding:
+    """NAG is a better choice than momentum."""
+    return better("NAG", "Momentum")
+
+
+@claim("001", trains=True)
+def adadelta_slow() -> Finding:
+    """Adadelta is slower than RMSprop in practice."""
+    return faster("RMSprop", "Adadelta")
+
+
+@claim("003", trains=True)
+def adam_speed() -> Finding:
+    """Adam converges faster than RMSprop."""
+    return faster("Adam", "RMSprop")
+
+
+@claim("004", trains=True)
+def nadam_faster() -> Finding:
+    """NAdam converges faster than Adam."""
+    return faster("NAdam", "Adam")
+
+
+@claim("001", trains=True)
+def amsgrad_better() -> Finding:
+    """AMSGrad improves on Adam."""
+    return better("AMSGrad", "Adam")
+
+
+@claim("003", trains=True)
+def adam_betas() -> Finding:
+    """Adam is insensitive to its betas."""
+    return betas_matter(False)
+
+
+@claim("002", trains=True)
+def adam_sensitive() -> Finding:
+    """Adam is sensitive to its betas."""
+    return betas_matter(True)

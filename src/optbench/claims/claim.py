@@ -1,6 +1,6 @@
 """What a claim is, and what was found."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -35,18 +35,24 @@ class Claim:
     """A claim of a textbook, in our words, with what tries it.
 
     Attributes:
-        name: What `optbench claims` calls it.
+        measure: What tries it; the same numbers on every machine, up to rounding. Its docstring is the claim.
         documents: Where it stands: the numbers of the documents that the project grew from.
-        says: The claim.
-        measure: What tries it; the same numbers on every machine, up to rounding.
         trains: Whether it trains networks, which takes seconds to minutes.
     """
 
-    name: str
-    documents: str
-    says: str
     measure: Callable[[], Finding]
-    trains: bool = False
+    documents: str
+    trains: bool
+
+    @property
+    def name(self) -> str:
+        """What `optbench claims` calls it."""
+        return self.measure.__name__
+
+    @property
+    def says(self) -> str:
+        """The claim."""
+        return self.measure.__doc__ or ""
 
     @property
     def command(self) -> str:
@@ -54,9 +60,20 @@ class Claim:
         return f"optbench claims {self.name}"
 
 
+def claim(documents: str, trains: bool = False) -> Callable[[Callable[[], Finding]], Claim]:
+    """Make a claim of the function that tries it; arguments as of `Claim`."""
+    return lambda measure: Claim(measure, documents, trains)
+
+
 def verdict(condition: bool) -> Verdict:
     """Return `holds` where a condition does, and `fails` where not."""
     return "holds" if condition else "fails"
+
+
+def listed(found: Mapping[Any, Any], form: str = "") -> str:
+    """Return numbers with what they are of: `SGD 2, Adam 1` by name, `0.1: 2, 1: 1` by number."""
+    names = [name if isinstance(name, str) else f"{name:g}:" for name in found]
+    return ", ".join(f"{name} {x:{form}}" for name, x in zip(names, found.values(), strict=True))
 
 
 def path(name: str, rule: Any, start: tuple[float, ...] | None = None, steps: int = 100, **options: Any) -> Tensor:

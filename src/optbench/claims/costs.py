@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from optbench.claims.claim import Claim, Finding, verdict
+from optbench.claims.claim import Finding, claim, listed, verdict
 from optbench.optimizers import (
     LBFGS,
     NAG,
@@ -46,14 +46,15 @@ def counted(rule: Factory, steps: int = 2) -> tuple[float, float, float]:
 def kept_by(rules: dict[str, Factory]) -> tuple[dict[str, float], str]:
     """Return the numbers that rules keep between steps, a parameter, and the same in words."""
     kept = {name: counted(rule, 12)[2] for name, rule in rules.items()}
-    return kept, f"numbers kept between steps, a parameter: {', '.join(f'{n} {x:g}' for n, x in kept.items())}"
+    return kept, f"numbers kept between steps, a parameter: {listed(kept, 'g')}"
 
 
 MEMORY = partial(LBFGS, history_size=10)
 
 
-def nag_gradients() -> Finding:
-    """Count the gradients that a step of NAG and of momentum evaluates, and their state."""
+@claim("000")
+def nag_extra_gradient() -> Finding:
+    """NAG needs an extra gradient."""
     momentum = counted(partial(Momentum, lr=0.01))
     nag = counted(partial(NAG, lr=0.01))
     measured = (
@@ -63,14 +64,16 @@ def nag_gradients() -> Finding:
     return Finding(verdict(nag[0] > momentum[0]), measured, "the lookahead point is where its one gradient is taken")
 
 
-def nag_costs_the_same() -> Finding:
-    """Say the same of NAG as the document that has it right."""
-    found = nag_gradients()
+@claim("001")
+def nag_same_cost() -> Finding:
+    """NAG costs what momentum costs, in time and memory."""
+    found = nag_extra_gradient.measure()
     return Finding(verdict(found.verdict == "fails"), found.measured)
 
 
-def state_of_each() -> Finding:
-    """Count what first-order rules keep."""
+@claim("001, 002, 003")
+def state_memory() -> Finding:
+    """Momentum and RMSprop keep one number more for each weight than descent, and Adam two."""
     rules: dict[str, Factory] = {
         **{"SGD": SGD, "Momentum": Momentum, "Adagrad": Adagrad},
         **{"RMSprop": RMSprop, "Adam": Adam, "AdamW": AdamW},
@@ -79,28 +82,32 @@ def state_of_each() -> Finding:
     return Finding(verdict((kept["SGD"], kept["Momentum"], kept["RMSprop"], kept["Adam"]) == (0, 1, 1, 2)), told)
 
 
-def adam_is_small() -> Finding:
-    """Compare what Adam keeps with others."""
+@claim("000, 002")
+def adam_memory() -> Finding:
+    """Adam needs little memory."""
     kept, told = kept_by({"SGD": SGD, "Momentum": Momentum, "Adam": Adam, "L-BFGS": MEMORY})
     condition = "beside quasi-Newton methods; with it weights take three times the room that they take alone"
     return Finding("holds only if" if kept["SGD"] < kept["Adam"] < kept["L-BFGS"] else "fails", told, condition)
 
 
-def lbfgs_is_large() -> Finding:
-    """Compare what L-BFGS keeps with Adam."""
+@claim("004")
+def lbfgs_memory() -> Finding:
+    """L-BFGS needs much memory."""
     kept, told = kept_by({"Adam": Adam, "L-BFGS": MEMORY})
     return Finding(verdict(kept["L-BFGS"] > 5 * kept["Adam"]), told)
 
 
+@claim("000, 002")
 def newton_memory() -> Finding:
-    """Count what Newton's method and others hold, at the most, during a step."""
+    """Newton's method needs memory for a Hessian."""
     _, told = kept_by({"SGD": SGD, "Adam": Adam, "L-BFGS": MEMORY, "Newton": Newton})
     measured = f"{told}; of {SIZE} parameters Newton's Hessian has {SIZE} more each, and goes after the step"
     return Finding("holds", measured, "as peak memory of a step, not as state")
 
 
+@claim("000, 002")
 def newton_cost() -> Finding:
-    """Count what a step of Newton's method evaluates."""
+    """A step of Newton's method costs far more than a gradient."""
     plain = counted(SGD)
     newton = counted(Newton)
     measured = (
@@ -110,11 +117,11 @@ def newton_cost() -> Finding:
     return Finding(verdict(newton[1] >= SIZE), measured)
 
 
-def quasi_newton_hessians() -> Finding:
-    """Count the second derivatives that L-BFGS and conjugate gradients take."""
+@claim("003")
+def lbfgs_hessian() -> Finding:
+    """L-BFGS and conjugate gradients compute second derivatives."""
     products = {"L-BFGS": counted(MEMORY)[1], "conjugate gradients": counted(ConjugateGradient)[1]}
-    numbers = ", ".join(f"{name} {x:g}" for name, x in products.items())
-    measured = f"Hessian-vector products a step: {numbers}"
+    measured = f"Hessian-vector products a step: {listed(products, 'g')}"
     return Finding(verdict(all(products.values())), measured, "they infer curvature from how gradients change")
 
 
@@ -141,11 +148,11 @@ def kept_for_backward(batch: int) -> int:
     return found
 
 
+@claim("001, 003")
 def batch_memory() -> Finding:
-    """Measure what a gradient needs, by the size of the batch."""
+    """Full batches need more memory than small ones."""
     found = {batch: kept_for_backward(batch) for batch in (1, 64, 1000)}
-    numbers = ", ".join(f"{batch}: {x:,}" for batch, x in found.items())
-    measured = f"numbers that 784-128-10 keeps for the gradient, beside its weights, by batch: {numbers}"
+    measured = f"numbers that 784-128-10 keeps for the gradient, beside its weights, by batch: {listed(found, ',')}"
     return Finding(verdict(found[1000] > 100 * found[1]), measured)
 
 
@@ -160,27 +167,9 @@ def seconds_a_sample(batch: int, repeats: int = 30) -> float:
     return best / batch
 
 
+@claim("001, 002")
 def batch_time() -> Finding:
-    """Compare the time that a sample takes alone and in a batch; in words, since it is the machine's."""
+    """A sample costs less time in a mini-batch than alone."""
     ratio = seconds_a_sample(1) / seconds_a_sample(256)
     measured = f"in a batch of 256 a sample takes {'less' if ratio > 5 else 'more'} than a fifth of its time alone"
     return Finding(verdict(ratio > 5), measured)
-
-
-CLAIMS = (
-    Claim("nag_extra_gradient", "000", "NAG needs an extra gradient.", nag_gradients),
-    Claim("nag_same_cost", "001", "NAG costs what momentum costs, in time and memory.", nag_costs_the_same),
-    Claim(
-        "state_memory",
-        "001, 002, 003",
-        "Momentum and RMSprop keep one number more for each weight than descent, and Adam two.",
-        state_of_each,
-    ),
-    Claim("adam_memory", "000, 002", "Adam needs little memory.", adam_is_small),
-    Claim("lbfgs_memory", "004", "L-BFGS needs much memory.", lbfgs_is_large),
-    Claim("newton_memory", "000, 002", "Newton's method needs memory for a Hessian.", newton_memory),
-    Claim("newton_cost", "000, 002", "A step of Newton's method costs far more than a gradient.", newton_cost),
-    Claim("lbfgs_hessian", "003", "L-BFGS and conjugate gradients compute second derivatives.", quasi_newton_hessians),
-    Claim("batch_memory", "001, 003", "Full batches need more memory than small ones.", batch_memory),
-    Claim("batch_time", "001, 002", "A sample costs less time in a mini-batch than alone.", batch_time),
-)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.func import grad, hessian, vmap
 
 from optbench import surfaces
-from optbench.claims.claim import SEEDS, Claim, Finding, first_below, path, verdict
+from optbench.claims.claim import SEEDS, Finding, claim, first_below, listed, path, verdict
 from optbench.claims.minima import along_saddle
 from optbench.claims.valleys import best, count
 from optbench.optimizers import LBFGS, SGD, Adam, ConjugateGradient, Momentum, Newton
@@ -29,28 +29,27 @@ def newton_end(surface: surfaces.Surface, start: Tensor) -> str:
     return name_point(torch.linalg.eigvalsh(hessians(surface.f, x)[0]))
 
 
-def newton_climbs() -> Finding:
-    """See where Newton's iteration ends from starts all over two hilly surfaces."""
+@claim("000")
+def newton_saddles() -> Finding:
+    """On losses that are not convex Newton's method goes to saddles and maxima."""
     draw = torch.Generator().manual_seed(0)
     kinds = Counter[str]()
     for name in ("wavy_bowl", "himmelblau"):
         surface = surfaces.get(name)
-        low, high = torch.tensor(surface.window, dtype=torch.float64).unbind(-1)
-        for _ in range(SEEDS):
-            start = low + (high - low) * torch.rand(len(low), generator=draw, dtype=torch.float64)
-            kinds[newton_end(surface, start)] += 1
+        kinds.update(newton_end(surface, start) for start in surface.anywhere(SEEDS, draw))
     ends = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
     measured = f"ends of {2 * SEEDS} starts on wavy_bowl and himmelblau: {ends}"
     return Finding(verdict(kinds["saddle"] + kinds["maximum"] > 0), measured)
 
 
-def newton_is_faster() -> Finding:
-    """Count the steps of Newton's method and of gradient descent at its best rate."""
+@claim("000, 002, 003")
+def newton_faster() -> Finding:
+    """Newton's method needs fewer steps than gradient descent."""
     told = []
     wins = []
     for name in ("mild_bowl", "ravine", "rosenbrock"):
         surface = surfaces.get(name)
-        values = surface.f(path(name, EXACT, steps=50)) - (surface.floor or 0.0)
+        values = surface.above(path(name, EXACT, steps=50))
         newton = first_below(values, 1e-3)
         plain = best(SGD, name, 1e-3, 4000)
         wins.append(newton is not None and newton < plain)
@@ -60,8 +59,9 @@ def newton_is_faster() -> Finding:
     return Finding("holds only if" if all(wins) else "fails", measured, condition)
 
 
-def newton_on_a_parabola() -> Finding:
-    """Take one Newton step on a parabola, and gradient descent's ten."""
+@claim("000")
+def newton_parabola() -> Finding:
+    """On a parabola Newton's method needs one step."""
     newton = float(path("parabola", EXACT, (4.0,), 1)[-1])
     plain = float(path("parabola", partial(SGD, lr=0.1), (4.0,), 10)[-1])
     return Finding(
@@ -69,8 +69,9 @@ def newton_on_a_parabola() -> Finding:
     )
 
 
-def newton_on_cosh() -> Finding:
-    """Count Newton's steps on cosh."""
+@claim("002")
+def newton_cosh() -> Finding:
+    """On cosh Newton's method is slow at first and then very fast."""
     walked = path("cosh", EXACT, (10.0,), 12)[:, 0].abs()
     reached = first_below(walked, 1e-6)
     linear = ", ".join(f"{float(x):.2f}" for x in walked[:5])
@@ -78,16 +79,18 @@ def newton_on_cosh() -> Finding:
     return Finding(verdict(reached is not None and reached < 10), measured)
 
 
-def newton_where_singular() -> Finding:
-    """Run Newton's method on a function whose Hessian is singular at the minimum."""
+@claim("002")
+def newton_singular() -> Finding:
+    """Where the Hessian is singular Newton's method is slow."""
     walked = descend(lambda x: (x**4).sum(), EXACT, torch.ones(1, dtype=torch.float64), 12)[:, 0]
     ratio = float(walked[10] / walked[9])
     measured = f"on x⁴ a step leaves {ratio:.3f} of the distance, and 12 leave {float(walked[12]):.2g} of 1"
     return Finding(verdict(ratio > 0.5), measured)
 
 
+@claim("000")
 def newton_raphson() -> Finding:
-    """Compare Newton's method with Newton-Raphson's search for a root of the derivative, and of the function."""
+    """Newton's method is Newton-Raphson's on the derivative; on the function itself that finds roots."""
     f = surfaces.get("cosh").f
     x = torch.tensor([3.0], dtype=torch.float64)
     roots = [x]
@@ -107,19 +110,20 @@ def newton_raphson() -> Finding:
     return Finding(verdict(gap < 1e-9 and abs(float(x) - lowest) > 0.1), measured)
 
 
-def curvature_leaves_saddles() -> Finding:
-    """Count how soon Newton's saddle-free form is away from a saddle."""
+@claim("000")
+def saddle_curvature() -> Finding:
+    """Second-order methods know saddles by their curvature."""
     steps = {
         "gradient descent": along_saddle(partial(SGD, lr=0.1), 1e-3),
         "saddle-free Newton": along_saddle(partial(Newton, form="saddle_free"), 1e-3),
     }
-    numbers = ", ".join(f"{name} {n}" for name, n in steps.items())
     sooner = (steps["saddle-free Newton"] or 10**9) < (steps["gradient descent"] or 0)
-    return Finding(verdict(sooner), f"steps until it is away by 1, from a thousandth beside the ridge: {numbers}")
+    return Finding(verdict(sooner), f"steps until it is away by 1, from a thousandth beside the ridge: {listed(steps)}")
 
 
-def momentum_is_nearly_second_order() -> Finding:
-    """Count steps on parabolas by condition number, each method at the best constants for the two curvatures."""
+@claim("001")
+def momentum_curvature() -> Finding:
+    """Momentum comes near a second-order method without a Hessian."""
     told = []
     counts = []
     for condition in (10.0, 100.0, 400.0):
@@ -147,8 +151,9 @@ def momentum_is_nearly_second_order() -> Finding:
     )
 
 
-def cg_solves_linear_problems() -> Finding:
-    """Solve random linear systems of twenty unknowns in twenty steps."""
+@claim("004")
+def cg_linear() -> Finding:
+    """Conjugate gradients suit linear problems."""
     left: dict[str, list[float]] = {"conjugate gradients": [], "gradient descent": []}
     for seed in range(SEEDS):
         draw = torch.Generator().manual_seed(seed)
@@ -169,13 +174,13 @@ def cg_solves_linear_problems() -> Finding:
             end = descend(loss, rule, torch.zeros(20, dtype=torch.float64), 20)[-1]
             left[name].append(float((end - solution).norm() / solution.norm()))
     worst = {name: max(errors) for name, errors in left.items()}
-    numbers = ", ".join(f"{name} {x:.0e}" for name, x in worst.items())
-    measured = f"largest relative error of {SEEDS} systems of 20 unknowns after 20 steps: {numbers}"
+    measured = f"largest relative error of {SEEDS} systems of 20 unknowns after 20 steps: {listed(worst, '.0e')}"
     return Finding(verdict(worst["conjugate gradients"] < 1e-4 < worst["gradient descent"]), measured)
 
 
-def lbfgs_needs_no_tuning() -> Finding:
-    """Start rules at their defaults all over four surfaces, for about as many gradients."""
+@claim("004")
+def lbfgs_tuning() -> Finding:
+    """L-BFGS needs less tuning."""
     rules: dict[str, tuple[Factory, int]] = {
         "L-BFGS": (partial(LBFGS, line_search="strong_wolfe"), 20),
         "SGD": (SGD, 500),
@@ -186,12 +191,11 @@ def lbfgs_needs_no_tuning() -> Finding:
     for name in ("rosenbrock", "beale", "booth", "himmelblau"):
         surface = surfaces.get(name)
         draw = torch.Generator().manual_seed(0)
-        low, high = torch.tensor(surface.window, dtype=torch.float64).unbind(-1)
-        starts = low + (high - low) * torch.rand(SEEDS, 2, generator=draw, dtype=torch.float64)
+        starts = surface.anywhere(SEEDS, draw)
         for title, (rule, steps) in rules.items():
             ends = descend(surface.f, rule, starts, steps, batched=True)[-1]
-            found[title] += int((surface.f(ends) - (surface.floor or 0.0) < 1e-6).sum())
-    numbers = ", ".join(f"{title} {number}" for title, number in found.items())
+            found[title] += int((surface.above(ends) < 1e-6).sum())
+    numbers = listed(found)
     measured = f"of {4 * SEEDS} starts on rosenbrock, beale, booth and himmelblau found to 1e-6 at defaults: {numbers}"
     missed = {title: 4 * SEEDS - number for title, number in found.items()}
     return Finding(verdict(missed.pop("L-BFGS") < min(missed.values()) / 2), measured)
@@ -224,47 +228,11 @@ def saddles_of_a_network(hidden: int, starts: int = 400, steps: int = 80) -> tup
     return len(each), sum(bool((row < 0).any() and (row > 0).any()) for row in each.values())
 
 
-def saddles_are_common() -> Finding:
-    """Count the critical points of small networks by kind."""
+@claim("000, 001, 002")
+def saddles_common() -> Finding:
+    """The more parameters, the more of the points without slope are saddles, and few are minima."""
     found = {hidden: saddles_of_a_network(hidden) for hidden in (1, 2, 3)}
     shares = [saddles / total for total, saddles in found.values()]
     numbers = ", ".join(f"{3 * hidden + 1} weights: {b} of {a}" for hidden, (a, b) in found.items())
     measured = f"saddles among the critical points found of networks with 1, 2 and 3 tanh units: {numbers}"
     return Finding(verdict(shares == sorted(shares) and shares[-1] > 0.5), measured)
-
-
-CLAIMS = (
-    Claim(
-        "newton_faster", "000, 002, 003", "Newton's method needs fewer steps than gradient descent.", newton_is_faster
-    ),
-    Claim(
-        "newton_saddles",
-        "000",
-        "On losses that are not convex Newton's method goes to saddles and maxima.",
-        newton_climbs,
-    ),
-    Claim("newton_parabola", "000", "On a parabola Newton's method needs one step.", newton_on_a_parabola),
-    Claim("newton_cosh", "002", "On cosh Newton's method is slow at first and then very fast.", newton_on_cosh),
-    Claim("newton_singular", "002", "Where the Hessian is singular Newton's method is slow.", newton_where_singular),
-    Claim(
-        "newton_raphson",
-        "000",
-        "Newton's method is Newton-Raphson's on the derivative; on the function itself that finds roots.",
-        newton_raphson,
-    ),
-    Claim("saddle_curvature", "000", "Second-order methods know saddles by their curvature.", curvature_leaves_saddles),
-    Claim(
-        "saddles_common",
-        "000, 001, 002",
-        "The more parameters, the more of the points without slope are saddles, and few are minima.",
-        saddles_are_common,
-    ),
-    Claim(
-        "momentum_curvature",
-        "001",
-        "Momentum comes near a second-order method without a Hessian.",
-        momentum_is_nearly_second_order,
-    ),
-    Claim("cg_linear", "004", "Conjugate gradients suit linear problems.", cg_solves_linear_problems),
-    Claim("lbfgs_tuning", "004", "L-BFGS needs less tuning.", lbfgs_needs_no_tuning),
-)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from optbench import surfaces
-from optbench.claims.claim import Claim, Finding, path, verdict
+from optbench.claims.claim import Finding, claim, path, verdict
 from optbench.optimizers import SGD, Adagrad, Adam, Momentum, NAdam, RMSprop
 from optbench.optimizers.wrapper import Factory
 from optbench.surfaces.descent import descend
@@ -16,7 +16,7 @@ ALL = tuple(range(5))
 """The samples of `linear_regression`: y = 2x at x = 1, 2, 3, 4, 5."""
 
 
-def listed(values: Tensor | tuple[float, ...]) -> str:
+def point(values: Tensor | tuple[float, ...]) -> str:
     """Return numbers as a point."""
     return f"({', '.join(f'{float(x):.6g}' for x in values)})"
 
@@ -50,12 +50,13 @@ def beside(
     (g,) = torch.autograd.grad(f(w), w)
     reached = descend(f, rule, w.detach(), 1)[1]
     right = all(abs(float(a) - b) < 1e-3 for a, b in zip([*g, *reached[: len(end)]], [*gradient, *end], strict=True))
-    measured = f"the gradient is {listed(g)} and the step leads to {listed(reached)}"
-    return Finding(verdict(right), measured, "" if right else f"the document has {listed(gradient)} and {listed(end)}")
+    measured = f"the gradient is {point(g)} and the step leads to {point(reached)}"
+    return Finding(verdict(right), measured, "" if right else f"the document has {point(gradient)} and {point(end)}")
 
 
+@claim("004")
 def adam_example() -> Finding:
-    """Take the worked step of Adam: one linear neuron of two inputs, one sample."""
+    """A step of 0.01 of Adam takes a linear neuron's (0.5, -0.8, 0.2) to (0.498, -0.802, 0.198)."""
 
     def loss(w: Tensor) -> Tensor:
         return (w[0] - w[1] + w[2] - 1) ** 2 / 2
@@ -64,8 +65,9 @@ def adam_example() -> Finding:
     return beside(loss, rule, (0.5, -0.8, 0.2), (0.3, -0.3, 0.3), (0.498, -0.802, 0.198))
 
 
+@claim("001")
 def nadam_code() -> Finding:
-    """Compare a document's formula of NAdam with its code."""
+    """The code of NAdam computes what its formula says."""
     text, code = (path("mild_bowl", partial(NAdam, lr=0.1, form=form), (6.0, 6.0)) for form in ("text", "simple"))
     apart = float((text - code).norm(dim=1).max())
     measured = f"paths of 100 steps of 0.1 on mild_bowl come to lie {apart:.2g} apart"
@@ -73,15 +75,17 @@ def nadam_code() -> Finding:
     return Finding(verdict(apart < 1e-9), measured, condition)
 
 
+@claim("001")
 def nadam_convex() -> Finding:
-    """Add up the weights of NAdam's numerator."""
+    """NAdam's numerator is a convex combination of momentum and gradient."""
     sums = {t: 0.9 + 0.1 / (1 - 0.9**t) for t in (1, 10, 50)}
     numbers = ", ".join(f"{x:.3f} at step {t}" for t, x in sums.items())
     return Finding("fails", f"with beta1 = 0.9 its weights add up to {numbers}", "a convex combination's add up to 1")
 
 
-def curvature_is_not_all() -> Finding:
-    """Look at three functions whose slope and curvature are 0 at 0."""
+@claim("001")
+def curvature_tells() -> Finding:
+    """Where the gradient is zero the curvature tells all of the point."""
     found = []
     for name, power, sign in (("x⁴", 4, 1), ("-x⁴", 4, -1), ("x³", 3, 1)):
         x = torch.zeros((), dtype=torch.float64, requires_grad=True)
@@ -95,16 +99,18 @@ def curvature_is_not_all() -> Finding:
     return Finding("fails", f"at 0 {', '.join(found)}", "where the curvature is 0 as well it tells nothing")
 
 
+@claim("000")
 def elongated_slopes() -> Finding:
-    """Measure the slopes of the elongated bowl."""
+    """The slopes of 0.1 x² + y² are 0.01 along x and 1 along y."""
     w = torch.ones(2, dtype=torch.float64, requires_grad=True)
     (g,) = torch.autograd.grad(surfaces.get("shallow_bowl").f(w), w)
-    measured = f"at (1, 1) they are {listed(g)}, and the curvatures the same"
+    measured = f"at (1, 1) they are {point(g)}, and the curvatures the same"
     return Finding(verdict(abs(float(g[0]) - 0.01) < 1e-6), measured, "the document takes 0.01 x² for 0.1 x²")
 
 
-def off_course() -> Finding:
-    """Measure the angle between descent and the way to the minimum, in a round and in an elongated bowl."""
+@claim("000")
+def gradient_off_course() -> Finding:
+    """In a round bowl the gradient points to the minimum, in an elongated one past it."""
     angles = {}
     for name in ("bowl", "shallow_bowl"):
         w = torch.full((2,), 6.0, dtype=torch.float64, requires_grad=True)
@@ -118,62 +124,38 @@ def off_course() -> Finding:
 SGD_STEP = partial(SGD, lr=0.01)
 MOMENTUM_STEP = partial(Momentum, lr=0.01, beta=0.9)
 
-CLAIMS = (
-    Claim(
-        "zero_gradient",
-        "004",
-        "On y = 2x from (1, 1) the gradient is (0, 0), and a step of descent leaves the parameters at (1, 1).",
-        lambda: worked(SGD_STEP, (0.0, 0.0), (1.0, 1.0)),
-    ),
-    Claim(
-        "first_sample",
-        "004",
-        "There a step of descent on the first sample alone leaves the parameters at (1, 1).",
-        lambda: worked(SGD_STEP, (0.0, 0.0), (1.0, 1.0), (0,)),
-    ),
-    Claim(
-        "minibatch_example",
-        "004",
-        "There a step of 0.01 on the mini-batch of the second and the third sample leads to (1.01, 1.03).",
-        lambda: worked(SGD_STEP, (-1.0, -3.0), (1.01, 1.03), (1, 2)),
-    ),
-    Claim(
-        "momentum_example",
-        "004",
-        "There a step of 0.01 of momentum leads to (1.03, 1.07).",
-        lambda: worked(MOMENTUM_STEP, (-3.0, -7.0), (1.03, 1.07)),
-    ),
-    Claim(
-        "adagrad_example",
-        "004",
-        "There a step of 0.1 of Adagrad leads to (0.998, 0.996).",
-        lambda: worked(partial(Adagrad, lr=0.1), (-1.4, -3.8), (0.998, 0.996)),
-    ),
-    Claim(
-        "rmsprop_example",
-        "004",
-        "There a step of 0.1 of RMSprop takes the bias to 1.00028.",
-        lambda: worked(partial(RMSprop, lr=0.1, alpha=0.9), (-3.6, -7.6), (1.0002778,)),
-    ),
-    Claim(
-        "adam_example",
-        "004",
-        "A step of 0.01 of Adam takes a linear neuron's (0.5, -0.8, 0.2) to (0.498, -0.802, 0.198).",
-        adam_example,
-    ),
-    Claim("nadam_code", "001", "The code of NAdam computes what its formula says.", nadam_code),
-    Claim("nadam_convex", "001", "NAdam's numerator is a convex combination of momentum and gradient.", nadam_convex),
-    Claim(
-        "curvature_tells",
-        "001",
-        "Where the gradient is zero the curvature tells all of the point.",
-        curvature_is_not_all,
-    ),
-    Claim("elongated_slopes", "000", "The slopes of 0.1 x² + y² are 0.01 along x and 1 along y.", elongated_slopes),
-    Claim(
-        "gradient_off_course",
-        "000",
-        "In a round bowl the gradient points to the minimum, in an elongated one past it.",
-        off_course,
-    ),
-)
+
+@claim("004")
+def zero_gradient() -> Finding:
+    """On y = 2x from (1, 1) the gradient is (0, 0), and a step of descent leaves the parameters at (1, 1)."""
+    return worked(SGD_STEP, (0.0, 0.0), (1.0, 1.0))
+
+
+@claim("004")
+def first_sample() -> Finding:
+    """There a step of descent on the first sample alone leaves the parameters at (1, 1)."""
+    return worked(SGD_STEP, (0.0, 0.0), (1.0, 1.0), (0,))
+
+
+@claim("004")
+def minibatch_example() -> Finding:
+    """There a step of 0.01 on the mini-batch of the second and the third sample leads to (1.01, 1.03)."""
+    return worked(SGD_STEP, (-1.0, -3.0), (1.01, 1.03), (1, 2))
+
+
+@claim("004")
+def momentum_example() -> Finding:
+    """There a step of 0.01 of momentum leads to (1.03, 1.07)."""
+    return worked(MOMENTUM_STEP, (-3.0, -7.0), (1.03, 1.07))
+
+
+@claim("004")
+def adagrad_example() -> Finding:
+    """There a step of 0.1 of Adagrad leads to (0.998, 0.996)."""
+    return worked(partial(Adagrad, lr=0.1), (-1.4, -3.8), (0.998, 0.996))
+
+
+@claim("004")
+def rmsprop_example() -> Finding:
+    """There a step of 0.1 of RMSprop takes the bias to 1.00028."""
+    return worked(partial(RMSprop, lr=0.1, alpha=0.9), (-3.6, -7.6), (1.0002778,))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from optbench import surfaces
-from optbench.claims.claim import SEEDS, Claim, Finding, first_below, path, verdict
+from optbench.claims.claim import SEEDS, Finding, claim, first_below, listed, path, verdict
 from optbench.optimizers import NAG, SGD, Adagrad, Adam, Momentum, RMSprop
 from optbench.surfaces.descent import descend
 from optbench.surfaces.terrain import gradients, hessians, name_point
@@ -22,14 +22,8 @@ START = (-0.9,)
 def leaves(rule: Any, lr: float, steps: int = 500, **options: Any) -> bool:
     """Return whether a rule ends in the deep minimum of `x_cos_pi_x`, from left of the shallow one."""
     surface = surfaces.get("x_cos_pi_x")
-    end = path("x_cos_pi_x", partial(rule, lr=lr), START, steps, project=clamped(surface), **options)[-20:].mean()
+    end = path("x_cos_pi_x", partial(rule, lr=lr), START, steps, project=surface.clamp, **options)[-20:].mean()
     return bool(abs(float(end) - 1.0904) < 0.2)
-
-
-def clamped(surface: surfaces.Surface) -> Any:
-    """Return what keeps a point within a surface's window."""
-    low, high = torch.tensor(surface.window, dtype=torch.float64).unbind(-1)
-    return lambda x: x.clamp(low, high)
 
 
 def escapes(rule: Any) -> list[float]:
@@ -44,8 +38,9 @@ def told(found: dict[str, list[float]]) -> str:
     )
 
 
-def momentum_leaves() -> Finding:
-    """Try who leaves the shallow minimum without noise, at six rates."""
+@claim("000, 001, 002")
+def local_minimum() -> Finding:
+    """Momentum, NAG, RMSprop and Adam leave shallow minima, in which gradient descent stays."""
     found = {rule.__name__: escapes(rule) for rule in (SGD, Momentum, NAG, RMSprop, Adam)}
     some = all(found[name] for name in ("Momentum", "NAG", "RMSprop", "Adam"))
     measured = f"from -0.9, rates {RATES[0]:g} to {RATES[-1]:g}, it leaves the minimum at -0.274: {told(found)}"
@@ -54,14 +49,16 @@ def momentum_leaves() -> Finding:
     return Finding("holds only if", measured, "the velocity carries it over the hill, which its rate decides")
 
 
-def nag_stays() -> Finding:
-    """Compare at how many rates NAG and momentum leave the shallow minimum."""
+@claim("000")
+def nag_local_minimum() -> Finding:
+    """NAG, which oscillates less, leaves fewer local minima than momentum."""
     found = {rule.__name__: escapes(rule) for rule in (Momentum, NAG)}
     return Finding(verdict(len(found["NAG"]) < len(found["Momentum"])), told(found))
 
 
-def noise_leaves() -> Finding:
-    """Count in how many of twenty runs noise takes SGD out of the shallow minimum."""
+@claim("000, 001, 003, 004")
+def noise_local_minimum() -> Finding:
+    """The noise of stochastic gradients leaves local minima."""
     surface = surfaces.get("x_cos_pi_x")
     counts = {}
     for sigma in (0.0, 2.0, 4.0, 6.0):
@@ -69,7 +66,7 @@ def noise_leaves() -> Finding:
         for seed in range(SEEDS):
             rule = partial(SGD, lr=0.02)
             start = torch.tensor(START, dtype=torch.float64)
-            walked = descend(surface.f, rule, start, 500, noise=sigma, seed=seed, project=clamped(surface))
+            walked = descend(surface.f, rule, start, 500, noise=sigma, seed=seed, project=surface.clamp)
             counts[sigma] += bool((walked[-100:] > 0.5).all())
     numbers = ", ".join(f"{count} at sigma {sigma:g}" for sigma, count in counts.items())
     return Finding(
@@ -87,17 +84,18 @@ def swinging(t: int, eta: float) -> float:
     return eta * (1 + math.cos(math.pi * (t % 100) / 100)) / 2
 
 
-def schedules_leave() -> Finding:
-    """Count how many of twenty noisy runs a schedule brings to rest in the deep minimum."""
+@claim("002")
+def schedule_local_minimum() -> Finding:
+    """Schedules of the learning rate lead out of local minima."""
     surface = surfaces.get("x_cos_pi_x")
     counts = {}
     start = torch.tensor(START, dtype=torch.float64).expand(SEEDS, 1)
     for name, schedule in {"constant": None, "falling": falling, "cyclic": swinging}.items():
         rule = partial(SGD, lr=0.04)
-        options = dict[str, Any](noise=4.0, batched=True, project=clamped(surface))
+        options = dict[str, Any](noise=4.0, batched=True, project=surface.clamp)
         walked = descend(surface.f, rule, start, 1000, schedule=schedule, **options)
         counts[name] = int(((walked[-50:, :, 0] - 1.0904).abs().amax(0) < 0.25).sum())
-    numbers = ", ".join(f"{name} {count}" for name, count in counts.items())
+    numbers = listed(counts)
     measured = f"of {SEEDS} runs with noise of 4 that start left of the shallow minimum rest in the deep one: {numbers}"
     better = max(counts["falling"], counts["cyclic"]) > counts["constant"]
     return Finding("holds only if" if better else "fails", measured, "there is noise, which it lets rest in the end")
@@ -111,14 +109,15 @@ def along_saddle(rule: Any, beside: float, noise: float = 0.0, seed: int = 0) ->
     return first_below(-walked[:, 1].abs(), -1.0)
 
 
+@claim("000, 001")
 def momentum_settles() -> Finding:
-    """Start momentum all over the curve, at the rates at which it leaves the shallow minimum."""
+    """Momentum leaves shallow minima, and settles in the deep one."""
     surface = surfaces.get("x_cos_pi_x")
     counts = {}
     for lr in escapes(Momentum):
         starts = torch.linspace(-0.95, 1.95, SEEDS, dtype=torch.float64)[:, None]
         rule = partial(Momentum, lr=lr)
-        walked = descend(surface.f, rule, starts, 500, batched=True, project=clamped(surface))
+        walked = descend(surface.f, rule, starts, 500, batched=True, project=surface.clamp)
         counts[lr] = int(((walked[-50:, :, 0] - 1.0904).abs().amax(0) < 0.1).sum())
     numbers = ", ".join(f"{count} at {lr:g}" for lr, count in counts.items())
     measured = f"of {SEEDS} starts along x cos πx come to rest in the deep minimum, by rate: {numbers}"
@@ -127,8 +126,9 @@ def momentum_settles() -> Finding:
     return Finding("holds only if", measured, "it starts where its speed carries it out of the shallow minimum")
 
 
-def saddle_holds() -> Finding:
-    """Start gradient descent on the ridge of a saddle, and beside it."""
+@claim("000, 001, 002")
+def saddle() -> Finding:
+    """Gradient descent stalls at saddle points."""
     on = along_saddle(partial(SGD, lr=0.1), 0.0)
     beside = along_saddle(partial(SGD, lr=0.1), 1e-3)
     noisy = [along_saddle(partial(SGD, lr=0.1), 0.0, noise=0.1, seed=seed) for seed in range(SEEDS)]
@@ -141,8 +141,9 @@ def saddle_holds() -> Finding:
     return Finding("holds only if", measured, "nothing disturbs it; any noise ends it")
 
 
-def adaptive_leaves_sooner() -> Finding:
-    """Compare how soon adaptive rates leave a saddle."""
+@claim("000, 001, 002")
+def saddle_adaptive() -> Finding:
+    """Momentum and adaptive rates, such as Adam's or Adagrad's, speed past saddle points."""
     rules = {
         "SGD": partial(SGD, lr=0.1),
         "Momentum": partial(Momentum, lr=0.1),
@@ -151,27 +152,27 @@ def adaptive_leaves_sooner() -> Finding:
         "Adam": partial(Adam, lr=0.1),
     }
     left = {name: along_saddle(rule, 1e-3) for name, rule in rules.items()}
-    numbers = ", ".join(f"{name} {n}" for name, n in left.items())
     plain = left["SGD"] or 0
     sooner = all((left[name] or 10**9) < plain for name in ("Momentum", "Adagrad", "Adam"))
     return Finding(
-        verdict(sooner), f"steps until it is away by 1, from a thousandth beside the ridge, lr 0.1: {numbers}"
+        verdict(sooner), f"steps until it is away by 1, from a thousandth beside the ridge, lr 0.1: {listed(left)}"
     )
 
 
-def larger_batches_at_a_saddle() -> Finding:
-    """Compare how soon SGD leaves the ridge by the size of its mini-batches."""
+@claim("002")
+def saddle_batch() -> Finding:
+    """Larger batches help at saddle points."""
     medians = {}
     for batch in (1, 16, 256):
         runs = [along_saddle(partial(SGD, lr=0.1), 0.0, noise=batch**-0.5, seed=seed) for seed in range(SEEDS)]
         medians[batch] = sorted(200 if n is None else n for n in runs)[SEEDS // 2]
-    numbers = ", ".join(f"{batch}: {n}" for batch, n in medians.items())
-    measured = f"median steps to leave the ridge, noise of 1 a sample, by batch: {numbers}"
+    measured = f"median steps to leave the ridge, noise of 1 a sample, by batch: {listed(medians)}"
     return Finding(verdict(medians[256] < medians[1]), measured, "less noise holds it longer")
 
 
-def maxima_are_left() -> Finding:
-    """Start gradient descent on a maximum, with and without noise."""
+@claim("001")
+def maxima() -> Finding:
+    """Descent rarely stays at a maximum."""
     surface = surfaces.get("x_cos_pi_x")
     top = torch.tensor(surface.maxima[0], dtype=torch.float64).expand(SEEDS, 1)
     stayed = {}
@@ -183,8 +184,9 @@ def maxima_are_left() -> Finding:
     return Finding(verdict(stayed[0.01] == 0), measured)
 
 
-def noise_leaves_plateaus() -> Finding:
-    """Count how many of twenty runs noise takes off the plateau of tanh within a thousand steps."""
+@claim("001, 003")
+def noise_plateau() -> Finding:
+    """The noise of stochastic gradients leads off plateaus."""
     surface = surfaces.get("tanh")
     counts = {}
     start = torch.full((SEEDS, 1), 4.0, dtype=torch.float64)
@@ -202,8 +204,9 @@ def two_steps(x: Tensor) -> Tensor:
     return -(x[..., 0].tanh() + (x[..., 0] - 7).tanh())
 
 
-def momentum_coasts() -> Finding:
-    """Count the steps that descent takes across a plateau to which a slope leads."""
+@claim("000, 001, 003")
+def momentum_plateau() -> Finding:
+    """Momentum coasts across plateaus."""
     steps = {}
     for rule in (SGD, Momentum):
         start = torch.tensor([-1.0], dtype=torch.float64)
@@ -214,8 +217,9 @@ def momentum_coasts() -> Finding:
     return Finding(verdict((steps["Momentum"] or 10**9) < (steps["SGD"] or 10**8) / 5), measured)
 
 
-def tanh_vanishes() -> Finding:
-    """Measure the slope of tanh at 4 and how far gradient descent comes."""
+@claim("002")
+def vanishing_tanh() -> Finding:
+    """At 4 tanh has a slope of 0.0013, and descent is stuck there."""
     x = torch.tensor(4.0, dtype=torch.float64, requires_grad=True)
     slope = float(torch.autograd.grad(torch.tanh(x), x)[0])
     sgd, adam = (float(path("tanh", partial(rule, lr=0.1), (4.0,))[-1]) for rule in (SGD, Adam))
@@ -223,70 +227,30 @@ def tanh_vanishes() -> Finding:
     return Finding(verdict(abs(slope - 0.00134) < 1e-5 and sgd > 3.9), measured)
 
 
-def convex_is_safe() -> Finding:
-    """Start gradient descent all over convex bowls."""
+@claim("000, 001, 002")
+def convex() -> Finding:
+    """On convex functions gradient descent finds the global minimum."""
     draw = torch.Generator().manual_seed(0)
     worst = 0.0
     for name in ("bowl", "mild_bowl", "elongated_bowl", "shallow_bowl", "ravine"):
         surface = surfaces.get(name)
         starts = 6 * (2 * torch.rand(SEEDS, 2, generator=draw, dtype=torch.float64) - 1)
         ends = descend(surface.f, partial(SGD, lr=0.05), starts, 4000, batched=True)[-1]
-        worst = max(worst, float((surface.f(ends) - (surface.floor or 0.0)).max()))
+        worst = max(worst, float(surface.above(ends).max()))
     return Finding(verdict(worst < 1e-6), f"{SEEDS} starts on each of 5 bowls: at most {worst:.1g} above the minimum")
 
 
-def others_have_local_minima() -> Finding:
-    """Start gradient descent all over surfaces that are not convex, and name where it ends."""
+@claim("001")
+def nonconvex() -> Finding:
+    """On functions that are not convex it finds a local one."""
     draw = torch.Generator().manual_seed(0)
     kinds = Counter[str]()
     for name, lr in {"wavy_bowl": 0.2, "himmelblau": 0.004, "three_hump_camel": 0.02}.items():
         surface = surfaces.get(name)
-        low, high = torch.tensor(surface.window, dtype=torch.float64).unbind(-1)
-        starts = low + (high - low) * torch.rand(SEEDS, 2, generator=draw, dtype=torch.float64)
-        ends = descend(surface.f, partial(SGD, lr=lr), starts, 3000, batched=True)[-1]
+        ends = descend(surface.f, partial(SGD, lr=lr), surface.anywhere(SEEDS, draw), 3000, batched=True)[-1]
         flat = gradients(surface.f, ends).norm(dim=1) < 1e-6
         curvatures = torch.linalg.eigvalsh(hessians(surface.f, ends))
         kinds.update(name_point(x) if still else "nowhere" for x, still in zip(curvatures, flat, strict=True))
     ends_of = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     measured = f"ends of {kinds.total()} starts on wavy_bowl, himmelblau and three_hump_camel: {ends_of}"
     return Finding(verdict(kinds["minimum"] == kinds.total()), measured)
-
-
-CLAIMS = (
-    Claim(
-        "local_minimum",
-        "000, 001, 002",
-        "Momentum, NAG, RMSprop and Adam leave shallow minima, in which gradient descent stays.",
-        momentum_leaves,
-    ),
-    Claim(
-        "nag_local_minimum", "000", "NAG, which oscillates less, leaves fewer local minima than momentum.", nag_stays
-    ),
-    Claim(
-        "noise_local_minimum",
-        "000, 001, 003, 004",
-        "The noise of stochastic gradients leaves local minima.",
-        noise_leaves,
-    ),
-    Claim(
-        "momentum_settles",
-        "000, 001",
-        "Momentum leaves shallow minima, and settles in the deep one.",
-        momentum_settles,
-    ),
-    Claim("schedule_local_minimum", "002", "Schedules of the learning rate lead out of local minima.", schedules_leave),
-    Claim("maxima", "001", "Descent rarely stays at a maximum.", maxima_are_left),
-    Claim("noise_plateau", "001, 003", "The noise of stochastic gradients leads off plateaus.", noise_leaves_plateaus),
-    Claim("momentum_plateau", "000, 001, 003", "Momentum coasts across plateaus.", momentum_coasts),
-    Claim("saddle", "000, 001, 002", "Gradient descent stalls at saddle points.", saddle_holds),
-    Claim(
-        "saddle_adaptive",
-        "000, 001, 002",
-        "Momentum and adaptive rates, such as Adam's or Adagrad's, speed past saddle points.",
-        adaptive_leaves_sooner,
-    ),
-    Claim("saddle_batch", "002", "Larger batches help at saddle points.", larger_batches_at_a_saddle),
-    Claim("vanishing_tanh", "002", "tanh has a slope of 0.0013 at 4, and descent is stuck there.", tanh_vanishes),
-    Claim("nonconvex", "001", "On functions that are not convex it finds a local one.", others_have_local_minima),
-    Claim("convex", "000, 001, 002", "On convex functions gradient descent finds the global minimum.", convex_is_safe),
-)

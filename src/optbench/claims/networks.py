@@ -3,7 +3,6 @@
 import functools
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +12,7 @@ from torch import nn
 
 from optbench import optimizers
 from optbench.checks import UserError
-from optbench.claims.claim import SEEDS, Claim, Finding, verdict
+from optbench.claims.claim import SEEDS, Finding, claim, listed, verdict
 from optbench.results.frame import evaluations, load
 
 ROOT = Path("results/runs/claims")
@@ -88,9 +87,32 @@ def at_best(table: Table, scale: float = 1.0) -> dict[str, float]:
     return {name: scale * table[name][lr] for name, lr in best_rates().items()}
 
 
-def listed(values: Mapping[str, float], form: str) -> str:
-    """Return values with their names."""
-    return ", ".join(f"{name} {x:{form}}" for name, x in values.items())
+def at_default(table: Table) -> dict[str, float]:
+    """Return a table's value of each optimizer at the rate that is nearest to its default."""
+    found = {}
+    for name, column in table.items():
+        default = getattr(optimizers, name).hyper["lr"]
+        found[name] = column[min(column, key=lambda lr: abs(lr / default - 1))]  # 0.003 is on the grid, 0.002 is not
+    return found
+
+
+@functools.cache
+def first_epoch() -> "pd.Series[float]":
+    """Return the training loss after the first epoch of each run of `by_rate`."""
+    rows = evaluations(by_rate())
+    loss: pd.Series[float] = rows[rows["epoch"] == 1].set_index("run")["train_loss"]
+    return loss
+
+
+def paired(one: str, other: str, values: "pd.Series[float]") -> tuple[float, float]:
+    """Return by how much two optimizers differ, each at its best rate, seed by seed, and the p of a t-test."""
+    frame = by_rate()
+    best = best_rates()
+    pair = []
+    for name in (one, other):
+        runs = frame[(frame["optimizer"] == name) & (frame["lr"] == best[name])].sort_values("seed")
+        pair.append(values.reindex(runs.index).to_numpy(dtype=float))
+    return float((pair[0] - pair[1]).mean()), float(stats.ttest_rel(pair[0], pair[1]).pvalue)
 
 
 def widths() -> dict[str, int]:
@@ -99,15 +121,17 @@ def widths() -> dict[str, int]:
     return {name: sum(x >= max(column.values()) - 0.02 for x in column.values()) for name, column in table.items()}
 
 
-def no_tuning() -> Finding:
-    """Measure how much Adagrad's accuracy depends on its rate."""
+@claim("001, 002", trains=True)
+def adagrad_tuning() -> Finding:
+    """Adagrad makes tuning the learning rate unnecessary."""
     column = means("final_test_accuracy")["Adagrad"]
     numbers = ", ".join(f"{lr:g}: {100 * x:.1f} %" for lr, x in sorted(column.items()))
     return Finding(verdict(widths()["Adagrad"] >= 7), f"test accuracy by rate, {SEEDS} seeds: {numbers}")
 
 
-def adaptive_is_robust() -> Finding:
-    """Count at how many rates each optimizer is near its best."""
+@claim("003", trains=True)
+def robust_rates() -> Finding:
+    """Adaptive methods are less sensitive to the learning rate than SGD and momentum."""
     near = widths()
     adaptive = [near[name] for name in ("Adagrad", "RMSprop", "Adam")]
     plain = [near[name] for name in ("SGD", "Momentum")]
@@ -118,59 +142,52 @@ def adaptive_is_robust() -> Finding:
     return Finding("holds only if" if max(adaptive) > max(plain) else "fails", measured, condition)
 
 
+@claim("000, 004", trains=True)
 def out_of_the_box() -> Finding:
-    """Compare what each reaches at its default with what it reaches at its best rate."""
+    """Adam works well out of the box."""
     table = means("final_test_accuracy")
-    lost = {}
-    for name, best in at_best(table).items():
-        default = getattr(optimizers, name).hyper["lr"]
-        nearest = min(table[name], key=lambda lr: abs(lr / default - 1))  # 0.002 is not on the grid; 0.003 is
-        lost[name] = 100 * (best - table[name][nearest])
+    default = at_default(table)
+    lost = {name: 100 * (best - default[name]) for name, best in at_best(table).items()}
     measured = f"points of test accuracy that the default rate loses to the best: {listed(lost, '.1f')}"
     return Finding(verdict(lost["Adam"] <= 1.0), measured)
 
 
+@claim("001", trains=True)
 def rmsprop_default() -> Finding:
-    """Compare RMSprop's two textbook rates."""
+    """0.001 is a good default rate for RMSprop."""
     column = means("final_test_accuracy")["RMSprop"]
     measured = f"test accuracy at 0.001 {column[1e-3]:.1%}, at 0.01 {column[1e-2]:.1%}"
     return Finding(verdict(column[1e-3] > column[1e-2]), measured)
 
 
-def adaptive_is_faster() -> Finding:
-    """Compare the training loss after the first epoch, each optimizer at its best rate."""
-    frame = by_rate()
-    first = evaluations(frame)
-    loss = first[first["epoch"] == 1].set_index("run")["train_loss"]
-    after = at_best(tabulated(frame, loss))
+@claim("001, 003", trains=True)
+def adaptive_faster() -> Finding:
+    """Momentum, RMSprop and Adam converge faster than SGD."""
+    after = at_best(tabulated(by_rate(), first_epoch()))
     faster = max(after[name] for name in ("RMSprop", "Adam", "Momentum")) < after["SGD"]
     return Finding(verdict(faster), f"training loss after one epoch, best rate each: {listed(after, '.3f')}")
 
 
-def adam_against_rmsprop() -> Finding:
-    """Compare Adam with RMSprop and NAdam, each at its best rate."""
+@claim("003", trains=True)
+def adam_rmsprop() -> Finding:
+    """Adam is better than RMSprop."""
     accuracy = at_best(means("final_test_accuracy"), 100)
     three = {name: accuracy[name] for name in ("Adam", "RMSprop", "NAdam")}
     measured = f"test accuracy, best rate each, {SEEDS} seeds, %: {listed(three, '.2f')}"
     return Finding(verdict(three["Adam"] > three["RMSprop"] + 0.3), measured)
 
 
-def nadam_undecided() -> Finding:
-    """Compare NAdam with Adam, seed by seed."""
-    frame = by_rate()
-    best = best_rates()
-    pair = []
-    for name in ("NAdam", "Adam"):
-        runs = frame[(frame["optimizer"] == name) & (frame["lr"] == best[name])]
-        pair.append(runs.sort_values("seed")["final_test_accuracy"].to_numpy(dtype=float))
-    p = float(stats.ttest_rel(pair[0], pair[1]).pvalue)
-    gap = 100 * float((pair[0] - pair[1]).mean())
-    measured = f"NAdam minus Adam, best rate each, {SEEDS} pairs: {gap:+.2f} points, p = {p:.2g}"
+@claim("001", trains=True)
+def nadam_adam() -> Finding:
+    """Between NAdam and Adam nothing can be decided."""
+    gap, p = paired("NAdam", "Adam", by_rate()["final_test_accuracy"])
+    measured = f"NAdam minus Adam, best rate each, {SEEDS} pairs: {100 * gap:+.2f} points, p = {p:.2g}"
     return Finding(verdict(p > 0.05), measured)
 
 
-def gaps() -> Finding:
-    """Compare the gap between training and test, each optimizer at its best rate."""
+@claim("001", trains=True)
+def generalization() -> Finding:
+    """Adam generalizes worse than SGD."""
     train, test = (at_best(means(f"final_{split}_accuracy"), 100) for split in ("train", "test"))
     gap = {name: train[name] - test[name] for name in train}
     measured = (
@@ -196,8 +213,9 @@ def norms() -> Table:
     return tabulated(frame.assign(lr=frame["weight_decay"]), last)
 
 
-def adamw_shrinks_more() -> Finding:
-    """Compare the norms that Adam with L2 and AdamW leave, over a grid of decays."""
+@claim("001", trains=True)
+def adamw_norm() -> Finding:
+    """AdamW shrinks the weights more than Adam with L2."""
     adam = norms()["Adam"]
     adamw = norms()["AdamW"]
     decays = sorted(adam)
@@ -231,8 +249,9 @@ def ratio(activation: type[nn.Module], normalized: bool = False, residual: bool 
     return sorted(found)[SEEDS // 2]
 
 
+@claim("002")
 def vanishing() -> Finding:
-    """Measure how gradients fall through ten layers, with and without the remedies."""
+    """ReLU, batch normalization and residual links keep gradients from vanishing."""
     cases = {
         "sigmoid": ratio(nn.Sigmoid),
         "tanh": ratio(nn.Tanh),
@@ -240,28 +259,5 @@ def vanishing() -> Finding:
         "sigmoid + batch norm": ratio(nn.Sigmoid, normalized=True),
         "sigmoid + residual": ratio(nn.Sigmoid, residual=True),
     }
-    numbers = ", ".join(f"{name} {x:.1g}" for name, x in cases.items())
     ok = all(x > 10 * cases["sigmoid"] for name, x in cases.items() if name not in ("sigmoid", "tanh"))
-    return Finding(verdict(ok), f"gradient of layer 2 over that of layer 10 at the start: {numbers}")
-
-
-CLAIMS = (
-    Claim("adagrad_tuning", "001, 002", "Adagrad makes tuning the learning rate unnecessary.", no_tuning, True),
-    Claim(
-        "robust_rates",
-        "003",
-        "Adaptive methods are less sensitive to the learning rate than SGD and momentum.",
-        adaptive_is_robust,
-        True,
-    ),
-    Claim("out_of_the_box", "000, 004", "Adam works well out of the box.", out_of_the_box, True),
-    Claim("rmsprop_default", "001", "0.001 is a good default rate for RMSprop.", rmsprop_default, True),
-    Claim(
-        "adaptive_faster", "001, 003", "Momentum, RMSprop and Adam converge faster than SGD.", adaptive_is_faster, True
-    ),
-    Claim("adam_rmsprop", "003", "Adam is better than RMSprop.", adam_against_rmsprop, True),
-    Claim("nadam_adam", "001", "Between NAdam and Adam nothing can be decided.", nadam_undecided, True),
-    Claim("generalization", "001", "Adam generalizes worse than SGD.", gaps, True),
-    Claim("adamw_norm", "001", "AdamW shrinks the weights more than Adam with L2.", adamw_shrinks_more, True),
-    Claim("vanishing", "002", "ReLU, batch normalization and residual links keep gradients from vanishing.", vanishing),
-)
+    return Finding(verdict(ok), f"gradient of layer 2 over that of layer 10 at the start: {listed(cases, '.1g')}")

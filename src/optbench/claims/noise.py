@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from optbench.certificates.properties import rarity_gain
-from optbench.claims.claim import SEEDS, Claim, Finding, first_below, verdict
+from optbench.claims.claim import SEEDS, Finding, claim, first_below, listed, verdict
 from optbench.optimizers import NAG, SGD, Adadelta, Adagrad, Adam, Adamax, Momentum, RMSprop, Rprop
 from optbench.surfaces.descent import descend, with_rates
 from optbench.surfaces.problems import line, sparse_dense
@@ -26,8 +26,9 @@ def gradients(batch: int, draws: int = 4000) -> torch.Tensor:
     return torch.stack(found)
 
 
-def variance_falls() -> Finding:
-    """Measure the variance and the mean of mini-batch gradients by the size of the batch."""
+@claim("001, 002")
+def batch_variance() -> Finding:
+    """The variance of a mini-batch's gradient falls as 1 / B, and its mean stays."""
     spread = {}
     mean = {}
     for batch in (1, 4, 16, 64):
@@ -42,8 +43,9 @@ def variance_falls() -> Finding:
     )
 
 
-def paths_by_batch() -> Finding:
-    """Measure how crooked paths are, and where they end, by the size of the batch, on noisy targets."""
+@claim("000, 001, 003, 004")
+def batch_paths() -> Finding:
+    """Batch descent goes straight, single samples zigzag and end in noise, mini-batches lie between."""
     surface = line(points=200, noise=1.0)
     lengths = {}
     ends = {}
@@ -54,7 +56,7 @@ def paths_by_batch() -> Finding:
             start = torch.tensor([1.0, 1.0], dtype=torch.float64)
             walked = descend(surface.stream(batch, seed), partial(SGD, lr=0.02), start, 1000, online=True)
             crooked.append(float(walked.diff(dim=0).norm(dim=1).sum()))
-            away.append(float(surface.f(walked[-100:]).mean() - (surface.floor or 0.0)))
+            away.append(float(surface.above(walked[-100:]).mean()))
         lengths[batch] = sum(crooked) / SEEDS
         ends[batch] = sum(away) / SEEDS
     numbers = ", ".join(f"{batch}: {lengths[batch]:.1f} and {ends[batch]:.4f}" for batch in lengths)
@@ -65,8 +67,9 @@ def paths_by_batch() -> Finding:
     )
 
 
-def an_epoch_of_small_batches() -> Finding:
-    """Compare what one pass over the data brings, by the size of the batch."""
+@claim("000, 001, 003, 004")
+def batch_epoch() -> Finding:
+    """For the same pass over the data, smaller batches come further."""
     surface = line(points=200, noise=1.0)
     after = {}
     for batch in (1, 10, 200):
@@ -74,17 +77,17 @@ def an_epoch_of_small_batches() -> Finding:
         for seed in range(SEEDS):
             start = torch.tensor([1.0, 0.0], dtype=torch.float64)
             walked = descend(surface.stream(batch, seed), partial(SGD, lr=0.02), start, 200 // batch, online=True)
-            losses.append(float(surface.f(walked[-1]) - (surface.floor or 0.0)))
+            losses.append(float(surface.above(walked[-1])))
         after[batch] = sum(losses) / SEEDS
-    numbers = ", ".join(f"{batch}: {x:.3f}" for batch, x in after.items())
     return Finding(
         verdict(after[1] < after[10] < after[200]),
-        f"loss above the lowest after one pass over 200 samples, by batch: {numbers}",
+        f"loss above the lowest after one pass over 200 samples, by batch: {listed(after, '.3f')}",
     )
 
 
-def momentum_averages() -> Finding:
-    """Measure the variance of momentum's step where the gradient is noise alone."""
+@claim("001, 002")
+def noise_averaging() -> Finding:
+    """Momentum averages the noise of gradients."""
     found = {}
     for form in ("ema", "sum"):
         start = torch.zeros(2000, dtype=torch.float64)
@@ -101,8 +104,9 @@ def momentum_averages() -> Finding:
     )
 
 
-def single_samples_at_the_end() -> Finding:
-    """Count passes over the data until the loss stays near the lowest, with single samples and with full batches."""
+@claim("000, 003")
+def sgd_end() -> Finding:
+    """Single samples converge more slowly than full batches."""
     surface = line(points=200, noise=1.0)
     draw = torch.Generator().manual_seed(0)
     assert surface.parts is not None
@@ -119,7 +123,7 @@ def single_samples_at_the_end() -> Finding:
     told = []
     passes = []
     for name, walked in (("1", single), ("200", full)):
-        above = surface.f(walked) - (surface.floor or 0.0)
+        above = surface.above(walked)
         found = [first_below(above.reshape(len(walked), -1).mean(1), level) for level in (1.0, 0.001)]
         passes.append(found)
         told.append(f"{name}: {', '.join(f'not in {len(walked) - 1}' if n is None else str(n) for n in found)}")
@@ -131,20 +135,21 @@ def single_samples_at_the_end() -> Finding:
     )
 
 
-def larger_beta_smooths() -> Finding:
-    """Measure the variance of the averaged velocity by beta, where the gradient is noise alone."""
+@claim("000, 002")
+def beta_smooths() -> Finding:
+    """The larger beta, the smoother momentum's steps."""
     found = {}
     for beta in (0.5, 0.9, 0.99):
         start = torch.zeros(2000, dtype=torch.float64)
         rule = partial(Momentum, lr=1.0, beta=beta, form="ema")
         found[beta] = float(descend(lambda x: 0 * x.sum(), rule, start, 900, noise=1.0)[600:].diff(dim=0).var())
-    numbers = ", ".join(f"{beta:g}: {x:.3f}" for beta, x in found.items())
-    measured = f"variance of the velocity, an average, of gradients of variance 1, by beta: {numbers}"
+    measured = f"variance of the velocity, an average, of gradients of variance 1, by beta: {listed(found, '.3f')}"
     return Finding(verdict(found[0.5] > found[0.9] > found[0.99]), measured)
 
 
-def rprop_under_noise() -> Finding:
-    """Compare Rprop and SGD on a bowl whose gradients are noisy."""
+@claim("004")
+def rprop_noise() -> Finding:
+    """Rprop converges under noisy gradients."""
     ends = {}
     for rule in (partial(Rprop, lr=0.01), partial(SGD, lr=0.05)):
         start = torch.tensor([2.0, 2.0], dtype=torch.float64)
@@ -158,25 +163,25 @@ def rprop_under_noise() -> Finding:
     return Finding(verdict(ends["Rprop"] < 2 * ends["SGD"]), measured, "it trusts signs, and noise turns these")
 
 
-def sparse_features() -> Finding:
-    """Compare Adagrad with gradient descent and momentum on a rare feature."""
+@claim("000, 001, 002, 004")
+def adagrad_sparse() -> Finding:
+    """Adagrad suits sparse features, where SGD and momentum do poorly."""
     surface = sparse_dense()
     best = {}
     for rule in (SGD, Momentum, Adagrad):
         rates = torch.logspace(-4, 1, 21, dtype=torch.float64)
         start = torch.tensor(surface.starts[0], dtype=torch.float64).expand(len(rates), -1)
         walked = descend(surface.stream(8, 0), with_rates(rule, rates[:, None]), start, 400, online=True, batched=True)
-        loss = surface.f(walked)[-40:].mean(0).nan_to_num(float("inf")).min()
-        best[rule.__name__] = float(loss) - (surface.floor or 0.0)
-    numbers = ", ".join(f"{name} {x:.4f}" for name, x in best.items())
+        best[rule.__name__] = float(surface.above(walked[-40:]).mean(0).nan_to_num(float("inf")).min())
     return Finding(
         verdict(best["Adagrad"] < min(best["SGD"], best["Momentum"]) / 2),
-        f"loss above the lowest, best of 21 rates each, one feature in 20 samples: {numbers}",
+        f"loss above the lowest, best of 21 rates each, one feature in 20 samples: {listed(best, '.4f')}",
     )
 
 
-def rare_features_flatten() -> Finding:
-    """Compute the curvatures of a regression by how rare one of its features is."""
+@claim("000")
+def sparse_elongates() -> Finding:
+    """Rare features make the loss steep in some directions and flat in others."""
     told = []
     ratios = []
     for every in (1, 5, 20):
@@ -194,8 +199,9 @@ def gain(rule: Any) -> float:
     return rarity_gain({"_target_": f"optbench.optimizers.{rule.__name__}", "_partial_": True})
 
 
+@claim("000")
 def sparse_table() -> Finding:
-    """Measure the last column of a document's table: who moves rare weights farther."""
+    """Sparse gradients suit Adagrad and Adam, and neither Adadelta, RMSprop nor NAG."""
     claimed = {Adagrad: True, Adadelta: False, RMSprop: False, Adam: True, NAG: False}
     found = {rule: gain(rule) for rule in claimed}
     numbers = ", ".join(f"{rule.__name__} {x:.1f}" for rule, x in found.items())
@@ -206,8 +212,9 @@ def sparse_table() -> Finding:
     return Finding("fails" if wrong else "holds", measured, f"not for {', '.join(wrong)}" if wrong else "")
 
 
-def rmsprop_on_rare_gradients() -> Finding:
-    """Measure how much farther RMSprop moves rare weights."""
+@claim("002, 003")
+def rmsprop_sparse() -> Finding:
+    """RMSprop suits sparse gradients."""
     farther = gain(RMSprop)
     measured = (
         f"a gradient of every 20th step moves its weight, each time, {farther:.1f} times as far as a constant one"
@@ -215,8 +222,9 @@ def rmsprop_on_rare_gradients() -> Finding:
     return Finding(verdict(farther > 2), measured)
 
 
+@claim("001")
 def adamax_sparse() -> Finding:
-    """Compare Adamax with Adam where gradients are rare."""
+    """Adamax suits sparse features better than Adam."""
     a = gain(Adam)
     b = gain(Adamax)
     return Finding(
@@ -224,54 +232,3 @@ def adamax_sparse() -> Finding:
         f"a rare gradient's step over a constant one's: Adam {a:.1f}, Adamax {b:.1f}",
         "its maximum does not forget between rare gradients",
     )
-
-
-CLAIMS = (
-    Claim(
-        "batch_variance",
-        "001, 002",
-        "The variance of a mini-batch's gradient falls as 1 / B, and its mean stays.",
-        variance_falls,
-    ),
-    Claim(
-        "batch_paths",
-        "000, 001, 003, 004",
-        "Batch descent goes straight, single samples zigzag and end in noise, mini-batches lie between.",
-        paths_by_batch,
-    ),
-    Claim(
-        "batch_epoch",
-        "000, 001, 003, 004",
-        "For the same pass over the data, smaller batches come further.",
-        an_epoch_of_small_batches,
-    ),
-    Claim("noise_averaging", "001, 002", "Momentum averages the noise of gradients.", momentum_averages),
-    Claim("rprop_noise", "004", "Rprop converges under noisy gradients.", rprop_under_noise),
-    Claim(
-        "sgd_end",
-        "000, 003",
-        "Single samples converge more slowly than full batches.",
-        single_samples_at_the_end,
-    ),
-    Claim("beta_smooths", "000, 002", "The larger beta, the smoother momentum's steps.", larger_beta_smooths),
-    Claim(
-        "sparse_elongates",
-        "000",
-        "Rare features make the loss steep in some directions and flat in others.",
-        rare_features_flatten,
-    ),
-    Claim(
-        "adagrad_sparse",
-        "000, 001, 002, 004",
-        "Adagrad suits sparse features, where SGD and momentum do poorly.",
-        sparse_features,
-    ),
-    Claim(
-        "sparse_table",
-        "000",
-        "Sparse gradients suit Adagrad and Adam, and neither Adadelta, RMSprop nor NAG.",
-        sparse_table,
-    ),
-    Claim("rmsprop_sparse", "002, 003", "RMSprop suits sparse gradients.", rmsprop_on_rare_gradients),
-    Claim("adamax_sparse", "001", "Adamax suits sparse features better than Adam.", adamax_sparse),
-)

@@ -12,7 +12,7 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
-from optbench.claims.claim import SEEDS, Claim, Finding, verdict
+from optbench.claims.claim import SEEDS, Finding, claim, listed, verdict
 from optbench.data import MNISTSubset
 from optbench.optimizers import LBFGS, NAG, SGD, Adam, Momentum, Objective, RMSprop, Rprop
 from optbench.surfaces.descent import evaluated, with_rates
@@ -149,9 +149,9 @@ def against(one: Tensor, other: Tensor) -> tuple[float, float]:
     return float(gaps.mean()), float(stats.ttest_1samp(gaps.tolist(), 0.0).pvalue)
 
 
-def listed(values: dict[Any, Tensor], form: str) -> str:
+def told(values: dict[Any, Tensor], form: str) -> str:
     """Return the means of values with their names."""
-    return ", ".join(f"{name} {float(x.nanmean()):{form}}" for name, x in values.items())
+    return listed({str(name): float(x.nanmean()) for name, x in values.items()}, form)
 
 
 @functools.cache
@@ -172,13 +172,14 @@ def by_noise(one: int, other: int) -> Finding:
     gap, p = against(found[one], found[other])
     measured = (
         f"test accuracy where the training loss on 200 digits first is {FITTED:g}, SGD, best of three rates each, "
-        f"{SEEDS} seeds, by batch: {listed(found, '.1f')} %; {one} over {other}: {gap:+.2f} points, p = {p:.2g}"
+        f"{SEEDS} seeds, by batch: {told(found, '.1f')} %; {one} over {other}: {gap:+.2f} points, p = {p:.2g}"
     )
     return Finding(verdict(gap > 0 and p < 0.05), measured)
 
 
-def adam_on_small_batches() -> Finding:
-    """Compare what Adam and SGD make of 4,000 images, one by one and in mini-batches of 20."""
+@claim("002", trains=True)
+def adam_batches() -> Finding:
+    """Adam does poorly on very small batches."""
     found = {}
     for rule, batch in itertools.product((SGD, Adam), (1, 20)):
         end = last(walk(PERCEPTRON, rule, PERCEPTRON.starts(), batch, 4000 // batch, every=4000 // batch))
@@ -186,7 +187,7 @@ def adam_on_small_batches() -> Finding:
     gap, p = against(found["Adam 20"], found["Adam 1"])
     measured = (
         f"test accuracy after 4,000 images, best of {len(RATES)} rates each, {SEEDS} seeds, by batch: "
-        f"{listed(found, '.1f')} %; Adam in batches of 20 over one by one: {gap:+.1f} points, p = {p:.2g}"
+        f"{told(found, '.1f')} %; Adam in batches of 20 over one by one: {gap:+.1f} points, p = {p:.2g}"
     )
     return Finding(verdict(gap > 1 and p < 0.05), measured)
 
@@ -194,29 +195,31 @@ def adam_on_small_batches() -> Finding:
 def lost_to_starts(rules: dict[str, Any], batch: int) -> tuple[dict[str, float], str]:
     """Return what first weights of another size cost each rule at the worst, in points of test accuracy, and words."""
     worst = {}
-    told = []
+    costs = []
     for name, rule in rules.items():
         scales = (0.1, 1.0, 5.0)
         ends = [last(walk(PERCEPTRON, rule, PERCEPTRON.starts(scale), batch, 100, every=100)) for scale in scales]
         place, usual = best(PERCEPTRON, ends[1])
         lost = [float((usual - PERCEPTRON.accuracies(w, "test")[place]).mean()) for w in (ends[0], ends[2])]
         worst[name] = max(lost)
-        told.append(f"{name} {lost[0]:.1f} and {lost[1]:.1f}")
+        costs.append(f"{name} {lost[0]:.1f} and {lost[1]:.1f}")
     words = (
         "points of test accuracy that first weights a tenth and five times as large cost after 100 steps, at the rate "
-        f"that is best for the usual ones, {SEEDS} seeds: {', '.join(told)}"
+        f"that is best for the usual ones, {SEEDS} seeds: {', '.join(costs)}"
     )
     return worst, words
 
 
-def rmsprop_starts() -> Finding:
-    """Compare what first weights of another size cost RMSprop and others on mini-batches."""
+@claim("002", trains=True)
+def rmsprop_start() -> Finding:
+    """RMSprop is sensitive to the first weights."""
     worst, words = lost_to_starts({rule.__name__: rule for rule in (SGD, Momentum, RMSprop, Adam)}, 20)
     return Finding(verdict(worst.pop("RMSprop") > max(worst.values()) + 1), words)
 
 
-def rprop_starts() -> Finding:
-    """Compare what first weights of another size cost Rprop and others on full batches."""
+@claim("004", trains=True)
+def rprop_start() -> Finding:
+    """Rprop and Rprop+ are sensitive to the first weights."""
     forms = {"Rprop-": partial(Rprop, form="minus"), "Rprop+": partial(Rprop, form="plus")}
     worst, words = lost_to_starts({**forms, "SGD": SGD, "Adam": Adam}, 200)
     least = min(worst[name] for name in forms)
@@ -252,8 +255,9 @@ def lbfgs_end(seed: int, batch: int, budget: int) -> Tensor:
     return p.detach()
 
 
-def lbfgs_on_networks() -> Finding:
-    """Count the gradients of full batches that it takes to fit."""
+@claim("003", trains=True)
+def lbfgs_networks() -> Finding:
+    """L-BFGS, which knows of curvature, fits networks with less work."""
     counts = {"L-BFGS": torch.tensor([float(lbfgs_fits(seed, 500)) for seed in range(SEEDS)])}
     for rule in (SGD, Momentum, Adam):
         _, when = fitted(PERCEPTRON, walk(PERCEPTRON, rule, PERCEPTRON.starts(), 200, 500, RATES[2:], every=5))
@@ -261,21 +265,22 @@ def lbfgs_on_networks() -> Finding:
         counts[rule.__name__] = spent[int(spent.mean(1).argmin())]
     measured = (
         f"gradients of all 200 digits until the loss is {FITTED:g}, at most 500, best of five rates each, "
-        f"L-BFGS without one, means of {SEEDS} seeds: {listed(counts, '.0f')}"
+        f"L-BFGS without one, means of {SEEDS} seeds: {told(counts, '.0f')}"
     )
     fewest = float(counts.pop("L-BFGS").mean())
     return Finding(verdict(fewest < min(float(x.mean()) for x in counts.values())), measured)
 
 
-def lbfgs_on_mini_batches() -> Finding:
-    """Compare L-BFGS with Adam on mini-batches, for as many gradients."""
+@claim("004", trains=True)
+def lbfgs_batches() -> Finding:
+    """L-BFGS, as for factorization, suits deep learning less."""
     rows = torch.cat([lbfgs_end(seed, 20, 300) for seed in range(SEEDS)])
     adam = last(walk(PERCEPTRON, Adam, PERCEPTRON.starts(), 20, 300, every=300))
     found = {"L-BFGS": PERCEPTRON.accuracies(rows[None], "test")[0], "Adam": best(PERCEPTRON, adam)[1]}
     gap, p = against(found["L-BFGS"], found["Adam"])
     measured = (
         f"test accuracy after 300 gradients of mini-batches of 20, Adam at the best of {len(RATES)} rates, "
-        f"{SEEDS} seeds: {listed(found, '.1f')} %; difference {gap:+.1f} points, p = {p:.2g}"
+        f"{SEEDS} seeds: {told(found, '.1f')} %; difference {gap:+.1f} points, p = {p:.2g}"
     )
     return Finding(verdict(gap < 0 and p < 0.05), measured)
 
@@ -294,8 +299,9 @@ def sharpness(network: Network, rows: Tensor) -> Tensor:
     return values
 
 
-def adam_is_sharp() -> Finding:
-    """Compare the largest curvature where Adam and SGD fit the data alike."""
+@claim("001", trains=True)
+def adam_sharp() -> Finding:
+    """Adam tends to sharp minima."""
     found = {}
     for rule in (SGD, Momentum, Adam):
         reached, _ = fitted(PERCEPTRON, walk(PERCEPTRON, rule, PERCEPTRON.starts(), 20, 1200, RATES[2:6], every=20))
@@ -304,7 +310,7 @@ def adam_is_sharp() -> Finding:
     gap, p = against(found["Adam"].log(), found["SGD"].log())
     measured = (
         f"largest curvature where the training loss on 200 digits first is {FITTED:g}, best of four rates each, "
-        f"means of {SEEDS} seeds: {listed(found, '.2f')}; Adam's {math.exp(gap):.2f} times SGD's, p = {p:.2g}"
+        f"means of {SEEDS} seeds: {told(found, '.2f')}; Adam's {math.exp(gap):.2f} times SGD's, p = {p:.2g}"
     )
     return Finding(verdict(gap > 0 and p < 0.05), measured)
 
@@ -317,8 +323,9 @@ def readers() -> dict[str, Tensor]:
     return {name: best(READER, end)[1] for name, end in ends.items()}
 
 
-def rmsprop_on_readers() -> Finding:
-    """Compare RMSprop with the others on recurrent networks."""
+@claim("000", trains=True)
+def rmsprop_rnn() -> Finding:
+    """RMSprop is good for recurrent networks."""
     found = readers()
     gap, p = against(found["RMSprop"], found["SGD"])
     short = max(float(x.mean()) for x in found.values()) - float(found["RMSprop"].mean())
@@ -327,8 +334,9 @@ def rmsprop_on_readers() -> Finding:
     )
 
 
-def nag_on_readers() -> Finding:
-    """Compare NAG with momentum on recurrent networks."""
+@claim("001", trains=True)
+def nag_rnn() -> Finding:
+    """NAG helps recurrent networks much."""
     found = readers()
     gap, p = against(found["NAG"], found["Momentum"])
     return Finding(verdict(gap > 0 and p < 0.05), f"{read(found)}; NAG minus Momentum {gap:+.2f}, p = {p:.2g}")
@@ -338,35 +346,17 @@ def read(found: dict[str, Tensor]) -> str:
     """Return in words what recurrent networks reach."""
     return (
         f"test accuracy of recurrent networks that read 200 digits line by line, 300 steps, best of five rates, "
-        f"{SEEDS} seeds: {listed(found, '.1f')} %"
+        f"{SEEDS} seeds: {told(found, '.1f')} %"
     )
 
 
-CLAIMS = (
-    Claim(
-        "small_batches",
-        "002, 003",
-        "The noise of small batches makes networks generalize better.",
-        partial(by_noise, 5, 200),
-        True,
-    ),
-    Claim(
-        "single_samples", "004", "Mini-batches generalize better than single samples.", partial(by_noise, 20, 1), True
-    ),
-    Claim("adam_batches", "002", "Adam does poorly on very small batches.", adam_on_small_batches, True),
-    Claim("rmsprop_start", "002", "RMSprop is sensitive to the first weights.", rmsprop_starts, True),
-    Claim("rprop_start", "004", "Rprop and Rprop+ are sensitive to the first weights.", rprop_starts, True),
-    Claim(
-        "lbfgs_networks",
-        "003",
-        "L-BFGS, which knows of curvature, fits networks with less work.",
-        lbfgs_on_networks,
-        True,
-    ),
-    Claim(
-        "lbfgs_batches", "004", "L-BFGS, as for factorization, suits deep learning less.", lbfgs_on_mini_batches, True
-    ),
-    Claim("adam_sharp", "001", "Adam tends to sharp minima.", adam_is_sharp, True),
-    Claim("rmsprop_rnn", "000", "RMSprop is good for recurrent networks.", rmsprop_on_readers, True),
-    Claim("nag_rnn", "001", "NAG helps recurrent networks much.", nag_on_readers, True),
-)
+@claim("002, 003", trains=True)
+def small_batches() -> Finding:
+    """The noise of small batches makes networks generalize better."""
+    return by_noise(5, 200)
+
+
+@claim("004", trains=True)
+def single_samples() -> Finding:
+    """Mini-batches generalize better than single samples."""
+    return by_noise(20, 1)

@@ -6,15 +6,16 @@ import torch
 from torch import Tensor
 
 from optbench import surfaces
-from optbench.claims.claim import SEEDS, Claim, Finding, first_below, path, verdict
+from optbench.claims.claim import SEEDS, Finding, claim, first_below, listed, path, verdict
 from optbench.optimizers import FTRL, LBFGS, LBFGSB, SGD, Adam, AugmentedLagrangian, Objective, Rprop
 from optbench.surfaces.descent import descend
 from optbench.surfaces.entry import limits
 from optbench.surfaces.problems import Factorization
 
 
-def bounds_are_kept() -> Finding:
-    """Run L-BFGS-B on Rosenbrock's function in a box whose edge has the minimum."""
+@claim("004")
+def lbfgsb_bounds() -> Finding:
+    """L-BFGS-B handles bounds."""
     box = surfaces.get("box")
     walked = path("box", partial(LBFGSB, max_iter=1, **limits(box)), steps=40)
     inside = bool(torch.equal(walked, box.clamp(walked)))
@@ -25,8 +26,9 @@ def bounds_are_kept() -> Finding:
     return Finding(verdict(inside and close), measured)
 
 
-def constraints_are_kept() -> Finding:
-    """Run the augmented Lagrangian on Rosenbrock's function in a disk."""
+@claim("004")
+def constraints() -> Finding:
+    """L-BFGS-BF, as it is called there, handles nonlinear constraints."""
     disk = surfaces.get("disk")
     end = path("disk", partial(AugmentedLagrangian, **limits(disk)), steps=15)[-1]
     away = float((end - torch.tensor(disk.minima[0], dtype=torch.float64)).norm())
@@ -34,8 +36,9 @@ def constraints_are_kept() -> Finding:
     return Finding(verdict(away < 1e-5), measured)
 
 
-def factors_are_found() -> Finding:
-    """Complete matrices of low rank with L-BFGS, and with Adam for as many gradients."""
+@claim("004")
+def factorization() -> Finding:
+    """L-BFGS suits matrix factorization."""
     found: dict[str, list[float]] = {"L-BFGS": [], "Adam": []}
     for seed in range(SEEDS):
         problem = Factorization.draw(seed=seed)
@@ -49,13 +52,14 @@ def factors_are_found() -> Finding:
         end = descend(problem.loss, partial(Adam, lr=0.05), start, objective.grad_evals)[-1]
         found["Adam"].append(float(problem.error(end)))
     right = {name: sum(error < 0.01 for error in errors) for name, errors in found.items()}
-    numbers = ", ".join(f"{name} {count}" for name, count in right.items())
+    numbers = listed(right)
     measured = f"hidden entries of {SEEDS} matrices of rank 3 found to a hundredth, for as many gradients: {numbers}"
     return Finding(verdict(right["L-BFGS"] > right["Adam"]), measured)
 
 
-def weights_become_zero() -> Finding:
-    """Fit a regression most of whose features are useless, with an L1 term."""
+@claim("004")
+def ftrl_zeros() -> Finding:
+    """FTRL-Proximal makes weights that are exactly zero."""
     draw = torch.Generator().manual_seed(0)
     x = torch.randn(500, 50, generator=draw, dtype=torch.float64)
     true = torch.zeros(50, dtype=torch.float64)
@@ -69,21 +73,22 @@ def weights_become_zero() -> Finding:
     ftrl = descend(loss, partial(FTRL, lr=0.1, l1=1.0), start, 500)[-1]
     sgd = descend(lambda w: loss(w) + 0.02 * w.abs().sum(), partial(SGD, lr=0.1), start, 500)[-1]
     counts = {"FTRL": int((ftrl == 0).sum()), "SGD with an L1 term": int((sgd == 0).sum())}
-    numbers = ", ".join(f"{name} {count}" for name, count in counts.items())
+    numbers = listed(counts)
     kept = int((ftrl[:5] != 0).sum())
     measured = f"weights that are exactly zero, of 45 useless and 5 useful ones: {numbers}; FTRL keeps {kept} of the 5"
     return Finding(verdict(counts["FTRL"] > 10 and kept == 5 and counts["SGD with an L1 term"] == 0), measured)
 
 
+@claim("004")
 def rprop_plus() -> Finding:
-    """Count the steps of Rprop's forms."""
+    """Rprop+ converges better than Rprop."""
     told = []
     wins = 0
     for name, start in (("mild_bowl", (6.0, 6.0)), ("ravine", (5.0, 1.0)), ("booth", (-8.0, -6.0))):
         surface = surfaces.get(name)
         steps = {}
         for form in ("minus", "plus", "iplus"):
-            values = surface.f(path(name, partial(Rprop, form=form), start, 1000)) - (surface.floor or 0.0)
+            values = surface.above(path(name, partial(Rprop, form=form), start, 1000))
             steps[form] = first_below(values, 1e-6)
         wins += (steps["plus"] or 10**9) < (steps["minus"] or 10**9)
         told.append(f"{name} {', '.join('never' if n is None else str(n) for n in steps.values())}")
@@ -91,8 +96,9 @@ def rprop_plus() -> Finding:
     return Finding(verdict(wins == 3), measured, "taking a step back costs a step; iRprop+ does so only after a rise")
 
 
+@claim("004")
 def ftrl_tuning() -> Finding:
-    """Count what FTRL keeps by the strength of its L1 term."""
+    """FTRL-Proximal wants careful tuning."""
     draw = torch.Generator().manual_seed(0)
     x = torch.randn(500, 50, generator=draw, dtype=torch.float64)
     y = x[:, :5].sum(1) + 0.1 * torch.randn(500, generator=draw, dtype=torch.float64)
@@ -108,15 +114,3 @@ def ftrl_tuning() -> Finding:
     return Finding(
         verdict(careful), measured, "too little of it keeps useless weights, and none of these costs a useful one"
     )
-
-
-CLAIMS = (
-    Claim("lbfgsb_bounds", "004", "L-BFGS-B handles bounds.", bounds_are_kept),
-    Claim(
-        "constraints", "004", "L-BFGS-BF, as it is called there, handles nonlinear constraints.", constraints_are_kept
-    ),
-    Claim("factorization", "004", "L-BFGS suits matrix factorization.", factors_are_found),
-    Claim("ftrl_zeros", "004", "FTRL-Proximal makes weights that are exactly zero.", weights_become_zero),
-    Claim("ftrl_tuning", "004", "FTRL-Proximal wants careful tuning.", ftrl_tuning),
-    Claim("rprop_plus", "004", "Rprop+ converges better than Rprop.", rprop_plus),
-)

@@ -5,7 +5,7 @@ from functools import partial
 
 import torch
 
-from optbench.claims.claim import Claim, Finding, gradient_steps, path, verdict
+from optbench.claims.claim import Finding, claim, gradient_steps, path, verdict
 from optbench.optimizers import (
     NAG,
     SGD,
@@ -24,8 +24,9 @@ def first_step(rule: Factory) -> float:
     return -float(gradient_steps(rule, torch.ones(1, dtype=torch.float64)))
 
 
+@claim("001")
 def bias_correction() -> Finding:
-    """Measure Adam's first step with and without the corrections."""
+    """Without bias correction Adam's first steps are artificially small."""
     plain = first_step(partial(AMSGrad, lr=1.0, form="paper", eps=1e-12))  # at the first step the maximum is v itself
     corrected = first_step(partial(Adam, lr=1.0, eps=1e-12))
     half = 1 / math.sqrt(1 - 0.999)
@@ -38,8 +39,9 @@ def bias_correction() -> Finding:
     )
 
 
-def denominators() -> Finding:
-    """Find from which step on the denominators of NAdam's derivation differ by less than a hundredth."""
+@claim("001")
+def nadam_denominators() -> Finding:
+    """From step 10 on it makes no difference whether NAdam divides by 1 - beta1^t or by 1 - beta1^(t-1)."""
     t = torch.arange(1, 200, dtype=torch.float64)
     gap = (0.9 ** (t - 1) - 0.9**t) / (1 - 0.9**t)
     ten = float(gap[9])
@@ -48,14 +50,16 @@ def denominators() -> Finding:
     return Finding("holds only if", measured, f"t is {last} or more, rather than 10")
 
 
-def adamax_needs_none() -> Finding:
-    """Measure Adamax's first step, which corrects the first moment only."""
+@claim("001")
+def adamax_correction() -> Finding:
+    """Adamax needs no bias correction of its maximum."""
     step = first_step(partial(Adamax, lr=1.0, eps=1e-12))
     return Finding(verdict(abs(step - 1) < 1e-9), f"first step in units of lr: {step:.4f}")
 
 
+@claim("000, 002")
 def momentum_without_beta() -> Finding:
-    """Compare momentum without memory with gradient descent."""
+    """With beta = 0 momentum is gradient descent."""
     ours = path("wavy_bowl", partial(Momentum, lr=0.1, beta=0.0), (2.0, 1.0))
     plain = path("wavy_bowl", partial(SGD, lr=0.1), (2.0, 1.0))
     gap = float((ours - plain).abs().max())
@@ -67,8 +71,9 @@ def shrunk(decay: float, t: int, eta0: float) -> float:
     return eta0 * decay**t
 
 
-def two_forms() -> Finding:
-    """Compare momentum's two forms where the rate is constant, and where it changes."""
+@claim("001")
+def momentum_forms() -> Finding:
+    """Momentum as a sum and as an average are two ways to write one method."""
     start = (2.0, 1.0)
     gaps = []
     for decay in (1.0, 0.95):
@@ -81,8 +86,9 @@ def two_forms() -> Finding:
     return Finding("holds only if" if gaps[0] < 1e-9 < gaps[1] else "fails", measured, condition)
 
 
-def velocity_is_an_average() -> Finding:
-    """Measure what both forms make of a gradient that is always 1."""
+@claim("001, 002")
+def velocity_average() -> Finding:
+    """The velocity is an exponential moving average of the gradients."""
     ones = torch.ones(200, dtype=torch.float64)
     last = {form: -float(gradient_steps(partial(Momentum, lr=1.0, form=form), ones)[-1]) for form in ("sum", "ema")}
     measured = (
@@ -91,8 +97,9 @@ def velocity_is_an_average() -> Finding:
     return Finding("holds only if", measured, "v = beta v + (1 - beta) g; the sum is an average times 1 / (1 - beta)")
 
 
-def momentum_by_direction() -> Finding:
-    """Measure momentum's step where gradients keep their direction, and where they alternate."""
+@claim("001, 002, 004")
+def momentum_directions() -> Finding:
+    """Momentum lengthens steps where gradients agree, and shortens them where they alternate."""
     ones = torch.ones(400, dtype=torch.float64)
     signs = torch.where(torch.arange(400) % 2 == 0, 1.0, -1.0) * ones
     same, flipped = (float(gradient_steps(partial(Momentum, lr=1.0), g)[-1].abs()) for g in (ones, signs))
@@ -100,14 +107,16 @@ def momentum_by_direction() -> Finding:
     return Finding(verdict(same > 1 > flipped), measured)
 
 
+@claim("002")
 def rmsprop_half_life() -> Finding:
-    """Compute after how many steps a gradient's weight in RMSprop's average is half."""
+    """In RMSprop a past gradient counts for half after 1 / gamma steps."""
     half = math.log(0.5) / math.log(0.9)
     return Finding(verdict(abs(half - 1 / 0.9) < 0.5), f"at gamma = 0.9 it is {half:.1f} steps, and 1 / gamma is 1.1")
 
 
-def weight_decay_of_sgd() -> Finding:
-    """Compare SGD with L2 in the gradient with a shrinking of the weights apart from it."""
+@claim("001")
+def sgd_weight_decay() -> Finding:
+    """In SGD, L2 regularization is true weight decay."""
     start = torch.tensor([4.0, 1.0], dtype=torch.float64)
     lr = 0.1
     decay = 0.05
@@ -129,8 +138,9 @@ def shrinking(rule: Factory, sigmas: tuple[float, ...]) -> list[float]:
     return [float(x) for x in walked[-1].mean(1)]
 
 
-def decay_is_uniform() -> Finding:
-    """Measure how much a decay shrinks weights whose gradients are noise of different strength."""
+@claim("001")
+def decay_uniform() -> Finding:
+    """Adam with L2 shrinks weights with noisy gradients less than others; AdamW shrinks all alike."""
     sigmas = (0.1, 1.0, 10.0)
     left = {
         "Adam": shrinking(partial(Adam, lr=1e-3, weight_decay=0.1), sigmas),
@@ -141,8 +151,9 @@ def decay_is_uniform() -> Finding:
     return Finding(verdict(even), f"what is left of weights of 1 where gradients are noise of 0.1, 1, 10: {told}")
 
 
-def three_times() -> Finding:
-    """Add up the gradient as the notebook of NAG does, over three points of an earlier cell."""
+@claim("000")
+def nag_figures() -> Finding:
+    """The notebook's paths of NAG show the stated rate."""
     walked = path("mild_bowl", partial(NAG, lr=0.1), (6.0, 6.0), 3)
     tripled = path("mild_bowl", partial(NAG, lr=0.3), (6.0, 6.0), 3)
     measured = (
@@ -151,45 +162,3 @@ def three_times() -> Finding:
         f"({tripled[3][0]:.2f}, {tripled[3][1]:.2f})"
     )
     return Finding("fails", measured, "its cells loop over points of another problem; our figures use the stated rate")
-
-
-CLAIMS = (
-    Claim(
-        "bias_correction", "001", "Without bias correction Adam's first steps are artificially small.", bias_correction
-    ),
-    Claim(
-        "nadam_denominators",
-        "001",
-        "From step 10 on it makes no difference whether NAdam divides by 1 - beta1^t or by 1 - beta1^(t-1).",
-        denominators,
-    ),
-    Claim("adamax_correction", "001", "Adamax needs no bias correction of its maximum.", adamax_needs_none),
-    Claim("momentum_without_beta", "000, 002", "With beta = 0 momentum is gradient descent.", momentum_without_beta),
-    Claim("momentum_forms", "001", "Momentum as a sum and as an average are two ways to write one method.", two_forms),
-    Claim(
-        "velocity_average",
-        "001, 002",
-        "The velocity is an exponential moving average of the gradients.",
-        velocity_is_an_average,
-    ),
-    Claim(
-        "momentum_directions",
-        "001, 002, 004",
-        "Momentum lengthens steps where gradients agree, and shortens them where they alternate.",
-        momentum_by_direction,
-    ),
-    Claim(
-        "rmsprop_half_life",
-        "002",
-        "In RMSprop a past gradient counts for half after 1 / gamma steps.",
-        rmsprop_half_life,
-    ),
-    Claim("sgd_weight_decay", "001", "In SGD, L2 regularization is true weight decay.", weight_decay_of_sgd),
-    Claim(
-        "decay_uniform",
-        "001",
-        "Adam with L2 shrinks weights with noisy gradients less than others; AdamW shrinks all alike.",
-        decay_is_uniform,
-    ),
-    Claim("nag_figures", "000", "The notebook's paths of NAG show the stated rate.", three_times),
-)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from optbench.certificates.properties import properties
-from optbench.claims.claim import Claim, Finding
+from optbench.claims.claim import Finding, claim
 
 COLUMNS = ("adapts_learning_rate", "uses_momentum", "needs_learning_rate", "suits_sparse_gradients")
 TABLE = {
@@ -24,8 +24,9 @@ def contested(row: Mapping[str, Any]) -> list[str]:
     return [column for column, value in said.items() if row[column] != value]
 
 
-def compared() -> Finding:
-    """Measure the properties of the document's five optimizers."""
+@claim("000")
+def property_table() -> Finding:
+    """Its table of what adapts rates, uses momentum, needs a rate and suits sparse data is right."""
     wrong = []
     for name, cls in CLASSES.items():
         row = {"name": name} | properties({"_target_": f"optbench.optimizers.{cls}", "_partial_": True})
@@ -33,13 +34,3 @@ def compared() -> Finding:
     cells = len(TABLE) * len(COLUMNS)
     measured = f"of {cells} cells {cells - len(wrong)} are measured as they stand there"
     return Finding("fails" if wrong else "holds", measured, f"not {'; '.join(wrong)}" if wrong else "")
-
-
-CLAIMS = (
-    Claim(
-        "property_table",
-        "000",
-        "Its table of what adapts rates, uses momentum, needs a rate and suits sparse data is right.",
-        compared,
-    ),
-)

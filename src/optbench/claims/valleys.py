@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from optbench import surfaces
-from optbench.claims.claim import SEEDS, Claim, Finding, first_below, path, verdict
+from optbench.claims.claim import SEEDS, Finding, claim, first_below, listed, path, verdict
 from optbench.optimizers import CLASSES, LBFGS, NAG, SGD, Adagrad, Adam, ConjugateGradient, Momentum, RMSprop
 from optbench.surfaces.descent import descend, with_rates
 
@@ -35,8 +35,9 @@ def highest_rate(rule: str, name: str = "ravine") -> float:
     return low
 
 
-def momentum_bears_more() -> Finding:
-    """Find the highest stable rates in the ravine."""
+@claim("001")
+def momentum_rates() -> Finding:
+    """Momentum bears higher learning rates than gradient descent."""
     found = {rule: highest_rate(rule) for rule in ("SGD", "Momentum")}
     measured = (
         f"highest stable rate in x² + 10 y²: gradient descent {found['SGD']:.3f}, momentum {found['Momentum']:.3f}"
@@ -46,8 +47,9 @@ def momentum_bears_more() -> Finding:
     )
 
 
+@claim("001")
 def ravine_limit() -> Finding:
-    """Find where the steep direction of the ravine becomes unstable."""
+    """In x² + 10 y² gradient descent is unstable across from a rate of 1/10 on."""
     limit = highest_rate("SGD")
     walked = path("ravine", partial(SGD, lr=0.095), (2.0, 2.0), 60)
     ratio = float(walked[1, 1] / walked[0, 1])
@@ -57,8 +59,9 @@ def ravine_limit() -> Finding:
     )
 
 
+@claim("000, 001")
 def ravine_zigzag() -> Finding:
-    """Count the changes of sign across the ravine."""
+    """Gradient descent zigzags in ravines, and momentum does not."""
     rules = {
         "gradient descent": partial(SGD, lr=0.095),
         "momentum (sum)": partial(Momentum, lr=0.095),
@@ -66,16 +69,16 @@ def ravine_zigzag() -> Finding:
         "gradient descent at 0.05": partial(SGD, lr=0.05),
     }
     counts = {name: flips(path("ravine", rule, (5.0, 5.0), 400)) for name, rule in rules.items()}
-    numbers = ", ".join(f"{name} {n}" for name, n in counts.items())
     return Finding(
         "holds only if",
-        f"changes of sign across in 100 steps, lr 0.095: {numbers}",
+        f"changes of sign across in 100 steps, lr 0.095: {listed(counts)}",
         "the rate is near the limit; at half of it gradient descent goes straight down across",
     )
 
 
-def momentum_is_faster() -> Finding:
-    """Compare gradient descent and momentum, each at the best rate of a grid, on five surfaces."""
+@claim("000, 001, 002, 004")
+def momentum_faster() -> Finding:
+    """Momentum converges faster than gradient descent."""
     told = []
     wins = []
     for name, level in (("ravine", 1e-3), ("elongated_bowl", 1e-3), ("mild_bowl", 1e-3), ("rosenbrock", 1e-1)):
@@ -96,7 +99,7 @@ def best(rule: Any, name: str, level: float, steps: int = 2000) -> float:
     rates = torch.logspace(-4, 0, 12, dtype=torch.float64)
     start = torch.tensor(surface.starts[0], dtype=torch.float64).expand(len(rates), -1)
     walked = descend(surface.f, with_rates(rule, rates[:, None]), start, steps, batched=True)
-    above = (surface.f(walked) - (surface.floor or 0.0)).unbind(1)
+    above = surface.above(walked).unbind(1)
     found = [first_below(values, level) for values in above]
     return min((float(n) for n in found if n is not None), default=math.inf)
 
@@ -111,18 +114,20 @@ def overshoot(rule: Any, name: str = "mild_bowl") -> float:
     return max(0.0, -float(path(name, rule, (6.0, 6.0), 200).min()) / 6)
 
 
+@claim("000")
 def beta_overshoots() -> Finding:
-    """Measure how far momentum goes beyond the minimum, by beta."""
+    """Momentum with beta above 0.9 overshoots and oscillates."""
     beyond = {beta: overshoot(partial(Momentum, lr=0.2, beta=beta)) for beta in (0.3, 0.5, 0.9, 0.99)}
-    numbers = ", ".join(f"{beta:g}: {share:.0%}" for beta, share in beyond.items())
+    numbers = listed(beyond, ".0%")
     grows = list(beyond.values()) == sorted(beyond.values())
     return Finding(
         verdict(grows and beyond[0.99] > 0.5), f"beyond the minimum of mild_bowl at lr 0.2, by beta: {numbers}"
     )
 
 
-def nag_overshoots_less() -> Finding:
-    """Compare how far momentum and NAG go beyond the minimum."""
+@claim("000, 001")
+def nag_overshoots() -> Finding:
+    """NAG oscillates less around the minimum than momentum."""
     pairs = {}
     for name, lr in (("mild_bowl", 0.2), ("elongated_bowl", 0.1), ("bowl", 0.05)):
         pairs[name] = tuple(overshoot(partial(rule, lr=lr), name) for rule in (Momentum, NAG))
@@ -130,8 +135,9 @@ def nag_overshoots_less() -> Finding:
     return Finding(verdict(all(b < a for a, b in pairs.values())), f"momentum and NAG go beyond the minimum: {numbers}")
 
 
-def nag_is_faster() -> Finding:
-    """Compare momentum and NAG, each at the best rate of a grid."""
+@claim("000, 001, 004")
+def nag_faster() -> Finding:
+    """NAG converges faster than momentum."""
     told = []
     wins = 0
     for name, level in (("ravine", 1e-3), ("elongated_bowl", 1e-3), ("mild_bowl", 1e-3), ("rosenbrock", 1e-1)):
@@ -145,16 +151,17 @@ def nag_is_faster() -> Finding:
     )
 
 
-def nag_bears_less() -> Finding:
-    """Find the highest stable rates of momentum and NAG in the ravine."""
+@claim("000")
+def nag_rates() -> Finding:
+    """NAG is sensitive to its learning rate."""
     found = {rule: highest_rate(rule) for rule in ("SGD", "Momentum", "NAG")}
-    numbers = ", ".join(f"{name} {x:.3f}" for name, x in found.items())
-    measured = f"highest stable rate in x² + 10 y², beta = 0.9: {numbers}"
+    measured = f"highest stable rate in x² + 10 y², beta = 0.9: {listed(found, '.3f')}"
     return Finding(verdict(found["NAG"] < found["SGD"]), measured)
 
 
-def nag_is_nearer() -> Finding:
-    """Compare how far momentum and NAG are from the minimum after as many steps at the same rate."""
+@claim("000, 001")
+def nag_accurate() -> Finding:
+    """NAG's steps are more accurate than momentum's."""
     told = []
     wins = 0
     pairs = (("mild_bowl", 0.1), ("elongated_bowl", 0.1), ("shallow_bowl", 0.1), ("ravine", 0.01))
@@ -168,8 +175,9 @@ def nag_is_nearer() -> Finding:
     return Finding(verdict(wins == len(pairs)), measured)
 
 
-def larger_beta() -> Finding:
-    """Count momentum's steps by beta, each at the best rate of a grid."""
+@claim("002")
+def beta_larger() -> Finding:
+    """The larger momentum's beta, the better it converges."""
     told = []
     best_of = []
     for name, level in (("ravine", 1e-3), ("rosenbrock", 1e-1)):
@@ -194,8 +202,9 @@ RATES_AND_PHASES = (
 )
 
 
-def phases_need_their_rates() -> Finding:
-    """Run SGD with noise at a small rate, at a large one, and at one that falls."""
+@claim("001, 002")
+def rate_phases() -> Finding:
+    """No constant rate is right at first and at the end; one that falls is."""
     surface = surfaces.get("d2l_bowl")
     away = {}
     start = torch.tensor([-5.0, -5.0], dtype=torch.float64).expand(SEEDS, 2)
@@ -215,8 +224,9 @@ def straightness(rule: Any, name: str = "shallow_bowl") -> float:
     return float(walked.diff(dim=0).norm(dim=1).sum() / (walked[-1] - walked[0]).norm())
 
 
-def adagrad_goes_straight() -> Finding:
-    """Measure how straight paths in the elongated bowl are."""
+@claim("000")
+def adagrad_straight() -> Finding:
+    """In an elongated bowl adaptive rates go straight, where SGD, momentum and NAG zigzag."""
     rules = {
         "SGD": partial(SGD, lr=0.95),
         "Momentum": partial(Momentum, lr=0.1),
@@ -226,13 +236,14 @@ def adagrad_goes_straight() -> Finding:
         "Adam": partial(Adam, lr=0.1),
     }
     lengths = {name: straightness(rule) for name, rule in rules.items()}
-    numbers = ", ".join(f"{name} {x:.2f}" for name, x in lengths.items())
+    numbers = listed(lengths, ".2f")
     ok = max(lengths[n] for n in ("Adagrad", "RMSprop")) < min(lengths[n] for n in ("SGD", "Momentum", "NAG"))
     return Finding(verdict(ok), f"length of the path in 0.1 x² + y² by the distance of its ends: {numbers}")
 
 
+@claim("001")
 def feature_scales() -> Finding:
-    """Fit a line to two features whose values are of very different size."""
+    """With features of size 1000 and 0.01 one parameter explodes and the other hardly moves."""
     draw = torch.Generator().manual_seed(0)
     scales = torch.tensor([1000.0, 0.01], dtype=torch.float64)
     x = scales * torch.randn(200, 2, generator=draw, dtype=torch.float64)
@@ -252,18 +263,19 @@ def feature_scales() -> Finding:
     return Finding(verdict(moved["gradient descent"][1] < 1e-3), measured)
 
 
-def rate_too_small_or_large() -> Finding:
-    """Run gradient descent on a bowl at three rates."""
+@claim("001, 003")
+def three_rates() -> Finding:
+    """Too small a rate is slow, too large a one diverges."""
     ends = {lr: float(path("bowl", partial(SGD, lr=lr), (2.0, 2.0), 50)[-1].norm()) for lr in (0.001, 0.1, 1.1)}
-    numbers = ", ".join(f"{lr:g}: {x:.2g}" for lr, x in ends.items())
     return Finding(
         verdict(ends[0.1] < 1e-3 < 1 < ends[0.001] < ends[1.1]),
-        f"distance to the minimum of w² + b² after 50 steps from 2.83 away, by rate: {numbers}",
+        f"distance to the minimum of w² + b² after 50 steps from 2.83 away, by rate: {listed(ends, '.2g')}",
     )
 
 
-def no_rate_for_both() -> Finding:
-    """Find the best rate for either direction of the ravine."""
+@claim("001")
+def no_common_rate() -> Finding:
+    """No one rate is right for both directions of a ravine."""
     grid = [10 ** (-3 + 3 * i / 30) for i in range(31)]
     left = {}
     for axis in (0, 1):
@@ -272,8 +284,9 @@ def no_rate_for_both() -> Finding:
     return Finding(verdict(left[0] > 3 * left[1]), f"best rate for x {left[0]:.2f}, for y {left[1]:.3f}")
 
 
-def conjugate_gradient_beyond_convex() -> Finding:
-    """Run conjugate gradients on a function that is not convex."""
+@claim("004")
+def cg_convex() -> Finding:
+    """Conjugate gradients are limited to convex problems."""
     surface = surfaces.get("rosenbrock")
     left = {}
     for form in ("fr", "pr+"):
@@ -283,8 +296,9 @@ def conjugate_gradient_beyond_convex() -> Finding:
     return Finding(verdict(min(left.values()) > 1e-6), measured, "with a line search it needs a slope, not convexity")
 
 
-def lbfgs_is_accurate() -> Finding:
-    """Compare what L-BFGS and gradient descent reach on small problems with equally many gradients."""
+@claim("004")
+def lbfgs_accurate() -> Finding:
+    """L-BFGS is accurate on small problems."""
     told = []
     wins = 0
     for name in ("rosenbrock", "beale", "booth"):
@@ -294,8 +308,7 @@ def lbfgs_is_accurate() -> Finding:
             ("L-BFGS", partial(LBFGS, max_iter=1, line_search="strong_wolfe"), 60),
             ("gradient descent", partial(SGD, lr=1e-3), 600),
         ):
-            value = float(surface.f(path(name, rule, steps=steps)[-1]))
-            ends[title] = value - (surface.floor or 0.0)
+            ends[title] = float(surface.above(path(name, rule, steps=steps)[-1]))
         wins += ends["L-BFGS"] < 1e-3 * ends["gradient descent"]
         told.append(f"{name} {ends['L-BFGS']:.0e} and {ends['gradient descent']:.0e}")
     return Finding(
@@ -303,8 +316,9 @@ def lbfgs_is_accurate() -> Finding:
     )
 
 
-def decay_stops_early() -> Finding:
-    """Run SGD with noise on a bowl under three schedules."""
+@claim("002")
+def decay_too_fast() -> Finding:
+    """A rate that decays too fast stops too early."""
     schedules = {
         "constant": lambda t, eta: eta,
         "exp(-0.1 t)": lambda t, eta: eta * math.exp(-0.1 * t),
@@ -319,49 +333,8 @@ def decay_stops_early() -> Finding:
             for seed in range(SEEDS)
         ]
         ends[name] = float(torch.stack(runs).norm(dim=1).mean())
-    numbers = ", ".join(f"{name} {x:.2f}" for name, x in ends.items())
+    numbers = listed(ends, ".2f")
     ok = ends["exp(-0.1 t)"] > ends["(1 + 0.1 t)^-0.5"] > 0
     return Finding(
         verdict(ok), f"mean distance to the minimum after 100 steps of 0.01 from (-5, -5), {SEEDS} seeds: {numbers}"
     )
-
-
-CLAIMS = (
-    Claim("momentum_rates", "001", "Momentum bears higher learning rates than gradient descent.", momentum_bears_more),
-    Claim(
-        "ravine_limit", "001", "In x² + 10 y² gradient descent is unstable across from a rate of 1/10 on.", ravine_limit
-    ),
-    Claim("ravine_zigzag", "000, 001", "Gradient descent zigzags in ravines, and momentum does not.", ravine_zigzag),
-    Claim(
-        "momentum_faster", "000, 001, 002, 004", "Momentum converges faster than gradient descent.", momentum_is_faster
-    ),
-    Claim("beta_overshoots", "000", "Momentum with beta above 0.9 overshoots and oscillates.", beta_overshoots),
-    Claim("nag_overshoots", "000, 001", "NAG oscillates less around the minimum than momentum.", nag_overshoots_less),
-    Claim("nag_faster", "000, 001, 004", "NAG converges faster than momentum.", nag_is_faster),
-    Claim("nag_rates", "000", "NAG is sensitive to its learning rate.", nag_bears_less),
-    Claim("nag_accurate", "000, 001", "NAG's steps are more accurate than momentum's.", nag_is_nearer),
-    Claim("beta_larger", "002", "The larger momentum's beta, the better it converges.", larger_beta),
-    Claim(
-        "adagrad_straight",
-        "000",
-        "In an elongated bowl adaptive rates go straight, where SGD, momentum and NAG zigzag.",
-        adagrad_goes_straight,
-    ),
-    Claim(
-        "feature_scales",
-        "001",
-        "With features of size 1000 and 0.01 one parameter explodes and the other hardly moves.",
-        feature_scales,
-    ),
-    Claim("three_rates", "001, 003", "Too small a rate is slow, too large a one diverges.", rate_too_small_or_large),
-    Claim("no_common_rate", "001", "No one rate is right for both directions of a ravine.", no_rate_for_both),
-    Claim("cg_convex", "004", "Conjugate gradients are limited to convex problems.", conjugate_gradient_beyond_convex),
-    Claim("lbfgs_accurate", "004", "L-BFGS is accurate on small problems.", lbfgs_is_accurate),
-    Claim(
-        "rate_phases",
-        "001, 002",
-        "No constant rate is right at first and at the end; one that falls is.",
-        phases_need_their_rates,
-    ),
-    Claim("decay_too_fast", "002", "A rate that decays too fast stops too early.", decay_stops_early),
-)

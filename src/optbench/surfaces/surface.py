@@ -64,6 +64,15 @@ class Surface:
         """The lowest value, or None where there is none or where it is not known."""
         return float(self.f(torch.tensor(self.minima[0], dtype=torch.float64))) if self.minima else None
 
+    def above(self, x: Tensor) -> Tensor:
+        """Return how far the values at points (..., n) lie above the lowest, or above 0 where that is not known."""
+        return self.f(x) - (self.floor or 0.0)
+
+    def anywhere(self, count: int, draw: torch.Generator) -> Tensor:
+        """Return points (count, n) of the window, drawn evenly."""
+        low, high = torch.tensor(self.window, dtype=torch.float64).unbind(-1)
+        return low + (high - low) * torch.rand(count, self.size, generator=draw, dtype=torch.float64)
+
     def stream(self, batch: int, seed: int = 0) -> Callable[[Tensor, int], Tensor]:
         """Return the loss of a step's mini-batch, a function of the point and of the step from 1.
 
