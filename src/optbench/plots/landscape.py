@@ -1,6 +1,7 @@
 """Landscapes as figures: the loss on planes through weight space, every optimizer's path on it, and its error."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -157,13 +158,13 @@ def figure(landscapes: Sequence[Landscape], title: str, notes: Sequence[str] = (
     worst = max(one.error for one in landscapes)
     what = landscapes[0].what
     warning = f"; the picture is off by up to {worst:.0%} of what the {what} changes" if worst > BOUND else ""
-    made.suptitle(wrapped(title + warning, int(10.5 * width)), x=0.01, ha="left")
-    below.supxlabel(caption(landscapes, notes, width), x=0.01, ha="left", fontsize=8, color="0.35")
+    style.entitle(made, title + warning)
+    style.remark(below, caption(landscapes, notes))
     return made
 
 
-def caption(landscapes: Sequence[Landscape], notes: Sequence[str], inches: float) -> str:
-    """Return what stands below a figure, in lines that fit its width."""
+def caption(landscapes: Sequence[Landscape], notes: Sequence[str]) -> str:
+    """Return what stands below a figure."""
     first = landscapes[0]
     what = "loss" if first.what == "loss" else "accuracy"
     words = [f"{what.capitalize()} on {first.examples} examples of the {first.split} split.", CAPTION.format(what=what)]
@@ -171,14 +172,7 @@ def caption(landscapes: Sequence[Landscape], notes: Sequence[str], inches: float
         words.append(f"Batch normalization: statistics {first.statistics}.")
     said = dict.fromkeys([*(note for one in landscapes for note in one.notes), *notes])
     words += [f"{note[:1].upper()}{note[1:]}." for note in said]
-    return wrapped(" ".join(words), int(inches * 16.5))
-
-
-def wrapped(text: str, width: int) -> str:
-    """Return text in lines of at most so many letters."""
-    import textwrap
-
-    return "\n".join(textwrap.wrap(text, max(40, width)))
+    return " ".join(words)
 
 
 def legend_height(names: Mapping[str, None], inches: float) -> float:
@@ -213,7 +207,7 @@ def _panel(
     bar.set_label(f"{one.split} {one.what}")
     heading = ": ".join(text for text in (one.plane.kind, one.title) if text)
     off = f"; off by {one.error:.0%}" if one.error > BOUND else f"; error {one.error:.1%}"
-    part.suptitle(wrapped(heading + off, 58), x=0.02, ha="left", fontsize=9.5)
+    part.suptitle(textwrap.fill(heading + off, 58), x=0.02, ha="left", fontsize=9.5)
     _errors(bottom, one, look)
 
 

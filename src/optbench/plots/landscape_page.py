@@ -1,16 +1,14 @@
 """Landscapes as one interactive page that needs no network: choose plane, data and runs, and walk through the steps."""
 
 from collections.abc import Sequence
+from importlib.resources import files
 from typing import Any
 
-import numpy as np
 from matplotlib.colors import to_hex
 
-from optbench.landscape.arrays import Array
 from optbench.landscape.picture import Landscape, Projection
-from optbench.plots import style
 from optbench.plots.landscape import AXES, EQUAL, levels, looks
-from optbench.plots.page import SYMBOLS, digits, filled
+from optbench.plots.page import SYMBOLS, dashes, digits, filled, rounded
 
 
 def page(landscapes: Sequence[Landscape], title: str, notes: Sequence[str] = ()) -> str:
@@ -23,7 +21,7 @@ def page(landscapes: Sequence[Landscape], title: str, notes: Sequence[str] = ())
     """
     look = looks([track for one in landscapes for track in one.tracks])
     shown = [describe(one, look, notes) for one in landscapes]
-    return filled("landscape_page.html", title, shown)
+    return filled(files("optbench.plots").joinpath("landscape_page.html"), title, shown)
 
 
 def describe(one: Landscape, look: dict[str, dict[str, Any]], notes: Sequence[str]) -> dict[str, Any]:
@@ -42,7 +40,7 @@ def describe(one: Landscape, look: dict[str, dict[str, Any]], notes: Sequence[st
         "equal": one.plane.kind in EQUAL,
         "alphas": rounded(view.alphas),
         "betas": rounded(view.betas),
-        "values": [rounded(row) for row in view.values],
+        "values": rounded(view.values),
         "log": scale.log,
         "ticks": rounded(scale.lines),
         "notes": said,
@@ -51,12 +49,11 @@ def describe(one: Landscape, look: dict[str, dict[str, Any]], notes: Sequence[st
 
 
 def _track(track: Projection, look: dict[str, Any]) -> dict[str, Any]:
-    dash = look["linestyle"]
     return {
         "name": track.name,
         "status": track.status,
         "colour": to_hex(look["color"]),
-        "dash": "solid" if dash == style.SOLID else ",".join(f"{2 * x:g}px" for x in dash[1]),
+        "dash": dashes(look["linestyle"]),
         "symbol": SYMBOLS.get(look["marker"], "triangle-up"),
         "steps": [int(step) for step in track.steps],
         "x": rounded(track.coordinates[:, 0]),
@@ -65,8 +62,3 @@ def _track(track: Projection, look: dict[str, Any]) -> dict[str, Any]:
         "shadows": rounded(track.shadows),
         "away": rounded(track.away),
     }
-
-
-def rounded(values: Array) -> list[float | None]:
-    """Return numbers with five digits, None for what is not finite."""
-    return [digits(float(x)) for x in np.ravel(values)]

@@ -24,7 +24,6 @@ from optbench.plots.landscape import (
     levels,
     looks,
     surface,
-    wrapped,
 )
 
 FRAMES = 60
@@ -53,8 +52,8 @@ def relief(landscapes: Sequence[Landscape], title: str, notes: Sequence[str] = (
         _surface(ax, one, scale, look)
     legend(below, shown, look, {})
     said = [*notes, *([f"{len(landscapes) - len(shown)} more pictures are not shown here"] * (len(landscapes) > 4))]
-    below.supxlabel(caption(shown, said, width), x=0.01, ha="left", fontsize=8, color="0.35")
-    made.suptitle(wrapped(title, int(11 * width)), x=0.01, ha="left")
+    style.remark(below, caption(shown, said))
+    style.entitle(made, title)
     return made
 
 
@@ -136,7 +135,7 @@ def animate(one: Landscape, title: str, path: Path, kind: str) -> Path:
     if len(one.tracks) <= MANY:
         beside.legend(fontsize=7.5)
     beside.set(xlim=beside.get_xlim(), ylim=_clipped(one))
-    made.suptitle(wrapped(title, 90), x=0.01, ha="left")
+    style.entitle(made, title)
     canvas.draw()  # type: ignore[no-untyped-call]
     made.set_layout_engine("none")  # panels are not to move with the numbers
 

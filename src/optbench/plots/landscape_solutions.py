@@ -1,6 +1,6 @@
 """What the surface says about solutions, as figures: spectra by optimizer, and the barriers between all pairs."""
 
-import math
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from optbench.landscape.solutions import Barriers, Spectrum
 from optbench.plots import style
-from optbench.plots.landscape import wrapped
+from optbench.plots.panels import grid
 
 WIDTH = 0.01
 """Of a node, as a share of the range of all eigenvalues."""
@@ -22,32 +22,25 @@ def spectra(found: Sequence[Spectrum], title: str) -> Figure:
 
     A zero eigenvalue is where most lie in a network; the scale is a logarithm, so that single large ones are seen.
     """
-    columns = min(4, len(found))
-    rows = math.ceil(len(found) / columns)
-    made = Figure(figsize=(max(6.0, 3.1 * columns), 2.2 * rows + 1.0))
-    axes = np.ravel(made.subplots(rows, columns, squeeze=False, sharex=True, sharey=True))
+    made, axes = grid(len(found), 4, (3.1, 2.2))
     nodes = np.concatenate([one.density.values for one in found])
     low = float(nodes.min())
     high = float(nodes.max())
     width = WIDTH * (high - low) or 1e-3
-    grid = np.linspace(low - 5 * width, high + 5 * width, 1500)
-    densities = [one.density.at(grid, width) for one in found]
+    points = np.linspace(low - 5 * width, high + 5 * width, 1500)
+    densities = [one.density.at(points, width) for one in found]
     highest = max(float(density.max()) for density in densities)
-    for ax, one, density in zip(axes, found, densities, strict=False):
+    for ax, one, density in zip(axes, found, densities, strict=True):
         colour = style.look(one.optimizer).colour
-        ax.fill_between(grid, LOWEST, density, color=colour, alpha=0.3, linewidth=0)
-        ax.plot(grid, density, color=colour, linewidth=1.1)
+        ax.fill_between(points, LOWEST, density, color=colour, alpha=0.3, linewidth=0)
+        ax.plot(points, density, color=colour, linewidth=1.1)
         ends = one.density.values
-        ax.set_title(wrapped(f"{one.name}: {ends.min():.2g} to {ends.max():.3g}", 34), fontsize=8.5)
+        ax.set_title(textwrap.fill(f"{one.name}: {ends.min():.2g} to {ends.max():.3g}", 34), fontsize=8.5)
         ax.set(yscale="log", ylim=(LOWEST, 3 * highest))
         ax.axvline(0, color="0.6", linewidth=0.6)
-    for ax in axes[len(found) :]:
-        ax.remove()
     made.supxlabel("eigenvalue of the Hessian", fontsize=9)
     made.supylabel("density", fontsize=9)
-    made.suptitle(
-        wrapped(f"{title}: spectrum at the end, by stochastic Lanczos quadrature", 28 * columns + 20), x=0.01, ha="left"
-    )
+    style.entitle(made, f"{title}: spectrum at the end, by stochastic Lanczos quadrature")
     return made
 
 
@@ -72,5 +65,5 @@ def barrier_map(table: Barriers, title: str) -> Figure:
     bar = made.colorbar(image, ax=ax, shrink=0.8)
     bar.set_label("height above the line between the ends")
     said = "; ".join(["barriers of the loss on the segments between solutions", *table.notes])
-    made.suptitle(wrapped(f"{title}: {said}", int(11 * side)), x=0.01, ha="left", fontsize=10)
+    style.entitle(made, f"{title}: {said}")
     return made

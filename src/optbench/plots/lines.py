@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
+from optbench.plots import style
 from optbench.plots.series import Series, beside, legend, split
 from optbench.results.frame import labels
 
@@ -118,15 +119,8 @@ def draw(
         notes.append("Cross: where a run was last seen before it diverged.")
     told = dict.fromkeys(note for note in notes if note)
     room = beside(series, rates or {}, figure.get_figheight())
-    write(figure, title, " ".join(told), room)
+    style.entitle(figure, title, " ".join(told), room)
     return figure
-
-
-def write(figure: Figure, title: str, caption: str, taken: float = 0.0) -> None:
-    """Put a title above a figure and a caption below it, wrapped; so many inches beside the title are taken."""
-    width = figure.get_figwidth()
-    figure.suptitle(textwrap.fill(title, int(9 * (width - taken))), x=0.01, ha="left")
-    figure.supxlabel(textwrap.fill(caption, int(15 * width)), x=0.01, ha="left", fontsize=8, color="0.35")
 
 
 def _meaning(series: Sequence[Series], banded: bool) -> str:

@@ -10,45 +10,39 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterMathtext, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-COLUMNS = 6  # of panels, so that a page holds them
-SIZE = (2.3, 2.1)
 WIDE = 10.0
 """How many times the smallest value above 0 the largest is, from where a linear axis would show most values as one."""
 FAR = 3.0
 """How many times the distance between the quartiles a panel shows beyond them, where all would squash the rest."""
 
 
-def grid(count: int, title: str, caption: str, share_y: bool = True) -> tuple[Figure, list[Axes]]:
-    """Return a figure of so many panels, with axes in common.
+def grid(
+    count: int,
+    most: int = 6,
+    size: tuple[float, float] = (2.3, 2.1),
+    least: float = 7.0,
+    share_x: bool = True,
+    share_y: bool = True,
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure of small panels, and their axes.
 
     Args:
-        count: How many.
-        title: What stands above.
-        caption: What stands below.
-        share_y: Whether what is up is common too.
+        count: Panels.
+        most: Panels side by side at most.
+        size: Of a panel, in inches.
+        least: Inches of the figure's width, for its title, however few panels there are.
+        share_x: Whether what is along is common to all.
+        share_y: Whether what is up is common to all.
     """
-    columns = min(count, COLUMNS)
+    columns = min(count, most)
     rows = math.ceil(count / columns)
-    figure = Figure(figsize=(max(SIZE[0] * columns, 7.0), SIZE[1] * rows + 1.2))
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=share_y).ravel().tolist()
+    figure = Figure(figsize=(max(size[0] * columns, least), size[1] * rows + 1.2))
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=share_x, sharey=share_y).ravel().tolist()
     for ax in axes[count:]:
         ax.remove()
     for ax in axes[max(count - columns, 0) : count]:  # the lowest of each column, whatever row that is
         ax.tick_params(labelbottom=True)
-    entitle(figure, title, caption)
     return figure, axes[:count]
-
-
-def entitle(figure: Figure, title: str, caption: str) -> None:
-    """Put a title above a figure and a caption below it, in lines that its width holds."""
-    figure.suptitle(title, x=0.01, ha="left")
-    lines = [""]
-    width = int(figure.get_figwidth() * 16)
-    for word in caption.split():
-        if len(lines[-1]) + len(word) > width:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=8, color="0.35")
 
 
 def log_axis(ax: Axes) -> None:

@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from optbench.checks import UserError
 from optbench.plots import style
-from optbench.plots.panels import WIDE, entitle, grid
+from optbench.plots.panels import WIDE, grid
 from optbench.results import Results, performance_profile, profile_interval, profile_score, score_interval
 from optbench.results.clocks import CLOCK, CLOCKS, WORDS
 from optbench.results.race import Race, race
@@ -53,11 +53,12 @@ def profile(results: Results, title: str, target: float | None = None) -> Figure
         for name in order:
             _steps(ax, shares[name], low[name], high[name], looks[name])
         ax.set(title=f"by {WORDS[clock]}", xlim=(1, 4), ylim=(-0.03, 1.03), xlabel="tau", ylabel="share of workloads")
+        ax.label_outer()
     ends = score_interval(tables[CLOCK])
     names = [f"{name}: {scores[CLOCK][name]:.2f} {between(*ends.loc[name])}" for name in order]
     handles = [figure.axes[0].plot([], [], **looks[name])[0] for name in order]
     figure.legend(handles, names, loc="outside right upper", title=f"score by {WORDS[CLOCK]}", handlelength=3.2)
-    entitle(figure, title, caption)
+    style.entitle(figure, title, caption)
     return figure
 
 
@@ -99,7 +100,7 @@ def time_to_target(results: Results, title: str, target: float | None = None) ->
             ax.set_xlim(left=0)
     figure.axes[0].set_yticks(range(len(order)), order.tolist(), fontsize=8)
     what = "a workload (median over its seeds)" if several else "a seed"
-    entitle(figure, title, f"{raced.words} Dot: {what}; bar: their median; cross: how many missed it.")
+    style.entitle(figure, title, f"{raced.words} Dot: {what}; bar: their median; cross: how many missed it.")
     return figure
 
 
@@ -136,7 +137,8 @@ def _crowd(times: pd.DataFrame, raced: Race, order: list[str], title: str, capti
     near = [name for name in order if shares[name].iloc[-1] > 0] or order[:1]
     if len(near) < len(order):
         caption = f"{caption} Not shown: {len(order) - len(near)} that are within {TAUS[-1]:g} times nowhere."
-    figure, axes = grid(len(near), title, caption)
+    figure, axes = grid(len(near))
+    style.entitle(figure, title, caption)
     for ax, name in zip(axes, near, strict=True):
         ax.step(shares.index, shares[near].to_numpy(), where="post", color="0.85", lw=0.7)
         _steps(ax, shares[name], low[name], high[name], looks[name])

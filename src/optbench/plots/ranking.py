@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from optbench.plots.lines import write
+from optbench.plots import style
 from optbench.results.comparison import blocks, compare
 from optbench.results.frame import Results, labels
 from optbench.results.settings import labelled, named, unusual, usual_values
@@ -44,7 +44,7 @@ def ranking(results: Results, title: str) -> Figure:
     ends_of_blocks = [place for place in range(1, len(table)) if block[place] != block[place - 1]]
     for place in ends_of_blocks:
         axes.axhline(place - 0.5, color="black", linewidth=0.8)
-    write(figure, title, CAPTION + (OF_BLOCK if ends_of_blocks else "") + _rest(usual))
+    style.entitle(figure, title, CAPTION + (OF_BLOCK if ends_of_blocks else "") + _rest(usual))
     return figure
 
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from optbench.checks import UserError
 from optbench.plots import style
-from optbench.plots.panels import entitle
 from optbench.results import Results, at_best, labels, swept
 from optbench.results.comparison import blocks, in_order
 from optbench.results.settings import WORKLOAD, written
@@ -70,7 +69,7 @@ def ranks(results: Results, title: str) -> Figure:
     if len(strong) < count:
         moved = ", or that a schedule moves most" if len(tables) > 1 else ""
         caption += f" In colour: those that end among the first{moved}; in grey all others."
-    entitle(figure, title, caption)
+    style.entitle(figure, title, caption)
     return figure
 
 
@@ -95,7 +94,7 @@ def over_workloads(results: Results, title: str) -> Figure:
         left.set(xlabel="share of the training", ylabel="mean rank", title=str(kind))
         ends = pd.DataFrame({name: table.iloc[-1] for name, table in tables.items()})
         heat(right, ends.loc[means.iloc[-1].sort_values(kind="stable").index])
-    entitle(figure, title, SEVERAL.format(len(workloads)))
+    style.entitle(figure, title, SEVERAL.format(len(workloads)))
     return figure
 
 

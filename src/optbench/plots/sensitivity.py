@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from optbench.checks import UserError
 from optbench.plots import style
-from optbench.plots.panels import entitle, grid, swept_axis, window
+from optbench.plots.panels import grid, swept_axis, window
 from optbench.results import Results, at_best, best_values, labels, sensitivity, swept
 from optbench.results.sensitivity import by_measure, chooser
 from optbench.results.settings import written
@@ -58,7 +58,7 @@ def sensitivities(results: Results, title: str) -> Figure:
         by_epoch(right, results.only(at_best(frame, by)), by, shown)
     handles = [Line2D([], [], **look(name, shown)) for name in shown]
     figure.legend(handles, list(shown), loc="outside right upper", handlelength=3.2)
-    entitle(figure, title, caption)
+    style.entitle(figure, title, caption)
     return figure
 
 
@@ -66,7 +66,8 @@ def crowd(results: Results, by: str, title: str, caption: str) -> Figure:
     """Return a panel for each optimizer, with all others in grey."""
     frame = results.frame
     lines, best = (named(found, by, frame) for found in (sensitivity(frame, by), best_values(frame, by)))
-    figure, axes = grid(len(lines), title, caption)
+    figure, axes = grid(len(lines))
+    style.entitle(figure, title, caption)
     limits = window(reach(lines, frame))
     for ax, (name, line) in zip(axes, lines.items(), strict=True):
         for other in lines.values():
@@ -124,24 +125,22 @@ def finish(ax: Axes, by: str, frame: pd.DataFrame, limits: tuple[float, float]) 
 def by_epoch(ax: Axes, best: Results, by: str, shown: Mapping[str, str]) -> None:
     """Draw each line's measure by epoch at its best value, with its band."""
     frame = best.frame
-    ranked = measure(best.frame)
+    ranked = measure(frame)
     column = ranked.name.removeprefix("final_")
-    times = measure(frame).scale
-    keys = [key for key in labels(frame) if key != by]
-    names = frame[keys].map(written).agg(", ".join, axis=1)
+    times = ranked.scale
     ends = []
-    for name, runs in frame.groupby(names, sort=False):
+    for name, runs in named(frame, by, frame).items():
         done = runs.index[runs["status"] == "done"]
         rows = best.evaluations[best.evaluations["run"].isin(done) & (best.evaluations["epoch"] > 0)]
         epochs = rows.groupby("epoch")[column]
         means = epochs.mean() * times
         bands = times * np.array([interval(values.to_numpy()) for _, values in epochs]).reshape(-1, 2)
-        own = look(str(name), shown)
+        own = look(name, shown)
         ax.plot(means.index, means, **own)
         ax.fill_between(means.index, bands[:, 0], bands[:, 1], color=own["color"], alpha=0.15, lw=0)
         ends += [*means.tolist(), *bands.ravel().tolist()]
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set(xlabel="epoch", title=f"{measure(frame).title}, each at its best {by}", ylim=window(ends))
+    ax.set(xlabel="epoch", title=f"{ranked.title}, each at its best {by}", ylim=window(ends))
 
 
 def look(name: str, shown: Mapping[str, str]) -> dict[str, Any]:

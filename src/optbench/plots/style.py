@@ -9,6 +9,7 @@ too. It depends on the optimizer's name alone: a new optimizer changes nobody's.
 """
 
 import os
+import textwrap
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 
 import matplotlib
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from PIL import Image
 
 Dash = str | tuple[int, tuple[float, ...]]
@@ -62,7 +63,6 @@ EITHER = ((0.0, 0.55), (1.0, 0.3), (1.0, 0.55), (0.0, 0.75))
 
 HEIGHTS = LinearSegmentedColormap.from_list("heights", ["#ffffff", "#e4eaf0", "#b9c6d3", "#8d9dae"])
 """Loss from low to high, pale enough for every look on top of it."""
-HALO = {"color": "white", "alpha": 0.8}
 
 
 def look(optimizer: str, variant: int = 0) -> Look:
@@ -130,6 +130,26 @@ def context() -> Iterator[None]:
         }
     ):
         yield
+
+
+def entitle(figure: Figure, title: str, caption: str = "", taken: float = 0.0) -> None:
+    """Put a title above a figure and a caption below it, in lines that fit.
+
+    Args:
+        figure: The figure.
+        title: Its title.
+        caption: Its caption, if it has one.
+        taken: Inches beside the title that are not its own.
+    """
+    figure.suptitle(textwrap.fill(title, int(10.5 * (figure.get_figwidth() - taken))), x=0.01, ha="left")
+    if caption:
+        remark(figure, caption)
+
+
+def remark(part: Figure | SubFigure, caption: str) -> None:
+    """Put a caption below a figure or a part of one, in lines that fit."""
+    width = part.get_figure(root=True).get_figwidth()
+    part.supxlabel(textwrap.fill(caption, int(16.5 * width)), x=0.01, ha="left", fontsize=8, color="0.35")
 
 
 def save(figure: Figure, path: Path, formats: Sequence[str] = ("png", "svg"), colours: int | None = None) -> list[Path]:

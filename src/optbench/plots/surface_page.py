@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Sequence
+from importlib.resources import files
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from optbench.plots import style
-from optbench.plots.page import SYMBOLS, digits, filled
+from optbench.plots.page import SYMBOLS, dashes, digits, filled, rounded
 from optbench.plots.surface import names
 from optbench.plots.surface_shape import inside, relief
 from optbench.surfaces.scene import Scene, Track
@@ -20,7 +21,7 @@ STEPS = 300  # of a path are in the page at most, the first ones all
 
 def page(scenes: Sequence[dict[str, Any]], title: str) -> str:
     """Return the page of described scenes, as HTML with everything in it."""
-    return filled("surface_page.html", title, list(scenes))
+    return filled(files("optbench.plots").joinpath("surface_page.html"), title, list(scenes))
 
 
 def describe_all(scenes: Sequence[Scene], study: str) -> list[dict[str, Any]]:
@@ -66,11 +67,10 @@ def describe_track(scene: Scene, track: Track) -> dict[str, Any]:
     raised, _ = scale(surface)
     low = times.floor().long().clamp(max=max(0, len(steps) - 2))
     look = style.look(track.optimizer, track.variant)
-    solid = look.dash == style.SOLID
     return {
         "label": track.label,
         "colour": look.colour,
-        "dash": "solid" if solid else ",".join(f"{2 * x:g}px" for x in look.dash[1]),
+        "dash": dashes(look.dash),
         "symbol": SYMBOLS.get(look.marker, "triangle-up"),
         "steps": steps.tolist(),
         "points": rounded(points),
@@ -87,12 +87,3 @@ def describe_track(scene: Scene, track: Track) -> dict[str, Any]:
 def scale(surface: Surface) -> tuple[Callable[[Tensor], Tensor], str]:
     """Return how heights are drawn, and what their axis is called; a curve is drawn as it is."""
     return relief(surface.grid(61)[1]) if surface.size == 2 else ((lambda z: z), "f")
-
-
-def rounded(values: Tensor) -> Any:
-    """Return a tensor as lists of numbers with five digits, None for what is not finite."""
-    flat = [digits(x) for x in values.reshape(-1).tolist()]
-    if values.dim() < 2:
-        return flat
-    width = values.shape[-1]
-    return [flat[i : i + width] for i in range(0, len(flat), width)]

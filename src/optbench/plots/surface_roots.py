@@ -5,12 +5,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
 from optbench.plots import style
+from optbench.plots.surface_steps import Array
 from optbench.surfaces.scene import Scene, Track
-
-Array = NDArray[np.float64]
 
 
 def roots(axes: Axes, scene: Scene) -> None:

@@ -23,7 +23,8 @@ def trials(results: Results, title: str) -> Figure:
     unit = unit_of(best)
     caption = f"Validation {unit} of each trial by the hyperparameter below the panel, best contender first. {NOTE}"
     one = not several(results)
-    figure, axes = grid(len(order), title, caption, one)
+    figure, axes = grid(len(order), share_y=one)
+    style.entitle(figure, title, caption)
     for ax, name in zip(axes, order, strict=True):
         own = scaled[scaled["contender"] == name]
         limits = window((scaled if one else own)["error"].dropna().tolist())
@@ -57,7 +58,8 @@ def budget(results: Results, title: str) -> Figure:
         "replacement; band: 95 % of the draws; grey: all others. The right end is the best of all trials."
     )
     caption = caption if one else caption.replace(" grey: all others.", "")
-    figure, axes = grid(len(best), title, caption, one)
+    figure, axes = grid(len(best), share_y=one)
+    style.entitle(figure, title, caption)
     by_name = dict(list(curves.groupby("contender", sort=False)))
     for ax, (_, row) in zip(axes, best.iterrows(), strict=True):
         own = by_name[row["contender"]]

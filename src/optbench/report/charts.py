@@ -16,6 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from optbench.plots import style
+from optbench.plots.page import dashes
 from optbench.plots.panels import WIDE
 from optbench.report.tables import best_table, winner_table
 from optbench.results import (
@@ -86,13 +87,8 @@ def lines(
         variant = seen.get(optimizer[name], 0)
         seen[optimizer[name]] = variant + 1
         look = style.look(optimizer[name], variant)
-        found.append({"name": name, "colour": look.colour, "dash": dash(look.dash)})
+        found.append({"name": name, "colour": look.colour, "dash": dashes(look.dash)})
     return found
-
-
-def dash(pattern: Any) -> str:
-    """Return a dash pattern of matplotlib as plotly has it."""
-    return "solid" if isinstance(pattern, str) else ",".join(f"{2 * x:g}px" for x in pattern[1])
 
 
 def curves(frame: pd.DataFrame, evaluations: pd.DataFrame) -> Chart:
