@@ -9,6 +9,8 @@ from selenium.webdriver.chrome.service import Service
 
 from optbench import records
 from optbench.commands import main as cli
+from optbench.optimizers import compiling
+from optbench.training import compiled
 
 # torch keeps what it compiled for one kind of processor, and finds it again for another, where it does not compile
 KIND = os.environ.get("ATEN_CPU_CAPABILITY", "native")
@@ -51,6 +53,15 @@ def optbench(monkeypatch, tmp_path):
         cli.main()
 
     return run
+
+
+@pytest.fixture
+def as_written(monkeypatch):
+    """What is to be compiled runs as it is written, which takes no time; return what was asked for."""
+    asked = []
+    monkeypatch.setattr(compiling, "compiled", lambda step, *example, options: asked.append(step) or step)
+    monkeypatch.setattr(compiled, "COMPILED", {})
+    return asked
 
 
 @pytest.fixture(scope="session")

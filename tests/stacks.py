@@ -8,6 +8,7 @@ from torch import nn
 from optbench.models import mlp
 from optbench.optimizers import CLASSES, Objective
 from optbench.sweep.stack import Stack
+from optbench.training.whole import Compiled
 
 HYPER = {"total_steps": 200, "model": None}
 STACKABLE = [name for name, cls in CLASSES.items() if cls.stackable(cls.hyper)]
@@ -52,10 +53,17 @@ class Task:
                 losses[-1].append(optim.step(objective).item())
         return torch.tensor(losses, dtype=torch.float64), models, optims
 
+    def stack(self, way, models, optims):
+        """Return a stack that steps plainly, or is compiled."""
+        loss = nn.functional.cross_entropy
+        if way == "plain":
+            return Stack(models, optims, loss)
+        return Compiled(models, optims, loss, self.x.shape[1], (self.x[0, 0], self.y[0, 0]))
+
     def stacked(self, schedule=lambda t, lr: lr):
         """Return the same of one stack, and the stack."""
         models, optims = self.make()
-        stack = Stack(models, optims, nn.functional.cross_entropy)
+        stack = self.stack("plain", models, optims)
         lrs = [[schedule(t, optim.param_groups[0]["lr"]) for t in range(len(self.x))] for optim in optims]
         losses = [stack.step(x, y, rates) for x, y, rates in zip(self.x, self.y, stack.rates(lrs), strict=True)]
         return torch.stack(losses, 1).double(), models, stack

@@ -1,5 +1,6 @@
 """Runs in a stack are the runs that they would have been alone."""
 
+import copy
 import math
 from itertools import product
 from pathlib import Path
@@ -13,9 +14,10 @@ from stacks import STACKABLE, Task, factory, weights
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from optbench import records
-from optbench.models import Factors
+from optbench.models import Factors, mlp
 from optbench.optimizers import CLASSES
 from optbench.training.network import Network
+from optbench.training.states import set_state
 
 
 @pytest.mark.parametrize("name", STACKABLE)
@@ -83,6 +85,38 @@ def test_its_state_is_that_of_a_run_alone(name):
     for i, (model, optim) in enumerate(zip(models, optims, strict=True)):
         state = {k: dict(optim.state[p]) for k, p in model.named_parameters()}
         torch.testing.assert_close(dict(stack.state_of(i)), state, rtol=1e-9, atol=1e-10)
+
+
+def test_what_is_alike_is_evaluated_once():
+    models = [mlp(6, 3, hidden=(5,), normalization="batch") for _ in range(2)]
+    replicas = [copy.deepcopy(models[i]) for i in (0, 0, 1, 0, 1, 1)]
+    replicas[3].state_dict()["1.running_mean"][0] = 2.0
+    replicas[5].state_dict()["0.bias"][0] = math.nan
+    x = torch.randn(1, 7, 6)
+    network = Network(replicas, apart=False)
+    distinct, which = network.distinct()
+    assert which == [0, 0, 1, 2, 1, 3]
+    torch.testing.assert_close(distinct(x, False)[which], network(x, False).detach(), equal_nan=True)
+
+
+@pytest.mark.parametrize("ways", [("plain", "compiled"), ("compiled", "plain")], ids="-".join)
+@pytest.mark.parametrize("name", STACKABLE)
+def test_a_state_that_one_way_of_stepping_left_is_gone_on_with_by_any(name, ways, as_written):
+    lr = CLASSES[name].hyper["lr"]
+    task = Task([factory(name, lr=lr * k) for k in (1.0, 0.3, 0.3, 0.1)], 2, steps=10)
+    losses, _, _ = task.alone()
+    found = []
+    models, optims = task.make()
+    for way, half in zip(ways, (slice(0, 5), slice(5, 10)), strict=True):
+        stack = task.stack(way, models, optims)
+        rates = [[optim.param_groups[0]["lr"]] * 5 for optim in optims]
+        found.append(stack.advance(task.x[half], task.y[half], rates).mT)
+        states = [stack.state_of(i) for i in range(4)]
+        models, optims = [copy.deepcopy(model) for model in models], task.make()[1]
+        optims = [make(model.parameters()) for make, model in zip(task.factories, models, strict=True)]
+        for model, optim, state in zip(models, optims, states, strict=True):
+            set_state(model, optim, state)
+    torch.testing.assert_close(torch.cat(found, 1), losses, rtol=1e-9, atol=0)
 
 
 # As users type it -----------------------------------------------------------------------------------------------------

@@ -101,8 +101,17 @@ def test_a_sweep_ends_with_its_first_failure_where_asked(optbench):
     assert told[0] == "failed" and "waiting" in told
 
 
-def test_a_stack_that_was_killed_goes_on_bit_by_bit(optbench, tmp_path):
-    cells = [*SMALL, "trainer.max_epochs=3", "optimizer=nag", "seed=0,1", "optimizer.lr=0.01,0.02", "replicas=4"]
+@pytest.mark.parametrize("way", ["off", pytest.param("step", marks=pytest.mark.slow)])
+def test_a_stack_that_was_killed_goes_on_bit_by_bit(optbench, tmp_path, way):
+    cells = [
+        f"compile={way}",
+        *SMALL,
+        "trainer.max_epochs=3",
+        "optimizer=nag",
+        "seed=0,1",
+        "optimizer.lr=0.01,0.02",
+        "replicas=4",
+    ]
     cells += [
         "schedule._target_=test_resume_sweep.die_once",
         "schedule.at=2",

@@ -11,24 +11,16 @@ from torch.nn.functional import cross_entropy
 
 from optbench import records
 from optbench.optimizers import CLASSES
-from optbench.training import compiled
 from optbench.training.path import choose
 from optbench.training.whole import Compiled, together
 
 
-def stacked(task, orders, schedule=lambda t, lr: lr):
+def stacked(task, schedule=lambda t, lr: lr):
     """Return the losses (replicas, steps), the models and the compiled stack of a task."""
     models, optims = task.make()
-    stack = Compiled(models, optims, cross_entropy, orders, (task.x[0, 0], task.y[0, 0]))
+    stack = task.stack("compiled", models, optims)
     lrs = [[schedule(t, optim.param_groups[0]["lr"]) for t in range(len(task.x))] for optim in optims]
     return stack.advance(task.x, task.y, lrs).mT.double(), models, stack
-
-
-@pytest.fixture
-def as_written():
-    """Torch runs what it is asked to compile as it is written, which takes no time."""
-    with torch.compiler.set_stance("force_eager"):
-        yield
 
 
 @pytest.mark.slow
@@ -38,7 +30,7 @@ def test_both_halves_of_a_rule_are_the_rule(name, as_written):
     task = Task([factory(name, lr=lr * k) for k in (1.0, 0.3)] * 2, 2, steps=30)
     halve = lambda t, lr: lr * 0.5 ** (t // 10)  # noqa: E731
     losses, models, optims = task.alone(halve)
-    together, replicas, stack = stacked(task, 2, halve)
+    together, replicas, stack = stacked(task, halve)
     torch.testing.assert_close(together, losses, rtol=1e-10, atol=0)
     torch.testing.assert_close(weights(replicas), weights(models), rtol=1e-10, atol=1e-10)
     state = {k: dict(optims[1].state[p]) for k, p in models[1].named_parameters()}
@@ -48,7 +40,7 @@ def test_both_halves_of_a_rule_are_the_rule(name, as_written):
 def test_any_number_may_differ(as_written):
     task = Task([factory("AdamW", lr=0.01, beta1=b, weight_decay=w) for b in (0.9, 0.5) for w in (0.0, 0.1)], 1)
     losses, _, _ = task.alone()
-    torch.testing.assert_close(stacked(task, 1)[0], losses, rtol=1e-10, atol=0)
+    torch.testing.assert_close(stacked(task)[0], losses, rtol=1e-10, atol=0)
 
 
 @pytest.mark.parametrize("normalization", ["batch", "layer"])
@@ -63,17 +55,12 @@ def test_normalization_and_a_mini_batch_of_its_own_size(normalization, as_writte
         torch.testing.assert_close(own.state_dict(), model.state_dict(), rtol=1e-10, atol=1e-10)
 
 
-def test_no_rate_and_no_step_compiles_anew(monkeypatch):
-    made = []
-    plain = torch.compile
-    backend = lambda graph, inputs: made.append(graph) or graph.forward  # noqa: E731
-    monkeypatch.setattr(torch, "compile", lambda f, options, **kwargs: plain(f, backend=backend, **kwargs))
-    monkeypatch.setattr(compiled, "COMPILED", {})
+def test_no_rate_and_no_step_compiles_anew(as_written):
     for rates in ((0.02, 0.01), (0.3, 0.03)):
         task = Task([factory("NAdam", lr=lr) for lr in rates], 1, steps=5)
         losses, _, _ = task.alone(lambda t, lr: lr / (1 + t))
-        torch.testing.assert_close(stacked(task, 1, lambda t, lr: lr / (1 + t))[0], losses, rtol=1e-10, atol=0)
-    assert len(made) == 1
+        torch.testing.assert_close(stacked(task, lambda t, lr: lr / (1 + t))[0], losses, rtol=1e-10, atol=0)
+    assert len(as_written) == 1
 
 
 def test_parts_that_stay_in_the_cache_are_even():

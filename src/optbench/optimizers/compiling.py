@@ -1,17 +1,24 @@
 """All parameters of a step in one compiled call that reads and writes each element once."""
 
-from collections.abc import Callable, Sequence
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from optbench.optimizers.arithmetic import working
 from optbench.optimizers.halves import Unsplit, halve
 from optbench.optimizers.rule import Hyper, Rule, State
 
+T = TypeVar("T")
 Moving = Sequence[tuple[Tensor, Hyper]]
 
 OPTIONS: dict[str, Any] = {"size_asserts": False, "guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
@@ -99,15 +106,46 @@ def layout(tensors: Sequence[Tensor]) -> list[Any]:
     return [(x.shape, x.stride(), x.dtype, x.device) for x in tensors]
 
 
-def compiled(step: Callable[..., None], *example: Tensor) -> Callable[..., None]:
+def compiled(step: Callable[..., T], *example: Tensor, options: Mapping[str, Any] = OPTIONS) -> Callable[..., T]:
     """Return a function of tensors that is compiled for an example; it looks at nothing else of what it is given.
+
+    It is kept on disk, beside the kernels that torch keeps there: what torch does before it finds these takes seconds.
 
     Args:
         step: The function.
         *example: What it will be given, or the like.
+        options: Torch's, of how to compile.
     """
     graph = make_fx(step, tracing_mode="fake")(*(x.detach() for x in example))
-    jit: Any = torch.compile(graph.forward, fullgraph=True, dynamic=False, options=OPTIONS)
-    kernel = jit.aot_compile((example, {}))
+    place = kept_at(graph, example, options)
+    try:
+        kernel = load(place)
+    except Exception:  # there is none, or none that can be read, for whatever reason torch finds fit
+        jit: Any = torch.compile(graph.forward, fullgraph=True, dynamic=False, options=dict(options))
+        kernel = jit.aot_compile((example, {}))
+        with suppress(Exception):  # a full disk, say: the next process compiles anew
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            kernel.save_compiled_function(str(place))
     kernel.disable_guard_check()
     return partial(kernel, graph)
+
+
+def kept_at(graph: GraphModule, example: Sequence[Tensor], options: Mapping[str, Any]) -> Path:
+    """Return where a compiled function is kept: its name tells what it computes, of what, and with which commands."""
+    constants = [(name, x.tolist()) for name, x in graph.named_buffers()]
+    machine = torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()
+    told = repr((graph.code, constants, layout(example), sorted(options), torch.__version__, machine))
+    folder = os.environ.get("TORCHINDUCTOR_CACHE_DIR") or Path(tempfile.gettempdir(), f"torchinductor_{os.getuid()}")
+    return Path(folder, "optbench", hashlib.sha256(told.encode()).hexdigest())
+
+
+def load(place: Path) -> Any:
+    """Return a compiled function that is kept.
+
+    Raises:
+        Exception: It is not there or damaged, or another user's.
+    """
+    with place.open("rb") as file:
+        if os.fstat(file.fileno()).st_uid != os.getuid():
+            raise PermissionError(f"{place} is another user's")
+        return torch.compiler.load_compiled_function(file)

@@ -2,8 +2,7 @@
 
 import copy
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,6 +22,7 @@ from optbench.training.chunk import first_batch, spans, within
 from optbench.training.ending import Cut
 from optbench.training.module import EVALUATION_BATCH, Diverged, Training
 from optbench.training.network import losses
+from optbench.training.states import set_state
 from optbench.training.whole import Compiled
 
 STATE = "stack.ckpt"
@@ -117,12 +117,12 @@ class Replicas(lightning.LightningModule):
 
     def configure_optimizers(self) -> None:
         """Stack the networks, which are on the device by now, and their optimizers."""
-        for replica in self.runs:
+        for i, replica in enumerate(self.runs):
             replica.prepare()
+            if self.restored is not None:
+                set_state(replica.model, replica.optimizer, self.restored["states"][i])
         models, optimizers = zip(*((replica.model, replica.optimizer) for replica in self.runs), strict=True)
         self.stack = self.make_stack(models, optimizers)
-        if self.restored is not None:
-            self.stack.load_state_dict(self.restored["stack"])
 
     def make_stack(self, models: Sequence[nn.Module], optimizers: Sequence[Optimizer]) -> Stack | Compiled:
         """Return the stack, compiled if that is its path and can be; the records tell."""
@@ -219,8 +219,13 @@ class Replicas(lightning.LightningModule):
                 replica.model.get_parameter(name).grad = gradient
             self.hand_back(i, moved=True)
             replica.optimizer.eval()
-        measured = [self.measure(*self.data.split(name)) for name in self.data.splits]
-        for replica, *results in zip(self.runs, *measured, strict=True):
+        network: Callable[[Tensor, bool], Tensor] = self.stack.network
+        which: Sequence[int] = range(len(self.runs))
+        if not self.stack.steps:  # runs of one seed begin alike
+            network, which = self.stack.network.distinct()
+        measured = [self.measure(network, *self.data.split(name)) for name in self.data.splits]
+        for replica, place in zip(self.runs, which, strict=True):
+            results = [split[place] for split in measured]
             replica.optimizer.train()
             if not replica.ended:
                 replica.results = iter(results)
@@ -229,19 +234,19 @@ class Replicas(lightning.LightningModule):
                 with self.ending(replica):
                     replica.evaluate()
 
-    def measure(self, x: Tensor, y: Tensor) -> list[dict[str, float]]:
-        """Return what `Training.measure` returns, for each replica."""
-        loss = torch.zeros(len(self.runs), dtype=torch.float64, device=x.device)
-        right = torch.zeros_like(loss)
+    def measure(self, network: Callable[[Tensor, bool], Tensor], x: Tensor, y: Tensor) -> list[dict[str, float]]:
+        """Return what `Training.measure` returns, for each replica of a network."""
+        loss: Any = 0.0
+        right: Any = 0.0
         size = max(1, 4 * EVALUATION_BATCH // len(self.runs))  # a small network's outputs are as large as its layers
         classes = self.data.task == "classification"
         x, y = self.trainer.precision_plugin.convert_input((x, y))
         for part, goal in zip(torch.split(x, size), torch.split(y, size), strict=True):
-            mean, output, target = losses(self.stack.network, self.data.loss, part[None], goal[None], training=False)
-            loss += mean * len(part)
+            mean, output, target = losses(network, self.data.loss, part[None], goal[None], training=False)
+            loss = loss + mean.double() * len(part)
             if classes:
-                right += (output.argmax(1) == target).sum(1)
-        shares = torch.stack([loss, right][: 1 + classes], 1) / len(x)
+                right = right + (output.argmax(1) == target).sum(1)
+        shares = torch.stack([loss, right] if classes else [loss], 1) / len(x)
         return [dict(zip(("loss", "accuracy"), row, strict=False)) for row in shares.tolist()]
 
     def hand_back(self, i: int, moved: bool = False) -> None:
@@ -253,8 +258,7 @@ class Replicas(lightning.LightningModule):
         """
         replica = self.runs[i]
         if not moved or type(replica.optimizer).iterate is not Optimizer.iterate:
-            parameter = replica.model.get_parameter
-            replica.optimizer.state = defaultdict(dict, {parameter(k): s for k, s in self.stack.state_of(i).items()})
+            set_state(replica.model, replica.optimizer, self.stack.state_of(i))
 
     @contextmanager
     def ending(self, replica: Replica) -> Iterator[None]:
@@ -309,7 +313,7 @@ class Replicas(lightning.LightningModule):
         """Make it the state of the stack, or the checkpoint of one replica as a run alone would have written it."""
         if self.saved is None:
             saved["stack"] = {
-                "stack": self.stack.state_dict(),
+                "states": [self.stack.state_of(i) for i in range(len(self.runs))],
                 "seconds": self.seconds,
                 "generators": checkpoint.generators(),
                 "runs": [replica.state() for replica in self.runs],

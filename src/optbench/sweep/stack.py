@@ -13,6 +13,7 @@ from torch.func import vmap
 from optbench.optimizers.arithmetic import Spent, subtract_, to_tensor
 from optbench.optimizers.base import SLICE, Optimizer, State
 from optbench.training.network import Network, Pack, losses
+from optbench.training.states import state_by_name, taken
 
 
 class Block:
@@ -22,9 +23,10 @@ class Block:
         pack: The pack.
         rows: The replicas.
         optimizer: That of any of them.
+        states: Of each replica by parameter; empty before the first step.
     """
 
-    def __init__(self, pack: Pack, rows: slice, optimizer: Optimizer) -> None:
+    def __init__(self, pack: Pack, rows: slice, optimizer: Optimizer, states: Sequence[Mapping[str, State]]) -> None:
         self.rows = rows
         self.rule = type(optimizer)
         self.h = numbers(optimizer)
@@ -32,7 +34,25 @@ class Block:
         self.at = rows.start if single else rows
         self.p = (pack.leaves[0].detach() if self.rule.whole_tensor else pack.flat)[self.at]
         self.batched = self.rule.whole_tensor and not single
-        self.state = vmap(self.rule.init)(self.p) if self.batched else self.rule.init(self.p)
+        if states[0][pack.names[0]]:
+            self.state = self._stacked(pack, states)
+        else:
+            self.state = vmap(self.rule.init)(self.p) if self.batched else self.rule.init(self.p)
+
+    def _stacked(self, pack: Pack, states: Sequence[Mapping[str, State]]) -> State:
+        """Return the states of all replicas as one."""
+        found: State = {}
+        for key in states[0][pack.names[0]]:
+            values = [[own[name][key] for own in states] for name in pack.names]
+            if isinstance(values[0][0], Tensor):
+                parts = [torch.stack(value).to(self.p.device) for value in values]
+                whole = parts[0] if self.rule.whole_tensor else pack.pack(parts)
+                found[key] = whole if isinstance(self.at, slice) else whole[0]
+            elif all(value == values[0][0] for value in values[0]):
+                found[key] = values[0][0]
+            else:
+                found[key] = self.p.new_tensor(values[0]).unsqueeze(1)
+        return {key: value for key, value in found.items() if key != "step"}
 
     def rates(self, lrs: Sequence[Sequence[float]]) -> Sequence[Any]:
         """Return the learning rate of each step: a number, or a tensor (replicas, 1) where they have several.
@@ -84,7 +104,7 @@ class Stack:
 
     Args:
         models: The networks, of one architecture.
-        optimizers: The optimizer of each, of one class; they serve for their numbers and never step.
+        optimizers: The optimizer of each, of one class; they serve for their numbers and their state, and never step.
         loss: Function of outputs, targets and `reduction`.
         clip: Function from gradients (replicas, ...) to clipped ones, if they are to be.
     """
@@ -100,18 +120,22 @@ class Stack:
         self.apart = optimizers[0].whole_tensor
         self.network = Network(models, self.apart)
         self.loss = loss
-        self.steps = 0
-        self.blocks = [list(self._cut(pack, optimizers)) for pack in self.network.packs]
+        self.steps = taken(optimizers[0])
+        states = [state_by_name(*pair) for pair in zip(models, optimizers, strict=True)]
+        self.blocks = [list(self._cut(pack, optimizers, states)) for pack in self.network.packs]
         self.gradients: dict[str, Tensor] = {}
 
-    def _cut(self, pack: Pack, optimizers: Sequence[Optimizer]) -> Iterator[Block]:
+    def _cut(
+        self, pack: Pack, optimizers: Sequence[Optimizer], states: Sequence[Mapping[str, State]]
+    ) -> Iterator[Block]:
         """Cut a pack where a number changes, and on a CPU where more would not stay in the cache."""
         fit = max(1, SLICE // pack.flat.shape[1]) if pack.flat.device.type == "cpu" else len(optimizers)
         start = 0
         for _, alike in groupby(optimizers, numbers):
             stop = start + len(list(alike))
             for i in range(start, stop, fit):
-                yield Block(pack, slice(i, min(i + fit, stop)), optimizers[i])
+                rows = slice(i, min(i + fit, stop))
+                yield Block(pack, rows, optimizers[i], states[rows])
             start = stop
 
     def rates(self, lrs: Sequence[Sequence[float]]) -> Iterator[list[list[Any]]]:
@@ -164,16 +188,4 @@ class Stack:
                 parts = pack.unpack(value) if flat else [value] * len(pack.names)
                 for name, part in zip(pack.names, parts, strict=True):
                     state[name][key] = part.clone() if isinstance(part, Tensor) else part
-        return state
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state of all optimizers as the blocks hold it; the weights are the models' own."""
-        blocks = [[dict(block.state) for block in blocks] for blocks in self.blocks]
-        return {"steps": self.steps, "blocks": blocks}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up what `state_dict` returned, of a stack of the same models and optimizers."""
-        self.steps = state["steps"]
-        for blocks, saved in zip(self.blocks, state["blocks"], strict=True):
-            for block, own in zip(blocks, saved, strict=True):
-                block.state = {k: v.to(block.p.device) if isinstance(v, Tensor) else v for k, v in own.items()}
+        return dict(state)

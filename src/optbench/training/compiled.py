@@ -5,7 +5,6 @@ and given as tensors, so that nothing compiles anew when one changes; torch keep
 """
 
 import copy
-import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import grad_and_value, vmap
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from optbench.optimizers import compiling
 from optbench.optimizers.base import Optimizer, State
 from optbench.optimizers.compiling import OPTIONS
 from optbench.optimizers.halves import Halves, Numbers, halve, initial
@@ -24,7 +24,7 @@ from optbench.training.network import Network, forward
 
 Criterion = Callable[..., Tensor]
 Tensors = dict[str, Tensor]
-Step = Callable[..., tuple[Tensor, Tensors]]
+Step = Callable[..., tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True)
@@ -89,24 +89,6 @@ COMPILED: dict[str, Step] = {}
 """The steps that this process has compiled, by what they are compiled for: runs that follow one another share them."""
 
 
-def compiled(plan: Plan, key: str) -> Step:
-    """Return the compiled step of a plan.
-
-    Args:
-        plan: The plan.
-        key: What tells plans apart.
-    """
-    if key not in COMPILED:
-        plain = Plan.step
-        # Torch counts by code object how often it has compiled, and gives up at the eighth time.
-        own = types.FunctionType(plain.__code__.replace(), plain.__globals__, plain.__name__)
-        whole = types.MethodType(own, plan)
-        apart = any(halves.form.rule.whole_tensor for halves in plan.halves.values())
-        options = OPTIONS | SMALL_KERNELS if apart else OPTIONS
-        COMPILED[key] = torch.compile(whole, fullgraph=True, dynamic=False, options=options)
-    return COMPILED[key]
-
-
 class Part:
     """Replicas that share their mini-batches, and stay in the cache while they take many steps.
 
@@ -150,13 +132,15 @@ class Part:
         self.sources = {halves.source: halves for halves in self.halves.values()}
         layers = {name: copy.deepcopy(layer).to("meta") for name, layer in network.layers.items()}
         self.plan = Plan(layers, self.halves, self._places(), loss, clip)
-        self.compiled = compiled(self.plan, self._key(example))
+        self.memory, self.spec = tree_flatten((self.params, self.tensors, self.buffers))
         self.size = example[0].shape
+        self.compiled = self._compiled(example)
 
     def _take_up(self, name: str, states: Sequence[State]) -> None:
         """Stack the states that the replicas have of a parameter."""
         form = self.halves[name].form
-        self.tensors[name] = {key: torch.stack([state[key] for state in states]) for key in form.vectors}
+        device = self.params[name].device
+        self.tensors[name] = {key: torch.stack([s[key] for s in states]).to(device) for key in form.vectors}
         numbers = [np.array([float(state[key]) for state in states]) for key in form.numbers]
         self.numbers.setdefault(self.halves[name].source, numbers)
 
@@ -168,6 +152,22 @@ class Part:
             places[source] = slice(end, end + halves.needs)
             end += halves.needs
         return {name: places[halves.source] for name, halves in self.halves.items()}
+
+    def step(self, x: Tensor, y: Tensor, numbers: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
+        """Take a step as `Plan.step` does, in all memory of replicas like these; return the losses and gradients."""
+        losses, gradients = self.plan.step(x, y, numbers, *tree_unflatten(memory, self.spec))
+        return losses, *gradients.values()
+
+    def _compiled(self, example: tuple[Tensor, Tensor]) -> Step:
+        """Return the step, compiled."""
+        key = self._key(example)
+        if key not in COMPILED:
+            apart = any(halves.form.rule.whole_tensor for halves in self.halves.values())
+            options = OPTIONS | SMALL_KERNELS if apart else OPTIONS
+            needs = sum(halves.needs for halves in self.sources.values())
+            numbers = next(iter(self.params.values())).new_zeros(needs, len(self.hyper))
+            COMPILED[key] = compiling.compiled(self.step, *example, numbers, *self.memory, options=options)
+        return COMPILED[key]
 
     def _key(self, example: tuple[Tensor, Tensor]) -> str:
         """Return what tells the compiled step from others."""
@@ -185,11 +185,12 @@ class Part:
             done: Steps taken before.
             lrs: Learning rates by replica and step.
         """
-        step = self.compiled if x.shape[1:] == self.size else self.plan.step
+        step = self.compiled if x.shape[1:] == self.size else self.step
         losses = []
         for inputs, targets, numbers in zip(x, y, self.unroll(done, len(x), lrs), strict=True):
-            loss, self.gradients = step(inputs, targets, numbers, self.params, self.tensors, self.buffers)
+            loss, *gradients = step(inputs, targets, numbers, *self.memory)
             losses.append(loss)
+        self.gradients = dict(zip(self.params, gradients, strict=True))
         return torch.stack(losses)
 
     def unroll(self, done: int, steps: int, lrs: Sequence[Sequence[float]]) -> Tensor:
@@ -218,13 +219,6 @@ class Part:
             state[name] = {key: float(value[i]) for key, value in numbers.items()}
             state[name] |= {key: value[i] for key, value in self.tensors[name].items()}
         return state
-
-    def warm(self, example: tuple[Tensor, Tensor]) -> None:
-        """Compile, with a step that moves copies."""
-        copies = [tree_map(Tensor.clone, own) for own in (self.params, self.tensors, self.buffers)]
-        needs = sum(halves.needs for halves in self.sources.values())
-        p = next(iter(self.params.values()))
-        self.compiled(*example, p.new_zeros(needs, len(p)), *copies)
 
 
 def begun(optimizer: Optimizer, i: int) -> State:

@@ -1,6 +1,7 @@
 """Networks of one architecture as one, with a leading dimension for the replicas."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -93,6 +94,15 @@ class Network:
         """Return what `forward` does with the stack's own tensors."""
         return forward(self.layers, self.tensors, x, training)
 
+    def distinct(self) -> tuple[Callable[[Tensor, bool], Tensor], list[int]]:
+        """Return the replicas that differ as a network of their own, and for each replica which of these it is."""
+        tensors = {name: tensor.detach() for name, tensor in self.tensors.items()}
+        contents = zip(*([row.cpu().numpy().tobytes() for row in tensor] for tensor in tensors.values()), strict=True)
+        places: dict[tuple[bytes, ...], int] = {}
+        which = [places.setdefault(content, len(places)) for content in contents]
+        firsts = [which.index(place) for place in range(len(places))]
+        return partial(forward, self.layers, {name: tensor[firsts] for name, tensor in tensors.items()}), which
+
 
 def layers(model: nn.Module) -> dict[str, nn.Module]:
     """Return the layers of a network, by what stands before the names of their tensors; itself if it is no row."""
@@ -157,12 +167,12 @@ def batch_norm(layer: nn.BatchNorm1d, own: Mapping[str, Tensor], h: Tensor, trai
 
 
 def losses(
-    network: Network, loss: Callable[..., Tensor], x: Tensor, y: Tensor, training: bool = True
+    network: Callable[[Tensor, bool], Tensor], loss: Callable[..., Tensor], x: Tensor, y: Tensor, training: bool = True
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the loss of each replica, and outputs and targets (replicas, ..., batch).
 
     Args:
-        network: The stack.
+        network: What returns outputs as `forward` does, from inputs and whether it trains.
         loss: Function of outputs, targets and `reduction`.
         x: Inputs (groups, batch, features).
         y: Targets (groups, batch, ...).

@@ -1,11 +1,8 @@
 """Runs whose whole step is compiled: a stack of them, or one alone."""
 
 import time
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
@@ -17,6 +14,7 @@ from optbench.optimizers.objective import Objective
 from optbench.training.clip import Clip
 from optbench.training.compiled import Criterion, Part, Tensors
 from optbench.training.network import Network
+from optbench.training.states import set_state, taken
 
 CACHE = 12 * 2**20
 """Bytes of weights and state that are trained together: those of more replicas would not stay in the cache."""
@@ -27,7 +25,7 @@ class Compiled:
 
     Args:
         models: The networks, of one architecture; those that share their mini-batches follow one another.
-        optimizers: The optimizer of each, of one class; they serve for their numbers and never step.
+        optimizers: The optimizer of each, of one class; they serve for their numbers and their state, and never step.
         loss: Function of outputs, targets and `reduction`.
         orders: How many different mini-batches there are at a step.
         example: A mini-batch of the size that most have, x (batch, features) and y (batch, ...).
@@ -55,15 +53,14 @@ class Compiled:
         self.parts: list[list[Part]] = []
         share = len(models) // orders
         size = together(models[0], share)
+        self.steps = taken(optimizers[0])
         began = time.perf_counter()
-        for start in range(0, len(models), share):
-            cuts = [slice(i, min(i + size, start + share)) for i in range(start, start + share, size)]
-            self.parts.append([Part(rows, self.network, optimizers[rows], loss, example, clip) for rows in cuts])
-        begun = next(iter(optimizers[0].state.values()), None)
-        self.steps = int(begun["step"]) if begun else 0
         try:
-            for part in {id(part.compiled): part for parts in self.parts for part in parts}.values():
-                part.warm(example)
+            for start in range(0, len(models), share):
+                cuts = [slice(i, min(i + size, start + share)) for i in range(start, start + share, size)]
+                self.parts.append([Part(rows, self.network, optimizers[rows], loss, example, clip) for rows in cuts])
+        except Unsplit:
+            raise
         except Exception as error:  # of a compiler's making
             raise Unsplit(f"torch.compile: {one_line(error)[:200]}") from error
         self.seconds = time.perf_counter() - began
@@ -99,24 +96,6 @@ class Compiled:
         if not self.steps:
             return {}
         return {name: {"step": self.steps, **own} for name, own in part.state_of(i - part.rows.start).items()}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state of all optimizers as the parts hold it; the weights are the models' own."""
-        parts = [part for parts in self.parts for part in parts]
-        numbers = [[[x.tolist() for x in own] for own in part.numbers.values()] for part in parts]
-        saved = [{"tensors": part.tensors, "numbers": own} for part, own in zip(parts, numbers, strict=True)]
-        return {"steps": self.steps, "parts": saved}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up what `state_dict` returned, of a stack of the same models and optimizers."""
-        self.steps = state["steps"]
-        parts = [part for parts in self.parts for part in parts]
-        for part, saved in zip(parts, state["parts"], strict=True):
-            numbers = [[np.array(x) for x in own] for own in saved["numbers"]]
-            part.numbers = dict(zip(part.numbers, numbers, strict=True))
-            for name, own in part.tensors.items():
-                for key, tensor in own.items():
-                    tensor.copy_(saved["tensors"][name][key])
 
     def _part(self, i: int) -> Part:
         return next(part for parts in self.parts for part in parts if part.rows.start <= i < part.rows.stop)
@@ -178,10 +157,9 @@ class Alone:
         x, y = chunk
         losses: list[float] = self.stack.advance(x.unsqueeze(1), y.unsqueeze(1), [lrs])[:, 0].tolist()
         self.objective.grad_evals += len(losses)
-        parameter = self.model.get_parameter
         for name, gradient in self.stack.gradient_of(0).items():
-            parameter(name).grad = gradient
-        self.optimizer.state = defaultdict(dict, {parameter(k): s for k, s in self.stack.live_state_of(0).items()})
+            self.model.get_parameter(name).grad = gradient
+        set_state(self.model, self.optimizer, self.stack.live_state_of(0))
         group = self.optimizer.param_groups[0]
         group |= {"lr": lrs[-1]} if "lr" in group else {}
         return losses
