@@ -6,7 +6,8 @@ import torch
 from optbench.claims import CLAIMS
 from optbench.claims.advice import ADVICE
 from optbench.claims.claim import first_below, gradient_steps
-from optbench.claims.small import FITTED, PERCEPTRON, digits, fitted, last, sharpness, walk
+from optbench.claims.rows import FITTED, PERCEPTRON, digits, fitted, last, walk
+from optbench.claims.small import sharpness
 from optbench.commands.claims import choose, markdown
 from optbench.optimizers import SGD, Adam
 
