@@ -4,7 +4,7 @@ import difflib
 import functools
 import inspect
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from numbers import Integral, Real
 from types import NoneType, UnionType
@@ -75,6 +75,11 @@ Decay = Annotated[float, Interval("[0, 1)")]
 Fraction = Annotated[float, Interval("[0, 1]")]
 Count = Annotated[int, Interval("[1, inf)")]
 Index = Annotated[int, Interval("[0, inf)")]
+Colours = Annotated[int, Interval("[2, 256]")]
+
+
+NO_PNG = "is of a png's palette, and formats names no png"
+"""Why `colours` would change nothing."""
 
 
 def nearest(kind: str, name: str, known: Iterable[str], listing: str) -> UserError:
@@ -91,6 +96,22 @@ def nearest(kind: str, name: str, known: Iterable[str], listing: str) -> UserErr
     close.sort(key=lambda other: sorted(other) != sorted(name.lower()))  # swapped letters are the likeliest slip
     hint = f"; did you mean '{close[0]}'?" if close else ""
     return UserError(f"no {kind} '{name}'{hint} ({len(known)} known: {listing})")
+
+
+def refuse_idle(given: Collection[str], reasons: Mapping[str, str], owner: str = "") -> None:
+    """Refuse what would change nothing.
+
+    Args:
+        given: What the user gave, by name.
+        reasons: Why it would change nothing, by name.
+        owner: Whose it is, for the message.
+
+    Raises:
+        UserError: One of them was given.
+    """
+    for name, reason in reasons.items():
+        if name in given:
+            raise UserError(f"{owner}{name} {reason}; leave it out")
 
 
 def check(owner: str, name: str, value: Any, annotation: Any) -> Any:

@@ -65,7 +65,9 @@ def test_a_scene_leaves_figures_a_page_and_a_table(capsys):
 def test_a_study_says_what_becomes_of_its_paths(capsys):
     command.main(["study=newton_vs_gd", "formats=[png]", "page=false", "out=here"])
     assert files() == ["here/cosh.png", "here/parabola.png"]
-    assert "Newton" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Newton" in said
+    assert said.endswith("optbench terrain study=newton_vs_gd 'formats=[png]' out=here\n")
 
 
 def test_what_is_typed_holds_for_all_scenes_of_a_study():
@@ -236,6 +238,7 @@ BAD = {
     "surface=bowl optimizers=[adam] lr={adma:0.1}": "no optimizer here to give a lr 'adma'; did you mean 'adam'",
     "surface=bowl page=flase": "surface: page='flase' is not true or false",
     "surface=bowl processes=2": "processes is of study=gallery",
+    "surface=bowl formats=[svg] colours=64": "colours is of a png's palette, and formats names no png; leave it out",
     "surface=bowl --config-dir nowhere": "--config-dir nowhere is no directory",
     "study=gd_vs_momentum schedule.rate=0.5": "no argument of constant 'rate'",
     "surface=bowl population={crowd:3}": "no field of population 'crowd'",
@@ -271,6 +274,12 @@ def test_a_scene_that_is_wrong_keeps_the_others_from_being_written():
 def test_help_says_how_it_is_used(main, capsys):
     main(["--help"])
     assert "usage: optbench" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("typed", ["panels=[loss]", "caption=here", "page=false", "animate=gif", "colours=64"])
+def test_terrain_refuses_what_says_how_a_scene_is_drawn(typed):
+    with pytest.raises(UserError, match=f"{typed.split('=')[0]} says nothing of a terrain, .*; leave it out"):
+        terrain_command.main(["surface=bowl", typed])
 
 
 def test_terrain_refuses_what_it_cannot_show():

@@ -15,7 +15,7 @@ from optbench.landscape.picture import Landscape
 from optbench.landscape.solutions import DIRECTIONS, RADIUS, sharpness
 from optbench.landscape.task import Task
 
-LITTLE = ["points=4", "formats=[png]", "page_planes=[]"]
+LITTLE = ["points=4", "formats=[png]"]
 
 
 @pytest.fixture
@@ -29,7 +29,16 @@ def runs(written, tmp_path):
 
 @pytest.mark.slow
 def test_writes_all_and_says_where_and_how_to_make_it_again(runs, optbench, capsys):
-    optbench("landscape", "runs", *LITTLE, "plane=endpoints", "animate=gif", "spectrum=true", "barriers=true")
+    optbench(
+        "landscape",
+        "runs",
+        *LITTLE,
+        "page_planes=[]",
+        "plane=endpoints",
+        "animate=gif",
+        "spectrum=true",
+        "barriers=true",
+    )
     said = capsys.readouterr().out
     assert "again: optbench landscape runs points=4" in said and "plane=endpoints" in said
     out = runs / "landscape"
@@ -60,7 +69,17 @@ def test_writes_all_and_says_where_and_how_to_make_it_again(runs, optbench, caps
 
 
 def test_accuracy_of_the_test_split_and_a_seed(runs, optbench):
-    optbench("landscape", "runs", *LITTLE, "what=accuracy", "split=test", "seed=1", "examples=null", "out=here")
+    optbench(
+        "landscape",
+        "runs",
+        *LITTLE,
+        "page_planes=[]",
+        "what=accuracy",
+        "split=test",
+        "seed=1",
+        "examples=null",
+        "out=here",
+    )
     rows = pd.read_csv("here/shared_accuracy_test_error.csv")
     assert set(rows["run"]) == {"Adam"} and rows["true"].between(0, 1).all()
     assert Landscape.load(Path("here/values/shared_accuracy_test")).examples == 20
@@ -77,13 +96,15 @@ def test_accuracy_of_the_test_split_and_a_seed(runs, optbench):
         ("seed=1,2", "give one value, or a list in brackets"),
         ("seed=9", "no run has the seed 9; there are 0, 1"),
         ("formats=[gif]", "formats="),
+        ("formats=[svg] colours=64", "colours is of a png's palette, and formats names no png; leave it out"),
+        ("page=false page_planes=[pca]", "page_planes is of a page, and page=false makes none; leave it out"),
         ("nowhere", "nowhere is no directory"),
         ("--config-dir", "is followed by no directory"),
     ],
 )
 def test_a_wrong_word_ends_in_one_line_and_nothing_is_written(runs, optbench, typed, message):
     with pytest.raises(SystemExit, match=message) as refusal:
-        optbench("landscape", "runs", typed)
+        optbench("landscape", "runs", *typed.split())
     assert "\n" not in str(refusal.value)
     assert not (runs / "landscape" / "shared.png").exists()
 

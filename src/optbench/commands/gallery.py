@@ -54,7 +54,7 @@ class Picture:
 def jobs(request: Request, config: dict[str, Any]) -> Iterator[Picture]:
     """Yield every scene of every study, in the order of the index."""
     same = (f"formats=[{','.join(config['formats'])}]", f"colours={config['colours'] or 'null'}")
-    rest = tuple(text for text in request.overrides if text.split("=")[0] not in OWN)
+    rest = tuple(request.but(OWN))
     for study in request.studies:
         if study == "gallery":
             continue

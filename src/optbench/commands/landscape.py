@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from optbench import records
-from optbench.checks import Count, Index, Interval, UserError, check, nearest
+from optbench.checks import NO_PNG, Colours, Count, Index, Interval, UserError, check, nearest, refuse_idle
 from optbench.configs import CONF, apart, explain
 
 USAGE = """usage: optbench landscape DIR plane=shared what=loss split=train points=50 [field=value ...]
@@ -38,7 +38,6 @@ configs of optbench, or of --config-dir, name.
 All fields, with what they are: conf/landscape.yaml"""
 
 Points = Annotated[int, Interval("[2, 1000]")]
-Colours = Annotated[int, Interval("[2, 256]")]
 Kind = Literal["shared", "pca", "endpoints", "random", "three_runs", "hessian"]
 FIELDS: dict[str, Any] = {
     "plane": Kind,
@@ -102,6 +101,7 @@ def compose(overrides: Sequence[str]) -> dict[str, Any]:
         UserError: There is no such field, or it refuses a value.
     """
     config = OmegaConf.load(CONF / "landscape.yaml")
+    typed = set()
     try:
         for override in OverridesParser.create().parse_overrides(list(overrides)):
             name = str(override.key_or_group)
@@ -110,11 +110,15 @@ def compose(overrides: Sequence[str]) -> dict[str, Any]:
             if override.is_sweep_override():
                 raise UserError(f"{override.input_line}: give one value, or a list in brackets")
             OmegaConf.update(config, name, override.value())
+            typed.add(name)
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error) from None
     values = OmegaConf.to_container(config)
     assert isinstance(values, dict)
-    return {name: check("landscape", name, values[name], kind) for name, kind in FIELDS.items()}
+    fields = {name: check("landscape", name, values[name], kind) for name, kind in FIELDS.items()}
+    refuse_idle(typed, {} if fields["page"] else {"page_planes": "is of a page, and page=false makes none"})
+    refuse_idle(typed, {} if "png" in fields["formats"] else {"colours": NO_PNG})
+    return fields
 
 
 def draw(directories: Sequence[Path], fields: dict[str, Any], folders: tuple[Path, ...], command: str) -> None:

@@ -1,16 +1,14 @@
 """What `surface` and `gallery` share: the scenes of a request, computed and drawn."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from optbench import records
-from optbench.checks import Interval, check
+from optbench.checks import NO_PNG, Colours, check, refuse_idle
 from optbench.plots import style, surface, surface_animation
 from optbench.surfaces.compute import compute
 from optbench.surfaces.request import Request, describe, formats
 from optbench.surfaces.scene import Scene
-
-Colours = Annotated[int, Interval("[2, 256]")]
 
 
 def make(request: Request, config: dict[str, Any]) -> tuple[list[Scene], list[Path]]:
@@ -22,6 +20,7 @@ def make(request: Request, config: dict[str, Any]) -> tuple[list[Scene], list[Pa
     check("surface", "page", config["page"], bool)
     check("surface", "colours", config["colours"], Colours | None)
     kinds = formats(config)
+    refuse_idle(request.typed, {} if "png" in kinds else {"colours": NO_PNG})
     kind = check("surface", "animate", config["animate"], Literal["gif", "mp4"] | None)
     scenes = [compute(setting, request.folders) for setting in describe(request, config)]
     surface.check_panels(scenes)

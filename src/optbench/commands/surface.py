@@ -8,10 +8,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from optbench.checks import UserError
+from optbench.checks import UserError, refuse_idle
 from optbench.commands.scenes import make
 from optbench.plots import style, surface_page
-from optbench.surfaces.request import Request
+from optbench.surfaces.request import DRAWN, Request
 from optbench.surfaces.scene import Scene
 
 USAGE = """usage: optbench surface study=<name> | surface=<name> [optimizers=[adam,lion]] [field=value ...]
@@ -48,8 +48,7 @@ def main(arguments: list[str]) -> None:
 
         gallery(request, console)
         return
-    if "processes" in request.typed:
-        raise UserError("processes is of study=gallery, which draws scenes side by side; leave it out")
+    refuse_idle(request.typed, {"processes": "is of study=gallery, which draws scenes side by side"})
     config = request.config()
     scenes, files = make(request, config)
     for scene in scenes:
@@ -59,7 +58,7 @@ def main(arguments: list[str]) -> None:
         page = surface_page.page(shown, config["name"])
         files.append(style.write(Path(config["out"]) / "page", "html", lambda file: file.write_text(page)))
     console.print("written: " + ", ".join(map(str, files)), soft_wrap=True)
-    console.print(f"next:    optbench terrain {shlex.join(request.overrides)}", soft_wrap=True)
+    console.print(f"next:    optbench terrain {shlex.join(request.but(DRAWN))}", soft_wrap=True)
 
 
 def table(scene: Scene) -> Table:

@@ -11,10 +11,10 @@ from rich.table import Table
 from torch import Tensor
 
 from optbench import records
-from optbench.checks import UserError
+from optbench.checks import UserError, refuse_idle
 from optbench.plots import style, surface_terrain
 from optbench.surfaces.compute import compute
-from optbench.surfaces.request import Request, describe, formats
+from optbench.surfaces.request import DRAWN, Request, describe, formats
 from optbench.surfaces.scene import Scene
 from optbench.surfaces.terrain import Terrain, along, critical_points
 
@@ -22,7 +22,7 @@ USAGE = """usage: optbench terrain surface=<name> [optimizers=[...]] [field=valu
 
 Critical points in the window, named by the Hessian, and the ground along each path: valley, ravine, canal, plateau.
 With run=DIR, a run of optbench train, the extreme eigenvalues of the network's Hessian along its training.
-All fields of optbench surface will do.
+Fields as of optbench surface, but for those of its figures and its page.
 
   optbench terrain surface=himmelblau
   optbench terrain surface=rosenbrock 'optimizers=[{name:adam,lr:0.05}]' steps=500
@@ -53,6 +53,7 @@ def main(arguments: list[str]) -> None:
         network(Path(runs[0]), console)
         return
     request = Request.of(arguments)
+    refuse_idle(request.typed, dict.fromkeys(DRAWN, "says nothing of a terrain, which is one figure and its tables"))
     config = request.config()
     kinds = formats(config)
     scenes = [compute(setting, request.folders) for setting in describe(request, config)]

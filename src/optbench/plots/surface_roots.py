@@ -44,4 +44,4 @@ def backdrop(axes: Axes, scene: Scene, x: Array, y: Array) -> None:
     axes.plot(x, y, color="#9aa7b5", linewidth=3, zorder=1)
     axes.axhline(0, color="#444444", linewidth=0.8, zorder=1)
     margin = 0.06 * float(np.ptp(y))
-    axes.set(xlim=scene.surface.window[0], ylim=(y.min() - margin, y.max() + margin), xlabel="x")
+    axes.set(xlim=scene.surface.window[0], ylim=(y.min() - margin, y.max() + margin), xlabel=scene.surface.labels[0])

@@ -141,7 +141,7 @@ def curve(axes: Axes, scene: Scene) -> None:
         axes.plot(low, surface.f(torch.tensor([low], dtype=torch.float64)).numpy(), **MINIMUM, zorder=5)
     margin = 0.06 * float(values.max() - values.min())
     axes.set(xlim=surface.window[0], ylim=(float(values.min()) - margin, float(values.max()) + margin))
-    axes.set(title=surface.formula)
+    axes.set(title=surface.formula, xlabel=surface.labels[0])
 
 
 def relief(values: Tensor) -> tuple[Callable[[Tensor], Tensor], str]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from optbench import surfaces
-from optbench.checks import Count, Rate, UserError, check, nearest
+from optbench.checks import Count, Rate, check, nearest, refuse_idle
 from optbench.optimizers.base import Optimizer
 from optbench.optimizers.flat import Flat
 from optbench.optimizers.wrapper import Factory
@@ -59,7 +59,9 @@ def compute(setting: Setting, folders: Sequence[Path]) -> Scene:
 def run(setting: Setting, surface: Surface, entry: Entry, folders: Sequence[Path]) -> list[Track]:
     """Return the tracks of one entry of `optimizers`, one for each start."""
     if setting.population is not None:
-        refuse_idle(entry)
+        own = {"schedule": entry.schedule != "constant", "batch": entry.batch, "starts": len(entry.starts) > 1}
+        given = [name for name, value in own.items() if value]
+        refuse_idle(given, dict.fromkeys(own, "says nothing of a population"), f"{entry.name}: ")
     cls, factory = optimizer(config("optimizer", entry.name, folders), entry.hyper, surface, setting.steps)
     rates = schedule(entry.schedule, setting.steps, folders)
     go = partial(
@@ -143,17 +145,6 @@ def sweep_rates(factory: Factory, go: Go, surface: Surface, start: Tensor) -> tu
     last = max(1, len(paths) // 10)
     losses = surface.f(paths)[-last:].mean(0)
     return tuple(losses.nan_to_num(nan=math.inf, posinf=math.inf).tolist())
-
-
-def refuse_idle(entry: Entry) -> None:
-    """Raise where an entry has what says nothing of a population.
-
-    Raises:
-        UserError: It has a schedule, a batch of samples or several starts.
-    """
-    idle = {"schedule": entry.schedule != "constant", "batch": entry.batch is not None, "starts": len(entry.starts) > 1}
-    for name in (name for name, given in idle.items() if given):
-        raise UserError(f"{entry.name}: {name} says nothing of a population; leave it out")
 
 
 def populate(setting: Setting, surface: Surface, factory: Factory, center: Tensor, noise: float) -> Tensor:

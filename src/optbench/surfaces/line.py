@@ -33,7 +33,7 @@ def cosh(x: Tensor) -> Tensor:
 
 
 SURFACES = (
-    Surface("parabola", "t²", parabola, ((-5, 5),), TEXTBOOK, ((4,),), ((0,),)),
+    Surface("parabola", "t²", parabola, ((-5, 5),), TEXTBOOK, ((4,),), ((0,),), labels=("t",)),
     Surface("x2_3x_2", "x² + 3x + 2", x2_3x_2, ((-6, 6),), TEXTBOOK, ((5,),), ((-1.5,),)),
     Surface(
         "x_cos_pi_x",

@@ -1,6 +1,6 @@
 """What was typed for a surface, and the scenes that it asks for."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,9 @@ from omegaconf.errors import OmegaConfBaseException
 from optbench.checks import UserError, check, nearest
 from optbench.configs import CONF, apart, explain
 from optbench.surfaces.setting import Setting
+
+DRAWN = ("panels", "caption", "page", "animate", "colours", "processes")
+"""Fields that say how `optbench surface` draws, which `optbench terrain` does in its own way."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,10 @@ class Request:
     def typed(self) -> dict[str, str]:
         """Values by field, as text."""
         return dict(override.split("=", 1) for override in self.overrides)
+
+    def but(self, fields: Collection[str]) -> list[str]:
+        """Return the overrides without those of some fields."""
+        return [override for override in self.overrides if override.partition("=")[0].partition(".")[0] not in fields]
 
     @property
     def studies(self) -> list[str]:
@@ -62,7 +69,7 @@ class Request:
             with initialize_config_dir(str(CONF), version_base="1.3"):
                 config = compose("surface", [search, *([f"surface_study={study}"] if study else [])])
             OmegaConf.set_struct(config, False)
-            values = [text for text in self.overrides if not text.startswith("study=")]
+            values = self.but(["study"])
             for override in OverridesParser.create().parse_overrides(values):  # compose would take schedule for a group
                 if override.is_sweep_override():
                     raise UserError(f"{override.input_line}: give one value, or a list in brackets")
@@ -86,7 +93,7 @@ def describe(request: Request, config: dict[str, Any]) -> list[Setting]:
     whole = {field: config[field] for field in fields if config[field] is not None}
     typed = {field: whole[field] for field in (key.partition(".")[0] for key in request.typed) if field in whole}
     settings = [Setting.of({**whole, **scene, **typed}) for scene in config["scenes"] or [{}]]
-    refuse_idle(request, settings)
+    refuse_unheeded(request, settings)
     names = [setting.name or setting.surface for setting in settings]
     for name in names:
         if names.count(name) > 1:
@@ -94,7 +101,7 @@ def describe(request: Request, config: dict[str, Any]) -> list[Setting]:
     return settings
 
 
-def refuse_idle(request: Request, settings: Sequence[Setting]) -> None:
+def refuse_unheeded(request: Request, settings: Sequence[Setting]) -> None:
     """Raise where something would say nothing: the rate of an optimizer that is not drawn, steps of a population.
 
     Raises:
