@@ -5,8 +5,8 @@ import io
 import os
 import re
 import sys
-from collections.abc import Mapping
-from itertools import pairwise
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,8 @@ LONGER = re.compile(
 PLAIN = re.compile(r"[^\[\]{}(),'\"$\\]+")
 """Values in which no letter has a meaning to Hydra's grammar but those that it refuses, such as `~`, `=` and `ü`."""
 REFUSED = {
-    "--experimental-rerun": "it reads a pickle; type the command in a run's status.json, or resume=<the sweep>",
-    "--config-path": "the configs are optbench's own; add yours with --config-dir",
-    "-cp": "the configs are optbench's own; add yours with --config-dir",
+    "experimental_rerun": "it reads a pickle; type the command in a run's status.json, or resume=<the sweep>",
+    "config_path": "the configs are optbench's own; add yours with --config-dir",
 }
 """Flags of Hydra's that are not honoured, and what to give instead."""
 
@@ -42,17 +41,21 @@ def main(arguments: list[str]) -> None:
     Raises:
         UserError: Anything in them is wrong.
     """
-    if {"-sc", "--shell-completion"} & set(arguments):
-        return complete(arguments)
-    for folder in config_dirs(arguments):
+    from optbench.training.private import hydra_flags
+
+    flags = hydra_flags(arguments)
+    if flags.shell_completion:
+        return complete(flags.overrides)
+    folders = [Path(flags.config_dir)] if flags.config_dir else []
+    for folder in folders:
         refuse_twins(folder)
-    arguments = longer([at_home(argument) for argument in arguments])
-    flags_first = sorted(arguments, key=lambda a: "=" in a and not a.startswith("-"))  # argparse has to have it so
-    check_flags(flags_first)
-    sys.argv = ["optbench train", *map(typed, flags_first)]
-    if {"-m", "--multirun"} & set(arguments):
+    overrides = longer([at_home(override) for override in flags.overrides], folders)
+    check_flags(flags, overrides)
+    own = [argument for argument in arguments if argument not in flags.overrides]
+    sys.argv = ["optbench train", *own, *map(typed, overrides)]
+    if flags.multirun:
         processes.prepare()  # which imports beside us what both need
-    if shows(arguments):
+    if flags.cfg == "job":
         shown = io.StringIO()
         with contextlib.redirect_stdout(shown):
             run()
@@ -86,40 +89,37 @@ def run() -> None:
         raise explain(error) from None
 
 
-def longer(arguments: list[str]) -> list[str]:
-    """Return a command line in which `resume=RUN` stands for the overrides of that run, which may be anybody's.
+def longer(overrides: list[str], folders: Sequence[Path]) -> list[str]:
+    """Return overrides in which `resume=RUN` stands for those of that run, which may be anybody's.
+
+    Args:
+        overrides: As they were typed.
+        folders: Folders of configs that the command line gives.
 
     Raises:
         UserError: Its record would make something that no config names, or cannot be read; or what is typed beside
             would change how it is trained, which its record says of the whole run.
     """
-    given = next((a.removeprefix("resume=") for a in arguments if a.startswith("resume=")), None)
+    given = next((a.removeprefix("resume=") for a in overrides if a.startswith("resume=")), None)
     if given is None or not (Path(given) / "status.json").exists():
-        return arguments
+        return overrides
     run = records.read(Path(given))
-    known = trusted(run.config, [CONF, *config_dirs(arguments)])
+    known = trusted(run.config, [CONF, *folders])
     began = run.status["overrides"]
-    for argument in (a for a in arguments if "=" in a and not a.startswith("-") and a.lstrip("+") not in began):
-        if not LONGER.fullmatch(_key(argument)):
+    for override in overrides:
+        if "=" in override and override.lstrip("+") not in began and not LONGER.fullmatch(_key(override)):
             raise UserError(
-                f"{argument}: resume={given} goes on with the settings that it began with; give "
+                f"{override}: resume={given} goes on with the settings that it began with; give "
                 "trainer.max_epochs=<more> alone, or train another run"
             )
-    typed = {_key(a) for a in arguments} | {"rerun"}  # that was of the run as it began
-    stored = [override for override in run.status["overrides"] if _key(override) not in typed]
+    typed = {*map(_key, overrides), "rerun"}  # that was of the run as it began
+    stored = [override for override in began if _key(override) not in typed]
     for override in stored:
         if not _only_sets(override, known):
             raise UserError(
                 f"resume={given}: the record's override {ascii(override)[:80]} would do more than set a value"
             )
-    return [*arguments, *stored, f"hydra.run.dir={given}"]
-
-
-def config_dirs(arguments: list[str]) -> list[Path]:
-    """Return the folders of configs that a command line gives."""
-    flags = ("--config-dir", "-cd")
-    joined = [value for flag, equals, value in (a.partition("=") for a in arguments) if equals and flag in flags]
-    return [Path(folder) for folder in (*joined, *(b for a, b in pairwise(arguments) if a in flags))]
+    return [*overrides, *stored, f"hydra.run.dir={given}"]
 
 
 def _only_sets(override: str, known: Mapping[str, Any]) -> bool:
@@ -141,29 +141,16 @@ def _key(override: str) -> str:
     return override.lstrip("+~").partition("=")[0]
 
 
-def check_flags(arguments: list[str]) -> None:
-    """Raise where flags are unknown, or flags or new fields would do nothing.
-
-    Raises:
-        UserError: They are, or would.
-    """
-    from optbench.training.private import check_flags as check_hydras
-
-    check_hydras(arguments)
-    for flag, instead in REFUSED.items():
-        if any(argument == flag or argument.startswith(f"{flag}=") for argument in arguments):
-            raise UserError(f"{flag} is not for optbench: {instead}")
-    if {"-m", "--multirun"} & set(arguments) and {"-c", "--cfg"} & {a.partition("=")[0] for a in arguments}:
+def check_flags(flags: Namespace, overrides: Sequence[str]) -> None:
+    """Raise a `UserError` where flags, or fields that are new, would do nothing."""
+    for name, instead in REFUSED.items():
+        if getattr(flags, name) is not None:
+            raise UserError(f"--{name.replace('_', '-')} is not for optbench: {instead}")
+    if flags.multirun and flags.cfg:
         raise UserError("--cfg shows the config of one run; leave out -m, or --cfg")
-    for added in filter(None, (re.match(r"\+\+?([^=.@/]+)[^=]*=", argument) for argument in arguments)):
-        if not any(f"${{{added[1]}" in argument for argument in arguments):
+    for added in filter(None, (re.match(r"\+\+?([^=.@/]+)[^=]*=", override) for override in overrides)):
+        if not any(f"${{{added[1]}" in override for override in overrides):
             settable(added[1])
-
-
-def shows(arguments: list[str]) -> bool:
-    """Return whether the job's config is to be shown rather than run."""
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
-    return any(flag in ("--cfg=job", "-c=job") or (flag in ("--cfg", "-c") and what == "job") for flag, what in pairs)
 
 
 def at_home(argument: str) -> str:
@@ -190,12 +177,12 @@ def typed(argument: str) -> str:
     return f"{'++' if NODES.match(argument) else ''}{key}={value}"
 
 
-def complete(arguments: list[str]) -> None:
+def complete(action: Sequence[str]) -> None:
     """Print the shell's completion of `optbench`, for `eval "$(optbench train -sc install=bash)"`.
 
     Raises:
         UserError: Another shell is named, or another action.
     """
-    if not {"install=bash", "install=zsh"} & set(arguments):
+    if not {"install=bash", "install=zsh"} & set(action):
         raise UserError("shell completion is installed by: source <(optbench completion bash), or zsh")
     print(SCRIPT)

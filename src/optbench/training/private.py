@@ -1,5 +1,6 @@
 """The private parts of Lightning and Hydra that are used, in one place; tests/training/test_private.py watches each."""
 
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -35,11 +36,11 @@ def leave_signals(trainer: "Trainer") -> None:
     trainer._signal_connector.register_signal_handlers = leave  # type: ignore[method-assign]
 
 
-def check_flags(arguments: Sequence[str]) -> None:
-    """Raise where Hydra would refuse a command line's flags, instead of printing how it is used.
+def hydra_flags(arguments: Sequence[str]) -> Namespace:
+    """Return a command line as Hydra reads it: its flags by name, and the rest as `overrides`.
 
     Raises:
-        UserError: It would.
+        UserError: Hydra would refuse it by printing how it is used.
     """
     parser = get_args_parser()
 
@@ -47,7 +48,7 @@ def check_flags(arguments: Sequence[str]) -> None:
         raise UserError(f"optbench train: {message}; see optbench train --hydra-help")
 
     parser.error = refuse  # type: ignore[method-assign]
-    parser.parse_args(arguments)
+    return parser.parse_intermixed_args(arguments)
 
 
 def set_values(overrides: Sequence[Override], config: DictConfig) -> None:
