@@ -364,10 +364,10 @@ class ClusterLauncher(Launcher):
 
 def known_jobs(root: Path) -> dict[str, str]:
     """Return the jobs of a sweep's cells by their key, as far as they were written down."""
-    from optbench.records.files import text_of
+    from optbench.records.files import bytes_of
 
     with suppress(OSError, ValueError, RecursionError):
-        known = json.loads(text_of(root / FOLDER / JOBS))
+        known = json.loads(bytes_of(root / FOLDER / JOBS))
         if isinstance(known, dict):
             return {str(key): str(job) for key, job in known.items()}
     return {}

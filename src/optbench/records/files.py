@@ -51,17 +51,6 @@ def write(path: Path, text: str) -> None:
         raise
 
 
-def text_of(path: Path) -> str:
-    """Return a file's text.
-
-    Raises:
-        UserError: It is no regular file, or larger than a record's can be.
-        OSError: It cannot be read.
-        UnicodeDecodeError: It is no text.
-    """
-    return bytes_of(path).decode()
-
-
 def bytes_of(path: Path) -> bytes:
     """Return what a file holds.
 
@@ -90,12 +79,6 @@ def inventory(directory: Path) -> dict[str, dict[str, Any]]:
             if name.endswith(".csv"):
                 found[name]["rows"] = path.read_bytes().count(b"\n") - 1
     return found
-
-
-def verify(path: Path, promise: Mapping[str, Any] | None) -> None:
-    """Raise a `UserError` where a file is not what status.json promises."""
-    if promise is not None:
-        compare(bytes_of(path), path.name, promise)
 
 
 def compare(content: bytes, name: str, promise: Mapping[str, Any] | None) -> None:

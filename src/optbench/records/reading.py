@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from optbench.checks import UserError
 from optbench.records import trajectory
-from optbench.records.files import text_of, verify
+from optbench.records.files import bytes_of, compare
 from optbench.records.key import identity
 from optbench.records.lock import locked
 from optbench.records.status import ENDS, check_status, parsed, status_of, unended
@@ -76,13 +76,12 @@ def read(directory: Path) -> Run:
     import yaml
 
     try:
-        text = text_of(directory / "config.yaml")
-        config = harmless(_yaml(text))
-        status = parsed(text_of(directory / "status.json"))
+        text = bytes_of(directory / "config.yaml")
+        config = harmless(_yaml(text.decode()))
+        status = parsed(bytes_of(directory / "status.json"))
         check_config(config)
         check_status(status)
-        promised = status.get("files", {}).get("config.yaml")
-        verify(directory / "config.yaml", promised)
+        compare(text, "config.yaml", status.get("files", {}).get("config.yaml"))
     except UserError as error:
         raise UserError(f"{path_line(directory)} holds no readable run: {error}") from None
     except (OSError, ValueError, RecursionError, MemoryError, yaml.YAMLError) as error:

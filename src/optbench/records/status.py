@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from optbench.checks import UserError
-from optbench.records.files import text_of, write
+from optbench.records.files import bytes_of, write
 from optbench.records.lock import locked
 from optbench.records.words import harmless, short
 
@@ -45,13 +45,13 @@ def check_status(status: Any) -> None:
         del status["files"]
 
 
-def parsed(text: str) -> Any:
-    """Return what a text in JSON says, in texts that no terminal acts on.
+def parsed(content: bytes) -> Any:
+    """Return what a file in JSON says, in texts that no terminal acts on.
 
     Raises:
         ValueError: It is none, or an object of it has a name twice.
     """
-    return harmless(json.loads(text, object_pairs_hook=_object))
+    return harmless(json.loads(content, object_pairs_hook=_object))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def status_of(directory: Path) -> dict[str, Any] | None:
     """Return the status of a directory's run, or None where there is none that can be read."""
     try:
-        status = parsed(text_of(directory / "status.json"))
+        status = parsed(bytes_of(directory / "status.json"))
     except (OSError, ValueError, RecursionError):
         return None
     return status if isinstance(status, dict) else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from optbench.checks import UserError
 from optbench.records.files import bytes_of, compare
-from optbench.records.words import line, path_line
+from optbench.records.words import reading
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,21 +48,16 @@ def numbers(directory: Path, name: str, columns: list[str], promise: Mapping[str
     path = directory / name
     if not path.exists() and promise is None:
         return pd.DataFrame(columns=columns)
-    try:
+    with reading(path):
         content = bytes_of(path)
         compare(content, name, promise)
         names = content[: content.find(b"\n")].split(b",")
         if len(set(names)) < len(names):
             raise UserError(f"{name} has a column twice")
         frame = pd.read_csv(io.BytesIO(content), on_bad_lines="error")
-        missing = [column for column in columns if column not in frame]
-        if missing:
-            raise UserError(f"{name} lacks the column {missing[0]}")
-        words = [column for column in columns if frame[column].dtype.kind not in "ifb" and frame[column].notna().any()]
-        if words:
-            raise UserError(f"{name}: the column {words[0]} is no column of numbers")
-    except UserError as error:
-        raise UserError(f"{path_line(directory)} is damaged: {error}") from None
-    except (OSError, ValueError, OverflowError, MemoryError, RecursionError) as error:
-        raise UserError(f"{path_line(directory)} is damaged: {name}: {line(error)}") from None
+        for column in columns:
+            if column not in frame:
+                raise UserError(f"{name} lacks the column {column}")
+            if frame[column].dtype.kind not in "ifb" and frame[column].notna().any():
+                raise UserError(f"{name}: the column {column} is no column of numbers")
     return frame

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optbench.checks import UserError
-from optbench.records.files import LIMITS, verify
-from optbench.records.words import line, path_line
+from optbench.records.files import LIMITS, bytes_of, compare
+from optbench.records.words import reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,29 +38,30 @@ def append(path: Path, step: int, weights: "np.ndarray") -> None:
 
 
 def rows(path: Path, promise: Mapping[str, Any] | None) -> "tuple[np.ndarray, np.ndarray] | None":
-    """Return steps and weights of a trajectory.bin, which may be growing; None before its first whole row.
+    """Return steps (k,) and weights (k, parameters) of a trajectory.bin, which may grow; None before its first row.
 
     Raises:
         UserError: It is damaged.
     """
     import numpy as np
 
-    if not path.is_file():  # a FIFO would wait for its writer
-        raise _damaged(path, "is no regular file")
-    with path.open("rb") as file:
-        head = file.read(16)
-        size = path.stat().st_size
-        file.seek(0)
-        if promise is not None and promise.get("sha256") != hashlib.file_digest(file, "sha256").hexdigest():
-            raise _damaged(path, "has another checksum than status.json says")
-    parameters = int(np.frombuffer(head[8:], "<i8")[0]) if len(head) == 16 else 1
-    if not TRAJECTORY.startswith(head[:8]) or not 0 < parameters <= LIMITS[path.name]:
-        raise _damaged(path, "is no trajectory of ours")
-    row = row_type(parameters)
-    count = (size - 16) // row.itemsize
-    if count < 1:
-        return None
-    found = np.memmap(path, row, "c", offset=16, shape=(count,))
+    with reading(path):
+        if not path.is_file():  # a FIFO would wait for its writer
+            raise UserError(f"{path.name} is no regular file")
+        with path.open("rb") as file:
+            head = file.read(16)
+            size = path.stat().st_size
+            file.seek(0)
+            if promise is not None and promise.get("sha256") != hashlib.file_digest(file, "sha256").hexdigest():
+                raise UserError(f"{path.name} has another checksum than status.json says")
+        parameters = int(np.frombuffer(head[8:], "<i8")[0]) if len(head) == 16 else 1
+        if not TRAJECTORY.startswith(head[:8]) or not 0 < parameters <= LIMITS[path.name]:
+            raise UserError(f"{path.name} is no trajectory of ours")
+        row = row_type(parameters)
+        count = (size - 16) // row.itemsize
+        if count < 1:
+            return None
+        found = np.memmap(path, row, "c", offset=16, shape=(count,))
     steps: np.ndarray = np.asarray(found["step"])
     last = np.minimum.accumulate(steps[::-1])[::-1]
     kept = np.append(steps[:-1] < last[1:], True)  # a run that went on from a checkpoint has been there before
@@ -68,30 +69,22 @@ def rows(path: Path, promise: Mapping[str, Any] | None) -> "tuple[np.ndarray, np
 
 
 def arrays(path: Path, promise: Mapping[str, Any] | None) -> "tuple[np.ndarray, np.ndarray]":
-    """Return steps and weights of a trajectory.
+    """Return steps (k,) and weights (k, parameters) of a trajectory.npz.
 
     Raises:
         UserError: It is damaged.
     """
     import numpy as np
 
-    try:
-        verify(path, promise)
+    with reading(path):
+        compare(bytes_of(path), path.name, promise)
         with zipfile.ZipFile(path) as archive:
             if sum(part.file_size for part in archive.infolist()) > LIMITS[path.name]:
                 raise UserError(f"{path.name} unpacks to more than a record's")
         with np.load(path, allow_pickle=False) as file:
             steps = file["steps"]
             weights = file["weights"]
-    except UserError as error:
-        raise UserError(f"{path_line(path.parent)} is damaged: {error}") from None
-    except Exception as error:  # zip and npy raise whatever they meet
-        raise UserError(f"{path_line(path.parent)} is damaged: {path.name}: {line(error)}") from None
-    shaped = steps.ndim == 1 and weights.ndim == 2 and len(steps) == len(weights)
-    if not shaped or steps.dtype.kind not in "iu" or weights.dtype.kind != "f":
-        raise _damaged(path, "holds no steps (k,) and weights (k, parameters)")
+        shaped = steps.ndim == 1 and weights.ndim == 2 and len(steps) == len(weights)
+        if not shaped or steps.dtype.kind not in "iu" or weights.dtype.kind != "f":
+            raise UserError(f"{path.name} holds no steps (k,) and weights (k, parameters)")
     return steps, weights
-
-
-def _damaged(path: Path, how: str) -> UserError:
-    return UserError(f"{path_line(path.parent)} is damaged: {path.name} {how}")

@@ -1,10 +1,12 @@
 """A stranger's values in a line of ours."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from optbench.checks import one_line
+from optbench.checks import UserError, one_line
 
 
 def short(value: Any) -> str:
@@ -22,6 +24,17 @@ def path_line(path: Path) -> str:
 def line(error: BaseException) -> str:
     """Return what an error says as one line."""
     return one_line(error)[:200] or type(error).__name__
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong with a file of a run into a `UserError` that says that the run is damaged."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{path_line(path.parent)} is damaged: {error}") from None
+    except Exception as error:  # pandas, zip and npy raise whatever they meet
+        raise UserError(f"{path_line(path.parent)} is damaged: {path.name}: {line(error)}") from None
 
 
 def harmless(tree: Any) -> Any:

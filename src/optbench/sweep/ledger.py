@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from optbench import records
 from optbench.checks import UserError, one_line
-from optbench.records.files import text_of
+from optbench.records.files import bytes_of
 from optbench.records.reading import check_config
 from optbench.records.status import parsed
 
@@ -71,7 +71,7 @@ def entries(root: Path) -> list[LedgerEntry]:
     if not path.exists():
         return []
     try:
-        found = [LedgerEntry(**entry) for entry in parsed(text_of(path))]
+        found = [LedgerEntry(**entry) for entry in parsed(bytes_of(path))]
     except (OSError, ValueError, TypeError, RecursionError, UserError) as error:
         raise UserError(f"{path} is damaged: {one_line(error)[:200]}") from None
     for entry in found:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from optbench import configs
 from optbench.data import DataModule
 from optbench.records import Record, write
-from optbench.records.files import text_of
+from optbench.records.files import bytes_of
 from optbench.sweep.module import STATE, Replica, Replicas
 from optbench.training import fit, path, run, trainer
 from optbench.training.checkpoint import Every, Keeper
@@ -28,7 +28,7 @@ MEMBERS = "stack.json"
 def members(directory: Path) -> list[str]:
     """Return the keys of the runs of a stack whose state lies in a run's directory; none where there is none."""
     try:
-        keys = json.loads(text_of(directory / MEMBERS))
+        keys = json.loads(bytes_of(directory / MEMBERS))
     except (OSError, ValueError, RecursionError):
         return []
     whole = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
