@@ -71,11 +71,7 @@ def targets(folders: Sequence[Path], group: str) -> Iterator[tuple[str, dict[str
 
 
 def refuse_twins(folder: Path) -> None:
-    """Raise where a folder of configs has one with the name of one of ours.
-
-    Raises:
-        UserError: It has.
-    """
+    """Raise a `UserError` where a folder of configs has one with the name of one of ours."""
     for group in sorted(path.name for path in CONF.iterdir() if path.is_dir()):
         files([CONF, folder], group)
 
@@ -115,11 +111,7 @@ def groups() -> list[str]:
 
 
 def settable(name: str) -> None:
-    """Raise where a new field of a config would be read by nothing.
-
-    Raises:
-        UserError: There is no such field.
-    """
+    """Raise a `UserError` where a new field of a config would be read by nothing."""
     known = [*fields(), *groups(), "hydra"]
     if name not in known:
         raise nearest("field", name, known, "optbench train --cfg job")

@@ -61,11 +61,7 @@ def make_callbacks(config: Any) -> list["Callback"]:
 
 
 def refuse(callback: "Callback") -> None:
-    """Raise where a callback would do something else here than it promises.
-
-    Raises:
-        UserError: It would.
-    """
+    """Raise a `UserError` where a callback would do something else here than it promises."""
     name = type(callback).__name__
     kinds = [cls.__name__ for cls in type(callback).__mro__ if cls.__module__.startswith("lightning.")]
     if kind := next((kind for kind in kinds if kind in REFUSED), None):

@@ -145,11 +145,7 @@ def made_by(optimizer: Callable[..., Any], model: nn.Module) -> dict[str, Any]:
 
 
 def refuse_misfit(saved: Mapping[str, Any], own: Mapping[str, Any], path: Path) -> None:
-    """Raise where a checkpoint belongs to another optimizer or architecture.
-
-    Raises:
-        UserError: It does; both are named.
-    """
+    """Raise a `UserError` where a checkpoint belongs to another optimizer or architecture."""
     if saved["optimizer"] != own["optimizer"]:
         raise UserError(
             f"{path} is a checkpoint of {saved['optimizer']}, and this run has {own['optimizer']}; give the same "

@@ -181,11 +181,7 @@ def has_gpu() -> bool:
 
 
 def check_devices(config: Mapping[str, Any]) -> None:
-    """Raise where a run would have more processes than there are cores; two there may be always.
-
-    Raises:
-        UserError: It would.
-    """
+    """Raise a `UserError` where a run would have more processes than there are cores; two there may be always."""
     devices = config.get("devices")
     cores = len(os.sched_getaffinity(0))
     if type(devices) is int and devices > max(2, cores) and not has_gpu():
