@@ -6,8 +6,8 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,45 +25,6 @@ if TYPE_CHECKING:
     from lightning.pytorch import Trainer
 
     from optbench.training.team import Team
-
-CLIPPING = ("gradient_clip_val", "gradient_clip_algorithm")
-OURS = (*length.KINDS, *CLIPPING)
-"""Honoured in our loop, since Lightning's batch is a chunk of mini-batches: see `length` and `clip`."""
-
-HONOURED = (
-    *OURS,
-    "accelerator",
-    "benchmark",
-    "callbacks",
-    "detect_anomaly",
-    "deterministic",
-    "devices",
-    "enable_checkpointing",
-    "enable_model_summary",
-    "enable_progress_bar",
-    "max_time",
-    "precision",
-    "profiler",
-    "strategy",
-)
-
-REPLACED = (
-    "callbacks",
-    "default_root_dir",
-    "enable_checkpointing",
-    "enable_model_summary",
-    "enable_progress_bar",
-    "log_every_n_steps",
-    "logger",
-    "num_sanity_val_steps",
-    "plugins",
-    "profiler",
-    "strategy",
-)
-"""What a trainer is given by us, as far as it may be set made of the config's."""
-
-NOT_HANDED_ON = ("_target_", *REPLACED, "limit_train_batches", "overfit_batches", *CLIPPING)
-"""What of a config Lightning's Trainer is not given as it stands there."""
 
 EVALUATION = "all of every split is measured before training and after every epoch"
 ONE_MACHINE = (
@@ -93,6 +54,16 @@ REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {
     "val_check_interval": ((None, 1.0), EVALUATION),
 }
 """What has no effect in our loop, with the values that ask for what is done anyway, and the reason."""
+
+NOT_HANDED_ON = (
+    "_target_",
+    *REFUSED,
+    "gradient_clip_algorithm",
+    "gradient_clip_val",
+    "limit_train_batches",
+    "overfit_batches",
+)
+"""What of a config Lightning's Trainer is not given: our loop honours it, or it has no effect."""
 
 KINDS: dict[str, Any] = {
     "accelerator": Literal["auto", "cpu", "gpu", "cuda", "mps"],
@@ -234,38 +205,50 @@ def make_trainer(
     from optbench.training.ranks import Here, Ranks
 
     refuse(config)
-    given = {str(name): values(value) for name, value in config.items() if name not in NOT_HANDED_ON}
-    bar = bar if config.get("enable_progress_bar") is None else bool(config["enable_progress_bar"])
-    made: Any = located("trainer", config)
-    if not (isinstance(made, type) and issubclass(made, lightning.Trainer)):
+    cls: Any = located("trainer", config)
+    if not (isinstance(cls, type) and issubclass(cls, lightning.Trainer)):
         raise UserError(f"trainer: {config['_target_']} is no Lightning Trainer; give one, or trainer=default")
-    try:
-        callbacks = make_callbacks(config.get("callbacks"))
-        saves = any(isinstance(callback, lightning.callbacks.Checkpoint) for callback in callbacks)
-        draws = any(isinstance(callback, lightning.callbacks.ProgressBar) for callback in callbacks)
-        trainer: Any = made(
-            **given,
-            strategy=Ranks(cluster_environment=Here(team.rank)) if team else "auto",
-            plugins=[] if team else [Here()],
-            logger=logger or False,
-            callbacks=callbacks,
-            profiler=make_profiler(config.get("profiler"), directory),
-            default_root_dir=directory,
-            enable_progress_bar=bar or draws,
-            enable_model_summary=bool(config.get("enable_model_summary")),
-            enable_checkpointing=bool(config.get("enable_checkpointing")) or saves,
-            num_sanity_val_steps=0,
-            log_every_n_steps=1 if callbacks else None,
-        )
-    except UserError:
-        raise
-    except Exception as error:  # of Lightning's, or of a callback's or profiler's constructor
-        told = error.__cause__ if isinstance(error, InstantiationException) else error
-        raise UserError(f"trainer: {one_line(told or error)}") from None
+    given = {str(name): values(value) for name, value in config.items() if name not in NOT_HANDED_ON}
+    if given.get("enable_progress_bar") is None:
+        given["enable_progress_bar"] = bar
+    with as_lightning_says():
+        callbacks = make_callbacks(given.get("callbacks"))
+        kinds = lightning.callbacks
+        made: dict[str, Any] = {
+            "strategy": Ranks(cluster_environment=Here(team.rank)) if team else "auto",
+            "plugins": [] if team else [Here()],
+            "logger": logger or False,
+            "callbacks": callbacks,
+            "profiler": make_profiler(config.get("profiler"), directory),
+            "default_root_dir": directory,
+            "enable_progress_bar": given["enable_progress_bar"] or any_of(callbacks, kinds.ProgressBar),
+            "enable_model_summary": bool(given.get("enable_model_summary")),
+            "enable_checkpointing": bool(given.get("enable_checkpointing")) or any_of(callbacks, kinds.Checkpoint),
+            "num_sanity_val_steps": 0,
+            "log_every_n_steps": 1 if callbacks else None,
+        }
+        trainer: Any = cls(**{**given, **made})
     leave_signals(trainer)
     # The optimizer steps inside of training_step, and has no use for a precision that is the model's.
     trainer.precision_plugin.train_step_context = nullcontext
     return trainer  # type: ignore[no-any-return]
+
+
+def any_of(callbacks: Sequence[Any], kind: type) -> bool:
+    """Return whether one of some callbacks is of a kind."""
+    return any(isinstance(callback, kind) for callback in callbacks)
+
+
+@contextmanager
+def as_lightning_says() -> Iterator[None]:
+    """Turn an error of Lightning's, or of the constructor of a callback or a profiler, into a `UserError`."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        cause = error.__cause__ if isinstance(error, InstantiationException) else None
+        raise UserError(f"trainer: {one_line(cause or error)}") from None
 
 
 @functools.lru_cache(8)
