@@ -7,9 +7,10 @@ import shlex
 import pandas as pd
 import pytest
 
+from optbench.results import compare
 from optbench.results.frame import load
-from optbench.results.table import MEANS, caption, compare, known, markdown, readable, significant, terminal
-from optbench.results.text import markdown_table
+from optbench.results.table import MEANS, caption, known, markdown, readable, terminal
+from optbench.results.text import markdown_table, significant
 
 
 def accuracies(*values):

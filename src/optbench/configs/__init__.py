@@ -1,6 +1,6 @@
 """What a config names and what it makes: the folders of configs, their targets, and the errors of both in one line."""
 
-from optbench.configs.defaults import filled, flatten, resolve, values, with_defaults
+from optbench.configs.defaults import at, filled, flatten, resolve, values, with_defaults
 from optbench.configs.errors import explain
 from optbench.configs.foreign import content, foreign
 from optbench.configs.known import (
@@ -27,6 +27,7 @@ __all__ = [
     "GROUPS",
     "LISTED",
     "apart",
+    "at",
     "build_model",
     "build_schedule",
     "construct",

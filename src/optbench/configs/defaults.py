@@ -51,6 +51,13 @@ def filled(text: str) -> str:
     return OmegaConf.to_yaml(OmegaConf.create(with_defaults(plain)))
 
 
+def at(tree: Any, path: str) -> Any:
+    """Return what nested mappings have at a dotted path; None where they have nothing there."""
+    for name in path.split("."):
+        tree = tree.get(name) if isinstance(tree, Mapping) else None
+    return tree
+
+
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested keys as dotted ones: `{"optimizer": {"lr": 1}}` becomes `{"optimizer.lr": 1}`."""
     flat: dict[str, Any] = {}

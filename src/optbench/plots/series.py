@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from optbench.plots import style
-from optbench.results.frame import labels, written
+from optbench.results.frame import labels
+from optbench.results.settings import written
 
 MANY = 8  # optimizers in one panel
 ENTRY = 0.185  # inches that a line of a legend takes

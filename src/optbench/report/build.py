@@ -21,11 +21,12 @@ from optbench.report.page import page
 from optbench.report.tables import best_tables, winner_table, workload_tables
 from optbench.results import Results, answer, compare, read, readable
 from optbench.results.clocks import CLOCK
+from optbench.results.comparison import is_classification
 from optbench.results.frame import labels
 from optbench.results.race import Race, race
 from optbench.results.sensitivity import swept
 from optbench.results.settings import WORKLOAD
-from optbench.results.table import caption, is_classification, latex, markdown, plain, terminal
+from optbench.results.table import caption, latex, markdown, plain, terminal
 from optbench.results.text import escaped, markdown_table
 from optbench.results.workloads import workload_scores, workload_sentences
 from optbench.tuning import outcome

@@ -10,7 +10,7 @@ import pandas as pd
 from optbench.results.comparison import blocks, compare
 from optbench.results.frame import labels, whole
 from optbench.results.sensitivity import best_values, chooser, swept
-from optbench.results.settings import ABSENT, WORKLOAD, labelled
+from optbench.results.settings import WORKLOAD, details
 from optbench.results.statistics import ALPHA, FEWEST, Measure, Values, by_setting, interval, measure, paired, seeds_for
 from optbench.results.text import between
 
@@ -87,7 +87,7 @@ def _by_workload(frame: pd.DataFrame, table: pd.DataFrame) -> Iterator[str]:
 def name(row: Compared, frame: pd.DataFrame) -> str:
     """Return what a sentence calls a setting, such as `Adam (lr 0.001)`: by the labels that tell its block apart."""
     keys = [key for key in labels(frame) if key == "optimizer" or frame[key].nunique() > 1]
-    more = [labelled(key, row[key]) for key in keys[1:] if row[key] != ABSENT]
+    more = details(row, keys[1:])
     return f"{row[keys[0]]}" + (f" ({', '.join(more)})" if more else "")
 
 
@@ -256,14 +256,14 @@ def _sensitive(best: Compared, frame: pd.DataFrame) -> Iterator[str]:
 
 def _entry(row: Compared, keys: Sequence[str]) -> str:
     """Return what a row of best values is called, by its labels."""
-    return ", ".join([str(row[keys[0]]), *(labelled(key, row[key]) for key in keys[1:] if row[key] != ABSENT)])
+    return ", ".join([str(row[keys[0]]), *details(row, keys[1:])])
 
 
 def _failures(table: pd.DataFrame) -> str:
     keys = list(table.columns[: table.columns.get_loc("runs")])
     rows = table[table["done"] < table["runs"]]
     some = [
-        f"{' '.join([str(row[keys[0]]), *(labelled(key, row[key]) for key in keys[1:])])} "
+        f"{' '.join([str(row[keys[0]]), *details(row, keys[1:])])} "
         f"({row['runs'] - row['done']} of {row['runs']} {row['reasons']})"
         for _, row in rows.iloc[:MANY].iterrows()
     ]

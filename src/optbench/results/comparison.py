@@ -85,10 +85,10 @@ def compare(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_worst(frame: pd.DataFrame, name: str) -> "pd.Series[float]":
-    """Return a measure of each run as `counted` does, but where no run of its workload has it: there it is none."""
+    """Return a measure of each run, the worst of one that is not done; none where no run of its workload has it."""
     workload = frame[WORKLOAD] if WORKLOAD in labels(frame) else pd.Series("", frame.index)
     measured = frame[name].notna().groupby(workload).transform("any")
-    return counted(frame, name).where(measured, frame[name])
+    return Measure(name).of(frame).where(measured, frame[name])
 
 
 def _judged(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
@@ -141,11 +141,6 @@ def _judge(table: pd.DataFrame, block: pd.Index, frame: pd.DataFrame, ranked: Me
         table.loc[i, "measure"] = ranked.name
         table.loc[i, "tied"] = bool(corrected.get(i, 0.0) >= ALPHA)  # not where it is no number
     table.loc[best, "tied"] = len(finished[best]) >= FEWEST
-
-
-def counted(runs: pd.DataFrame, name: str) -> "pd.Series[float]":
-    """Return a measure of each run; the worst value there is of one that is not done."""
-    return runs[name].where(runs["status"] == "done", 0.0 if name.endswith("accuracy") else math.inf)
 
 
 def mean(values: "pd.Series[float]") -> float:

@@ -13,16 +13,15 @@ import pandas as pd
 
 from optbench import records
 from optbench.checks import UserError, one_line
+from optbench.configs import at
 from optbench.records import METRICS, Run
+from optbench.records.tables import STEPS
 from optbench.records.words import short
-from optbench.results.settings import settings, written
+from optbench.results.settings import settings
 from optbench.sweep import ledger
-
-__all__ = ["COUNTS", "MEASURES", "Results", "evaluations", "labels", "load", "read", "steps", "written"]
 
 MEASURES = [f"{split}_{what}" for split in ("train", "val", "test") for what in ("loss", "accuracy")]
 COUNTS = ["epoch", "step", "grad_evals", "loss_evals", "hvp_evals", "train_seconds"]
-STEPS = ["step", "epoch", "lr", "loss"]
 FEW = 3
 """So many examples of what is wrong are named; the others are counted."""
 
@@ -56,7 +55,7 @@ class Results:
     @cached_property
     def steps(self) -> pd.DataFrame:
         """The steps of all runs: step, epoch, lr, loss, and `run`, a row of the frame; read when first asked for."""
-        return _joined(((i, _table(run, "steps", STEPS)) for i, run in self.runs.items()), STEPS)
+        return _joined(((i, _table(run, "steps", list(STEPS))) for i, run in self.runs.items()), list(STEPS))
 
     def of(self, keep: Callable[[Run], bool]) -> "Results | None":
         """Return the results of some runs, told apart among themselves; None if there are none."""
@@ -181,7 +180,7 @@ def evaluations(frame: pd.DataFrame) -> pd.DataFrame:
 
 def steps(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the steps of all runs: step, epoch, lr, loss, and `run`, a row's index in the frame."""
-    return _joined(((i, _table(run, "steps", STEPS)) for i, run in _runs(frame)), STEPS)
+    return _joined(((i, _table(run, "steps", list(STEPS))) for i, run in _runs(frame)), list(STEPS))
 
 
 def _runs(frame: pd.DataFrame) -> Iterator[tuple[int, Run]]:
@@ -323,17 +322,9 @@ def _notes(repeated: list[str], runs: list[Run]) -> Iterator[str]:
     if len(names) > 1:
         yield f"runs of several studies: {_some(list(names))}"
     for what, said in PROVENANCE.items():
-        told = dict.fromkeys(_told(run.status, said) for run in runs)
+        told = dict.fromkeys(short(str(at(run.status, said) or "unknown")) for run in runs)
         if len(told) > 1:
             yield f"runs of several {what}: {_some(list(told))}"
-
-
-def _told(status: Mapping[str, Any], path: str) -> str:
-    """Return what a status says at a dotted path, which a stranger's may lack."""
-    value: Any = status
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return short("unknown" if value is None else str(value))
 
 
 def _some(names: list[str]) -> str:

@@ -6,7 +6,7 @@ References:
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,7 @@ def performance_profile(times: pd.DataFrame, tau: ArrayLike) -> Any:
     Returns:
         The share of each optimizer, all workloads in the denominator: a Series, or a DataFrame with a row for each tau.
     """
-    shares = _profile(_medians(times), np.atleast_1d(tau))
+    shares = _profile(medians(times).to_numpy(), np.atleast_1d(tau))
     profile = pd.DataFrame(shares, index=pd.Index(np.atleast_1d(tau), name="tau"), columns=times.columns)
     return profile.iloc[0].rename(None) if np.ndim(tau) == 0 else profile
 
@@ -76,7 +76,7 @@ def profile_score(times: pd.DataFrame, tau_max: float = 4.0) -> "pd.Series[float
     Raises:
         UserError: `tau_max` is not above 1.
     """
-    return pd.Series(_score(_medians(times), tau_max)[0], index=times.columns)
+    return pd.Series(_score(medians(times).to_numpy(), tau_max)[0], index=times.columns)
 
 
 def profile_interval(times: pd.DataFrame, tau: ArrayLike) -> tuple[Any, Any]:
@@ -118,17 +118,16 @@ def _score(times: Times, tau_max: float) -> Times:
     return scores
 
 
-def _medians(times: pd.DataFrame) -> Times:
-    """Return the times by workload: of several seeds the median, which is infinite where most missed the target."""
-    return np.stack([np.median(part, axis=0) for part in _by_workload(times)])
+def medians(times: pd.DataFrame) -> pd.DataFrame:
+    """Return the times by workload: of several seeds the median, which is infinite where half missed the target."""
+    middle = {name: np.median(part, axis=0) for name, part in _by_workload(times).items()}
+    return pd.DataFrame.from_dict(middle, orient="index", columns=times.columns)
 
 
-def _by_workload(times: pd.DataFrame) -> list[Times]:
+def _by_workload(times: pd.DataFrame) -> dict[Hashable, Times]:
     """Return the times of each workload, shape (seeds, optimizers)."""
     filled = times.fillna(math.inf).astype(float)
-    if filled.index.nlevels == 1:
-        return [row[None] for row in filled.to_numpy()]
-    return [part.to_numpy() for _, part in filled.groupby(level=0, sort=False)]
+    return {name: part.to_numpy() for name, part in filled.groupby(level=0, sort=False)}
 
 
 def _ratios(times: Times) -> Times:
@@ -142,9 +141,9 @@ def _ratios(times: Times) -> Times:
 
 def _interval(times: pd.DataFrame, statistic: Callable[[Times], Times]) -> tuple[Times, Times]:
     """Resample the seeds of each workload, for all optimizers alike, since runs of a seed are paired."""
-    workloads = _by_workload(times)
+    workloads = list(_by_workload(times).values())
     if min(map(len, workloads)) < FEWEST:
-        none = np.full_like(statistic(_medians(times)), math.nan)
+        none = np.full_like(statistic(medians(times).to_numpy()), math.nan)
         return none, none
     rng = np.random.default_rng(0)
     drawn = []

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from optbench.checks import nearest
-from optbench.results.comparison import counted, mean
+from optbench.results.comparison import mean
 from optbench.results.frame import labels, whole
 from optbench.results.settings import WORKLOAD
 from optbench.results.statistics import Measure, interval, measure
@@ -30,7 +30,7 @@ def swept(frame: pd.DataFrame) -> list[str]:
 def chooser(frame: pd.DataFrame) -> Measure:
     """Return what may choose a value: a measure of the validation split, else the training loss, never the test."""
     ranked = measure(frame)
-    return ranked if "_val_" in ranked.name else Measure("final_train_loss", False, math.inf)
+    return ranked if "_val_" in ranked.name else Measure("final_train_loss")
 
 
 def sensitivity(frame: pd.DataFrame, by: str = "lr", what: str | None = None) -> pd.DataFrame:
@@ -73,7 +73,7 @@ def _curves(frame: pd.DataFrame, by: str, name: str, sure: bool = True) -> pd.Da
     keys = [key for key in labels(frame) if key != by]
     numbers = pd.to_numeric(frame[by], errors="coerce")
     rows: list[dict[str, Any]] = []
-    known = frame.assign(**{by: numbers, "counted": counted(frame, name)})[numbers.notna()]
+    known = frame.assign(**{by: numbers, "counted": Measure(name).of(frame)})[numbers.notna()]
     for setting, runs in known.groupby([*keys, by], sort=True, dropna=False):
         values = runs["counted"]
         done = runs.loc[runs["status"] == "done", name]

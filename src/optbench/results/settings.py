@@ -99,6 +99,11 @@ def labelled(key: str, value: Any) -> str:
     return f"{key} {written(value)}"
 
 
+def details(row: Any, keys: Sequence[str]) -> list[str]:
+    """Return some labels of a row in words, but for those that it does not have."""
+    return [labelled(key, row[key]) for key in keys if row[key] != ABSENT]
+
+
 def named(frame: pd.DataFrame, keys: Sequence[str]) -> "pd.Series[str]":
     """Return what each run of a frame is called: its optimizer, and what these other labels say of it."""
     told = frame["optimizer"].astype(str)

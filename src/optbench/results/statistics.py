@@ -38,13 +38,18 @@ class Measure:
 
     Attributes:
         name: A column of a frame, such as `final_test_accuracy`.
-        larger: Whether larger is better.
-        worst: What a run that failed counts with.
     """
 
     name: str
-    larger: bool
-    worst: float
+
+    @property
+    def larger(self) -> bool:
+        """Whether larger is better: of accuracies."""
+        return self.name.endswith("accuracy")
+
+    def of(self, runs: pd.DataFrame) -> "pd.Series[float]":
+        """Return the measure of each run; of one that is not done the worst that there is, which is what it counts."""
+        return runs[self.name].where(runs["status"] == "done", 0.0 if self.larger else math.inf)
 
     @property
     def words(self) -> str:
@@ -71,12 +76,8 @@ def measure(frame: pd.DataFrame) -> Measure:
     done = frame[frame["status"] == "done"]
     held_out = len(done) and done["final_val_loss"].notna().all()
     splits = ["val", "test", "train"] if held_out else ["test", "train"]
-    for split in splits:
-        if frame[f"final_{split}_accuracy"].notna().any():
-            return Measure(f"final_{split}_accuracy", True, 0.0)
-        if frame[f"final_{split}_loss"].notna().any():
-            return Measure(f"final_{split}_loss", False, math.inf)
-    return Measure("final_test_loss", False, math.inf)
+    names = [f"final_{split}_{what}" for split in splits for what in ("accuracy", "loss")]
+    return Measure(next((name for name in names if frame[name].notna().any()), "final_test_loss"))
 
 
 def interval(values: Values) -> tuple[float, float]:
@@ -251,7 +252,7 @@ def by_setting(
         ranked: Which value.
         worst: Whether runs that are not done take part, with the worst value there is; else they are left out.
     """
-    values = frame[ranked.name].where(frame["status"] == "done", ranked.worst)
+    values = ranked.of(frame)
     chosen = frame if worst else frame[frame["status"] == "done"]
     groups = chosen.groupby(labels(frame), sort=False, dropna=False)
     return {

@@ -11,25 +11,11 @@ from rich.text import Text
 
 from optbench.checks import nearest
 from optbench.results.clocks import WORDS
-from optbench.results.comparison import blocks, command, compare, is_classification
+from optbench.results.comparison import blocks, compare
 from optbench.results.frame import labels, whole
 from optbench.results.settings import WORKLOAD, written
 from optbench.results.statistics import FEWEST, measure
 from optbench.results.text import between, latex_table, markdown_table, percent, significant
-
-__all__ = [
-    "blocks",
-    "caption",
-    "command",
-    "compare",
-    "is_classification",
-    "latex",
-    "markdown",
-    "plain",
-    "readable",
-    "significant",
-    "terminal",
-]
 
 MEANS = {
     "val_accuracy": ("final_val_accuracy", "validation accuracy, %"),

@@ -7,7 +7,7 @@ import pandas as pd
 
 from optbench.results.clocks import CLOCK
 from optbench.results.frame import Results
-from optbench.results.profile import profile_score, score_interval
+from optbench.results.profile import medians, profile_score, score_interval
 from optbench.results.race import race
 from optbench.results.settings import WORKLOAD
 from optbench.results.text import between
@@ -39,7 +39,7 @@ def workload_scores(times: pd.DataFrame, tau_max: float = 4.0) -> pd.DataFrame:
     """
     if times.empty:
         return pd.DataFrame(columns=["score", "low", "high", "fastest", "solved", "workloads"])
-    middle = _medians(times)
+    middle = medians(times)
     reached = np.isfinite(middle)
     scores = pd.DataFrame({"score": profile_score(times, tau_max), **score_interval(times, tau_max)})
     scores["fastest"] = (middle.eq(middle.min(axis=1), axis=0) & reached).sum()
@@ -86,12 +86,6 @@ def score_table(scores: pd.DataFrame) -> pd.DataFrame:
 
 def time_table(times: pd.DataFrame) -> pd.DataFrame:
     """Return what `workload_times` returned as text for readers: the median over the seeds, a row for each workload."""
-    middle = _medians(times)
+    middle = medians(times)
     texts = middle.map(lambda time: f"{time:.4g}" if math.isfinite(time) else "–")
-    return texts.reset_index()
-
-
-def _medians(times: pd.DataFrame) -> pd.DataFrame:
-    """Return the median over the seeds, a row for each workload; infinite where half of them missed the target."""
-    parts = {name: np.median(part.to_numpy(), axis=0) for name, part in times.groupby(level=0, sort=False)}
-    return pd.DataFrame.from_dict(parts, orient="index", columns=times.columns).rename_axis(WORKLOAD)
+    return texts.rename_axis(WORKLOAD).reset_index()

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from optbench.configs import at
 from optbench.records import Run
-from optbench.results import Results
+from optbench.results import Results, labels
 from optbench.results.comparison import in_order
-from optbench.results.settings import WORKLOAD, written
+from optbench.results.settings import WORKLOAD, details, written
 from optbench.results.statistics import LEVEL
 from optbench.tuning.contender import edge
 from optbench.tuning.space import Space, axis
@@ -40,14 +41,16 @@ def trials(results: Results) -> pd.DataFrame:
     frame = results.frame
     rows = []
     for i, run in results.runs.items():
-        point = {name: _at(run.config["optimizer"], name) for name in space_of(run)}
+        point = {name: at(run.config["optimizer"], name) for name in space_of(run)}
+        searched = {name.rpartition(".")[2] for name in point} | {f"optimizer.{name}" for name in point}
+        others = [key for key in labels(frame)[1:] if key not in searched]
         done = frame["status"][i] == "done"
         accuracy = frame["final_val_accuracy"][i]
         loss = frame["final_val_loss"][i]
         error = loss if math.isnan(accuracy) else 1 - accuracy
         rows.append(
             {
-                "contender": _contender(frame, i, list(point)),
+                "contender": ", ".join([str(frame["optimizer"][i]), *details(frame.loc[i], others)]),
                 "optimizer": frame["optimizer"][i],
                 **point,
                 "error": error if done else math.nan,
@@ -136,18 +139,3 @@ def space_of(run: Run) -> Space:
     ranges = tuning.get("space") if isinstance(tuning, Mapping) else None
     given = ranges if isinstance(ranges, Mapping) else {}
     return {str(name): axis(str(run.directory), str(name), value) for name, value in given.items()}
-
-
-def _contender(frame: pd.DataFrame, i: int, searched: list[str]) -> str:
-    """Return a trial's optimizer with its labels that were not searched."""
-    keys = [str(name) for name in frame.columns]
-    keys = keys[1 : keys.index("seed")]
-    own = {name.rpartition(".")[2] for name in searched} | {f"optimizer.{name}" for name in searched}
-    more = [f"{key} {written(frame[key][i])}" for key in keys if key not in own and frame[key][i] != "–"]
-    return ", ".join([str(frame["optimizer"][i]), *more])
-
-
-def _at(node: Any, name: str) -> Any:
-    for part in name.split("."):
-        node = node.get(part) if isinstance(node, Mapping) else None
-    return node
