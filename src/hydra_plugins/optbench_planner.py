@@ -9,7 +9,7 @@ from hydra_plugins.optbench_tuner import TunedSweeper
 
 if TYPE_CHECKING:
     from optbench.sweep.compose import Cell
-    from optbench.sweep.pilot import Kind
+    from optbench.sweep.pilot import JobKind
 
 
 class Planner(TunedSweeper):
@@ -75,7 +75,7 @@ class Planner(TunedSweeper):
             overrides += [each.final(each.winner(), seed, len(each.tried)) for seed in seeds]
         return self.composed(overrides)
 
-    def tell(self, found: Sequence["Kind"], jobs: int) -> None:
+    def tell(self, found: Sequence["JobKind"], jobs: int) -> None:
         """Print what the jobs take, by kind and in all."""
         from rich import box
         from rich.table import Table

@@ -6,7 +6,7 @@ import pytest
 
 from optbench.checks import UserError
 from optbench.commands.plan import main
-from optbench.sweep.pilot import Kind, span
+from optbench.sweep.pilot import JobKind, span
 
 TOY = ["data=linear_regression", "model=linear", "optimizer=sgd", "logger=none", "figures=[]"]
 MANY = ["seed=range(60)", "replicas=off", "trainer.max_epochs=7", "hydra/launcher=slurm"]
@@ -38,7 +38,7 @@ def test_what_has_no_plan_is_refused(typed, named, tmp_path, monkeypatch):
 
 
 def test_jobs_side_by_side_take_as_long_as_the_last_of_them():
-    found = [Kind("Adam", 3, 1, 10, 0.0, 1.0, 0.1), Kind("LBFGS", 1, 1, 10, 0.0, 0.0, 0.4)]
+    found = [JobKind("Adam", 3, 1, 10, 0.0, 1.0, 0.1), JobKind("LBFGS", 1, 1, 10, 0.0, 0.0, 0.4)]
     assert span(found, 1) == pytest.approx(10)
     assert span(found, 2) == pytest.approx(6)
     assert span(found, 100) == pytest.approx(4)

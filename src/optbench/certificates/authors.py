@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from optbench import optimizers
-from optbench.certificates.case import Case, Factors, changing, constant
+from optbench.certificates.case import Case, RateFactors, changing, constant
 from optbench.certificates.problems import Problem
 from optbench.certificates.traces import hyper
 
@@ -23,7 +23,7 @@ def cases() -> list[Case]:
 def case(run: dict[str, Any]) -> Case:
     """Return the comparison with one run: its hyperparameters, and its path on each problem."""
 
-    def path(problem: Problem, steps: int, rate: Factors) -> Tensor:
+    def path(problem: Problem, steps: int, rate: RateFactors) -> Tensor:
         return torch.tensor(run["paths"][problem.name], dtype=torch.float64)
 
     cls = optimizers.CLASSES[run["optimizer"]]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector as vector
 
-from optbench.certificates.case import Case, Factors, Hyper, Trajectory
+from optbench.certificates.case import Case, Hyper, RateFactors, Trajectory
 from optbench.certificates.problems import ANY, Problem
 from optbench.optimizers import Optimizer
 from optbench.optimizers.arithmetic import to_tensor
@@ -28,7 +28,7 @@ def case(cls: type[Optimizer], config: Hyper) -> Case:
 def path(cls: type[Optimizer], hyper: Hyper) -> Trajectory:
     """Return the path of a rule by itself."""
 
-    def walk(problem: Problem, steps: int, rate: Factors) -> Tensor:
+    def walk(problem: Problem, steps: int, rate: RateFactors) -> Tensor:
         points = [p.detach().clone() for p in problem.params]
         states = [cls.init(p) for p in points]
         walked = [vector(points)]

@@ -18,8 +18,8 @@ TOLERANCE = 1e-9
 """Largest difference, relative above 1, that rounding may explain after a few dozen steps."""
 
 Hyper = dict[str, Any]
-Factors = Callable[[int], float]
-Trajectory = Callable[[Problem, int, Factors], Tensor]
+RateFactors = Callable[[int], float]
+Trajectory = Callable[[Problem, int, RateFactors], Tensor]
 """From a problem, a number of steps and factors of the learning rate to all parameters after each step."""
 
 
@@ -33,7 +33,7 @@ def changing(t: int) -> float:
     return (1 + t % 7) / 4
 
 
-def walk(problem: Problem, optimizer: Any, steps: int, rate: Factors) -> Tensor:
+def walk(problem: Problem, optimizer: Any, steps: int, rate: RateFactors) -> Tensor:
     """Return the path of any optimizer of torch's kind, shape (steps + 1, parameters), the start included."""
     t = 0
     path = [problem.flat()]
@@ -53,7 +53,7 @@ def walk(problem: Problem, optimizer: Any, steps: int, rate: Factors) -> Tensor:
 def stepped(factory: Callable[[Any], Any]) -> Trajectory:
     """Return the path of the reference optimizer that a factory makes from the parameters."""
 
-    def path(problem: Problem, steps: int, rate: Factors) -> Tensor:
+    def path(problem: Problem, steps: int, rate: RateFactors) -> Tensor:
         default = torch.get_default_dtype()
         torch.set_default_dtype(torch.float64)  # in which some, such as torch's NAdam, keep their own numbers
         try:
@@ -113,7 +113,7 @@ class Case:
     path: Trajectory
     problems: tuple[str, ...] = ANY
     steps: int = 40
-    rate: Factors = changing
+    rate: RateFactors = changing
     independent: bool = True
     theirs: bool = True
     tolerance: float = TOLERANCE

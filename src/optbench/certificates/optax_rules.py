@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from optbench import optimizers as ours
-from optbench.certificates.case import Case, Factors, Hyper, Trajectory, version
+from optbench.certificates.case import Case, Hyper, RateFactors, Trajectory, version
 from optbench.certificates.problems import Problem
 
 SCALED: Hyper = dict(lr=0.05, eps=0.03, weight_decay=0.1, beta1=0.8, beta2=0.7)
@@ -113,7 +113,7 @@ def case(
 def walk(lr: float, make: Make, iterate: Iterate) -> Trajectory:
     """Return the path of a transformation."""
 
-    def path(problem: Problem, steps: int, rate: Factors) -> Tensor:
+    def path(problem: Problem, steps: int, rate: RateFactors) -> Tensor:
         jax = import_module("jax")
         optax = import_module("optax")
         before = jax.config.jax_enable_x64

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from optbench import optimizers as ours
-from optbench.certificates.case import Case, Factors, Hyper, changing, stepped, version
+from optbench.certificates.case import Case, Hyper, RateFactors, changing, stepped, version
 from optbench.certificates.problems import ANY
 
 MODULES = {
@@ -35,7 +35,7 @@ def compare(
     only_mine: Hyper | None = None,
     only_theirs: Hyper | None = None,
     problems: tuple[str, ...] = ANY,
-    rate: Factors = changing,
+    rate: RateFactors = changing,
 ) -> Case:
     """Return the comparison of two classes by what both are given and what only one is.
 

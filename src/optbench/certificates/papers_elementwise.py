@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Walk = Generator[Any, Array, None]
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Walk = Generator[Any, Floats, None]
 
 sign = np.sign
 sqrt = np.sqrt
 
 
-def momentum(w: Array, h: Any) -> Walk:
+def momentum(w: Floats, h: Any) -> Walk:
     """Polyak 1964, as a sum and as an average."""
     v = np.zeros_like(w)
     while True:
@@ -32,7 +32,7 @@ def momentum(w: Array, h: Any) -> Walk:
             w = w - h.lr * v
 
 
-def nag(w: Array, h: Any) -> Walk:
+def nag(w: Floats, h: Any) -> Walk:
     """Sutskever 2013."""
     v = np.zeros_like(w)
     while True:
@@ -42,7 +42,7 @@ def nag(w: Array, h: Any) -> Walk:
         w = w - v
 
 
-def fista(x: Array, h: Any) -> Walk:
+def fista(x: Floats, h: Any) -> Walk:
     """Nesterov 1983."""
     y = x
     t = 1.0
@@ -61,7 +61,7 @@ def demon(beta: float, t: int, total: int) -> float:
     return beta * r / ((1 - beta) + beta * r)
 
 
-def demon_sgd(w: Array, h: Any) -> Walk:
+def demon_sgd(w: Floats, h: Any) -> Walk:
     """Chen 2019."""
     v = np.zeros_like(w)
     for t in count(1):
@@ -70,7 +70,7 @@ def demon_sgd(w: Array, h: Any) -> Walk:
         w = w + v
 
 
-def demon_adam(w: Array, h: Any) -> Walk:
+def demon_adam(w: Floats, h: Any) -> Walk:
     """Chen 2019; `ema` corrects by the product of all betas."""
     m = np.zeros_like(w)
     v = np.zeros_like(w)
@@ -85,7 +85,7 @@ def demon_adam(w: Array, h: Any) -> Walk:
         w = w - h.lr * m_hat / (sqrt(v / (1 - h.beta2**t)) + h.eps)
 
 
-def rprop(w: Array, h: Any) -> Walk:
+def rprop(w: Floats, h: Any) -> Walk:
     """Riedmiller & Braun 1993; Igel & Huesken 2000."""
     past = np.zeros_like(w)
     change = np.zeros_like(w)
@@ -108,7 +108,7 @@ def rprop(w: Array, h: Any) -> Walk:
         before = h.loss
 
 
-def adagrad(w: Array, h: Any) -> Walk:
+def adagrad(w: Floats, h: Any) -> Walk:
     """Duchi 2011, eps inside the root."""
     G = np.zeros_like(w)
     while True:
@@ -118,7 +118,7 @@ def adagrad(w: Array, h: Any) -> Walk:
         w = w - h.lr * g / sqrt(G + h.eps)
 
 
-def rmsprop(w: Array, h: Any) -> Walk:
+def rmsprop(w: Floats, h: Any) -> Walk:
     """Graves 2013, equations 38 to 41."""
     n = np.zeros_like(w)
     m = np.zeros_like(w)
@@ -132,7 +132,7 @@ def rmsprop(w: Array, h: Any) -> Walk:
         w = w - h.lr * d
 
 
-def ftrl(w: Array, h: Any) -> Walk:
+def ftrl(w: Floats, h: Any) -> Walk:
     """McMahan 2013, each sigma at its own rate; z starts at 0, or where the closed form gives the first weights."""
     n = np.full_like(w, h.initial_accumulator)
     for t in count(1):
@@ -147,7 +147,7 @@ def ftrl(w: Array, h: Any) -> Walk:
         w = np.where(abs(z) <= h.l1, 0, -(z - sign(z) * h.l1) / (total + h.l2))
 
 
-def adam(w: Array, h: Any) -> Walk:
+def adam(w: Floats, h: Any) -> Walk:
     """Kingma & Ba 2015, also `hat` as in section 2 and eps `inside` the root; Loshchilov & Hutter 2019."""
     m = np.zeros_like(w)
     v = np.zeros_like(w)
@@ -168,7 +168,7 @@ def adam(w: Array, h: Any) -> Walk:
         w = w - h.lr * step - decoupled
 
 
-def amsgrad(w: Array, h: Any) -> Walk:
+def amsgrad(w: Floats, h: Any) -> Walk:
     """Reddi 2018; `corrected` keeps the largest corrected moment."""
     m = np.zeros_like(w)
     v = np.zeros_like(w)
@@ -186,7 +186,7 @@ def amsgrad(w: Array, h: Any) -> Walk:
             w = w - h.lr * m / (1 - h.beta1**t) / (sqrt(largest) + h.eps)
 
 
-def nadam(w: Array, h: Any) -> Walk:
+def nadam(w: Floats, h: Any) -> Walk:
     """Dozat 2016 at constant momentum; `simple` corrects both terms alike, `text` has the moment before."""
     m = np.zeros_like(w)
     v = np.zeros_like(w)

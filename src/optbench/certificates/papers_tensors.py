@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from optbench.certificates.papers_elementwise import Array, Walk
+from optbench.certificates.papers_elementwise import Floats, Walk
 
 norm = np.linalg.norm
 sqrt = np.sqrt
 
 
-def lars(w: Array, h: Any) -> Walk:
+def lars(w: Floats, h: Any) -> Walk:
     """You 2017."""
     v = np.zeros_like(w)
     while True:
@@ -21,7 +21,7 @@ def lars(w: Array, h: Any) -> Walk:
         w = w - v
 
 
-def larc(w: Array, h: Any) -> Walk:
+def larc(w: Floats, h: Any) -> Walk:
     """You 2017, clipped as in apex."""
     v = np.zeros_like(w)
     while True:
@@ -31,7 +31,7 @@ def larc(w: Array, h: Any) -> Walk:
         w = w - h.lr * v
 
 
-def lamb(w: Array, h: Any) -> Walk:
+def lamb(w: Floats, h: Any) -> Walk:
     """You 2020."""
     m = np.zeros_like(w)
     v = np.zeros_like(w)
@@ -43,7 +43,7 @@ def lamb(w: Array, h: Any) -> Walk:
         w = w - h.lr * norm(w) / norm(r) * r
 
 
-def mars(w: Array, h: Any) -> Walk:
+def mars(w: Floats, h: Any) -> Walk:
     """Yuan 2024."""
     m = np.zeros_like(w)
     v = np.zeros_like(w)
@@ -59,7 +59,7 @@ def mars(w: Array, h: Any) -> Walk:
         w = w - h.lr * (m / (1 - h.beta1**t) / (sqrt(v / (1 - h.beta2**t)) + h.eps) + h.weight_decay * w)
 
 
-def adafactor(w: Array, h: Any) -> Walk:
+def adafactor(w: Floats, h: Any) -> Walk:
     """Shazeer & Stern 2018, algorithms 4 and 5."""
     r = np.zeros(w.shape[0])
     c = np.zeros(w.shape[-1])
@@ -79,7 +79,7 @@ def adafactor(w: Array, h: Any) -> Walk:
         w = w - max(h.eps2, sqrt(np.mean(w**2))) * min(h.lr, 1 / sqrt(t)) * u
 
 
-def vectors(w: Array, h: Any, scale: float, beta1: float, beta2: float, eps: float) -> Walk:
+def vectors(w: Floats, h: Any, scale: float, beta1: float, beta2: float, eps: float) -> Walk:
     """AdamW, to which the rules of matrices leave vectors."""
     m = np.zeros_like(w)
     v = np.zeros_like(w)
@@ -91,7 +91,7 @@ def vectors(w: Array, h: Any, scale: float, beta1: float, beta2: float, eps: flo
         w = w - h.lr * scale * (m / (1 - beta1**t) / (sqrt(v / (1 - beta2**t)) + eps) + decay * w)
 
 
-def muon(w: Array, h: Any) -> Walk:
+def muon(w: Floats, h: Any) -> Walk:
     """Jordan 2024; Liu 2025. The iteration acts on each singular value by itself."""
     if w.ndim == 1:
         yield from vectors(w, h, h.vector_scale, 0.9, 0.95, 1e-8)
@@ -109,13 +109,13 @@ def muon(w: Array, h: Any) -> Walk:
         w = w - h.lr * (gain * (left * x) @ right + h.weight_decay * w)
 
 
-def power(x: Array, exponent: float) -> Any:
+def power(x: Floats, exponent: float) -> Any:
     """Return a power of a symmetric matrix."""
     values, vectors = np.linalg.eigh(x)
     return vectors @ np.diag(values**exponent) @ vectors.T
 
 
-def shampoo(w: Array, h: Any) -> Walk:
+def shampoo(w: Floats, h: Any) -> Walk:
     """Gupta 2018."""
     if w.ndim == 1:
         yield from vectors(w, h, h.vector_scale, 0.9, 0.999, 1e-8)
@@ -131,7 +131,7 @@ def shampoo(w: Array, h: Any) -> Walk:
         w = w - h.lr * left @ g @ right
 
 
-def soap(w: Array, h: Any) -> Walk:
+def soap(w: Floats, h: Any) -> Walk:
     """Vyas 2024; the first gradient only finds the eigenbases. At a refresh they are sorted, as the authors do."""
     if w.ndim == 1:
         yield from vectors(w, h, 1.0, h.beta1, h.beta2, h.eps)
@@ -159,7 +159,7 @@ def soap(w: Array, h: Any) -> Walk:
             v = v[np.ix_(rows, columns)]
 
 
-def sophia(w: Array, h: Any) -> Walk:
+def sophia(w: Floats, h: Any) -> Walk:
     """Liu 2023, with the exact diagonal of the Hessian."""
     m = np.zeros_like(w)
     estimate = np.zeros_like(w)
@@ -172,7 +172,7 @@ def sophia(w: Array, h: Any) -> Walk:
         w = w - h.lr * np.clip(m / np.maximum(h.gamma * estimate, h.eps), -1, 1)
 
 
-def yellowfin(w: Array, h: Any) -> Walk:
+def yellowfin(w: Floats, h: Any) -> Walk:
     """Zhang & Mitliagkas 2017, algorithms 1 to 4, the curvature averaged as a logarithm; a schedule scales lr."""
     curvatures: list[float] = []
     velocity = np.zeros_like(w)
@@ -208,7 +208,7 @@ def yellowfin(w: Array, h: Any) -> Walk:
         w = w - lr * velocity
 
 
-def newton(w: Array, h: Any) -> Walk:
+def newton(w: Floats, h: Any) -> Walk:
     """Levenberg 1944; Dauphin 2014."""
     while True:
         g = yield w
@@ -221,7 +221,7 @@ def newton(w: Array, h: Any) -> Walk:
         w = w - h.lr * np.linalg.solve(H, g)
 
 
-def sam(w: Array, h: Any) -> Walk:
+def sam(w: Floats, h: Any) -> Walk:
     """Foret 2021; Kwon 2021."""
     while True:
         g = yield w
@@ -230,7 +230,7 @@ def sam(w: Array, h: Any) -> Walk:
         w = w - h.lr * g
 
 
-def sphere(w: Array, h: Any) -> Walk:
+def sphere(w: Floats, h: Any) -> Walk:
     """Wen 2026, around gradient descent: the norm that a matrix began with, for it and its steps or for it alone."""
     radius = norm(w)
     while True:
@@ -240,9 +240,9 @@ def sphere(w: Array, h: Any) -> Walk:
         w = w * (radius / norm(w) if w.ndim > 1 else 1)
 
 
-def lawa(w: Array, h: Any) -> Walk:
+def lawa(w: Floats, h: Any) -> Walk:
     """Kaddour 2022: the mean of the last few weights, on which nothing depends."""
-    last: list[Array] = []
+    last: list[Floats] = []
     for t in count(1):
         g = yield w, np.mean(last, 0) if last else w
         w = w - h.lr * g
@@ -250,7 +250,7 @@ def lawa(w: Array, h: Any) -> Walk:
             last = [*last, w][-h.window :]
 
 
-def cautious(w: Array, h: Any) -> Walk:
+def cautious(w: Floats, h: Any) -> Walk:
     """Chen 2025: decay of what the step shrinks anyway."""
     while True:
         g = yield w

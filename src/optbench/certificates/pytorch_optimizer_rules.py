@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from optbench import optimizers as ours
-from optbench.certificates.case import Case, Factors, Hyper, constant, stepped, version
+from optbench.certificates.case import Case, Hyper, RateFactors, constant, stepped, version
 from optbench.certificates.pair import ADAM, BETAS, DECAYED, MATRICES, SCALED, compare
 from optbench.certificates.problems import ANY, Problem
 
@@ -163,7 +163,7 @@ def sophia(estimator: str) -> Case:
         products = torch.autograd.grad(slopes, problem.params, signs, materialize_grads=True)
         return [v * x for v, x in zip(signs, products, strict=True)]
 
-    def path(problem: Problem, steps: int, rate: Factors) -> Tensor:
+    def path(problem: Problem, steps: int, rate: RateFactors) -> Tensor:
         made = import_module("pytorch_optimizer").SophiaH
         points = [problem.flat()]
         rule = made(problem.params, lr / gamma, (0.8, 0.6), decay * gamma, p=gamma, update_period=1000, eps=eps / gamma)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from optbench import optimizers as ours
-from optbench.certificates.case import Case, Factors, Hyper, Trajectory
+from optbench.certificates.case import Case, Hyper, RateFactors, Trajectory
 from optbench.certificates.papers_elementwise import (
-    Array,
+    Floats,
     Walk,
     adagrad,
     adam,
@@ -46,13 +46,13 @@ from optbench.certificates.papers_tensors import (
 )
 from optbench.certificates.problems import ANY, SMOOTH, Problem
 
-Recurrence = Callable[[Array, Any], Walk]
+Recurrence = Callable[[Floats, Any], Walk]
 
 
 def literal(rule: Recurrence, hyper: Hyper, whole: bool) -> Trajectory:
     """Return the path of a rule, run on each tensor or on the vector of all."""
 
-    def path(problem: Problem, steps: int, rate: Factors) -> Tensor:
+    def path(problem: Problem, steps: int, rate: RateFactors) -> Tensor:
         start = problem.flat()
         shapes = [tuple(start.shape)] if whole else [tuple(p.shape) for p in problem.params]
         h = SimpleNamespace(**hyper)
@@ -74,7 +74,7 @@ def literal(rule: Recurrence, hyper: Hyper, whole: bool) -> Trajectory:
     return path
 
 
-def split(x: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Array]:
+def split(x: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Floats]:
     """Return a vector as arrays of these shapes."""
     parts = torch.split(x, [int(np.prod(shape)) for shape in shapes])
     return [part.numpy().reshape(shape) for part, shape in zip(parts, shapes, strict=True)]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from optbench import optimizers as ours
-from optbench.certificates.case import Case, Factors, Hyper, Trajectory, constant, version
+from optbench.certificates.case import Case, Hyper, RateFactors, Trajectory, constant, version
 from optbench.certificates.problems import Problem, coupled, elongated_bowl
 from optbench.optimizers.augmented_lagrangian import Ball
 
@@ -77,7 +77,7 @@ def newton() -> list[Case]:
     ]
 
 
-def minimized(problem: Problem, steps: int, rate: Factors, damping: float = 0.0) -> Tensor:
+def minimized(problem: Problem, steps: int, rate: RateFactors, damping: float = 0.0) -> Tensor:
     """Return the path of Newton's method with a fixed damping and no line search."""
     f = {"elongated_bowl": elongated_bowl, "coupled": coupled}[problem.name]
     options = dict(lr=0.5, line_search="none", tikhonov=damping, max_iter=steps, xtol=0.0, return_all=True)
@@ -85,7 +85,7 @@ def minimized(problem: Problem, steps: int, rate: Factors, damping: float = 0.0)
     return torch.stack(found.allvecs)
 
 
-def lowest(problem: Problem, steps: int, rate: Factors, method: str) -> Tensor:
+def lowest(problem: Problem, steps: int, rate: RateFactors, method: str) -> Tensor:
     """Return the minimum."""
     optimize = import_module("scipy.optimize")
     found = optimize.minimize(numpy(problem), problem.flat().numpy(), jac=True, method=method, options=dict(gtol=1e-10))
@@ -97,7 +97,7 @@ def level(*params: Tensor) -> Tensor:
     return torch.stack([p.sum() for p in params]).sum()[None] - 0.3
 
 
-def linear(problem: Problem, steps: int, rate: Factors) -> Tensor:
+def linear(problem: Problem, steps: int, rate: RateFactors) -> Tensor:
     """Return the path of linear conjugate gradients, which the nonlinear ones all are on a quadratic."""
     start = problem.flat()
     path = [start]
@@ -111,7 +111,7 @@ def linear(problem: Problem, steps: int, rate: Factors) -> Tensor:
     return torch.stack(path)
 
 
-def boxed(problem: Problem, steps: int, rate: Factors, bounds: tuple[float, float]) -> Tensor:
+def boxed(problem: Problem, steps: int, rate: RateFactors, bounds: tuple[float, float]) -> Tensor:
     """Return the minimum within the bounds."""
     optimize = import_module("scipy.optimize")
     start = problem.flat()
@@ -123,7 +123,7 @@ def boxed(problem: Problem, steps: int, rate: Factors, bounds: tuple[float, floa
     return torch.from_numpy(found.x)[None]
 
 
-def on_the_ball(problem: Problem, steps: int, rate: Factors) -> Tensor:
+def on_the_ball(problem: Problem, steps: int, rate: RateFactors) -> Tensor:
     """Return the minimum within the ball, which lies on its surface."""
     optimize = import_module("scipy.optimize")
     f = numpy(problem)
@@ -139,7 +139,7 @@ def on_the_ball(problem: Problem, steps: int, rate: Factors) -> Tensor:
     return torch.from_numpy(found.x[:-1])[None]
 
 
-def on_the_level(problem: Problem, steps: int, rate: Factors) -> Tensor:
+def on_the_level(problem: Problem, steps: int, rate: RateFactors) -> Tensor:
     """Return the minimum where the parameters add up to 0.3."""
     optimize = import_module("scipy.optimize")
     f = numpy(problem)
@@ -180,7 +180,7 @@ def labelled(likelihood: str, outputs: Tensor, t: int) -> tuple[nn.Module, Tenso
     return nn.CrossEntropyLoss(), (outputs - noise.exponential_(generator=draw).log()).argmax(1)
 
 
-def kfac(likelihood: str, problem: Problem, steps: int, rate: Factors) -> Tensor:
+def kfac(likelihood: str, problem: Problem, steps: int, rate: RateFactors) -> Tensor:
     """Return the path along curvlinops' damped inverses; labels are drawn as ours are, and factors averaged here."""
     curvlinops = import_module("curvlinops")
     path = [problem.flat()]

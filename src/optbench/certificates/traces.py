@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from optbench import optimizers
-from optbench.certificates.case import Case, Factors, Hyper, constant
+from optbench.certificates.case import Case, Hyper, RateFactors, constant
 from optbench.certificates.problems import Problem
 
 SURFACES = {"elongated_bowl": "S1", "sigmoid_pair": "S2"}
@@ -24,7 +24,7 @@ def cases() -> list[Case]:
 def case(trace: dict[str, Any]) -> Case:
     """Return the comparison with one trace."""
 
-    def path(problem: Problem, steps: int, rate: Factors) -> Tensor:
+    def path(problem: Problem, steps: int, rate: RateFactors) -> Tensor:
         return torch.tensor(trace[SURFACES[problem.name]], dtype=torch.float64)
 
     cls = optimizers.CLASSES[trace["optimizer"]]

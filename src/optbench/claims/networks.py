@@ -55,20 +55,20 @@ def by_rate() -> pd.DataFrame:
     return trained("rates", f"optimizer={names}", f"optimizer.lr={RATES}", ALL_SEEDS)
 
 
-Table = dict[str, dict[float, float]]
+ByRate = dict[str, dict[float, float]]
 """A number by optimizer and rate."""
 
 
-def means(measure: str) -> Table:
+def means(measure: str) -> ByRate:
     """Return the mean of a measure over the seeds; a run that did not end well counts as the worst there is."""
     frame = by_rate()
     worst = 0.0 if measure.endswith("accuracy") else float("inf")
     return tabulated(frame, frame[measure].where(frame["status"] == "done", worst))
 
 
-def tabulated(frame: pd.DataFrame, values: "pd.Series[float]") -> Table:
+def tabulated(frame: pd.DataFrame, values: "pd.Series[float]") -> ByRate:
     """Return the means of values, a run each, by optimizer and rate."""
-    table: Table = {}
+    table: ByRate = {}
     names = frame["optimizer"].reindex(values.index)
     rates = frame["lr"].reindex(values.index)
     means = values.groupby([names, rates]).mean().reset_index().to_numpy().tolist()
@@ -82,12 +82,12 @@ def best_rates() -> dict[str, float]:
     return {name: max(column, key=column.__getitem__) for name, column in means("final_val_accuracy").items()}
 
 
-def at_best(table: Table, scale: float = 1.0) -> dict[str, float]:
+def at_best(table: ByRate, scale: float = 1.0) -> dict[str, float]:
     """Return a table's value of each optimizer at its best rate."""
     return {name: scale * table[name][lr] for name, lr in best_rates().items()}
 
 
-def at_default(table: Table) -> dict[str, float]:
+def at_default(table: ByRate) -> dict[str, float]:
     """Return a table's value of each optimizer at the rate that is nearest to its default."""
     found = {}
     for name, column in table.items():
@@ -206,7 +206,7 @@ def decays() -> pd.DataFrame:
 
 
 @functools.cache
-def norms() -> Table:
+def norms() -> ByRate:
     """Return the mean final norm of the weights, by optimizer and decay."""
     frame = decays()
     last = evaluations(frame).groupby("run").tail(1).set_index("run")["weight_norm"]

@@ -38,9 +38,9 @@ configs of optbench, or of --config-dir, name.
 All fields, with what they are: conf/landscape.yaml"""
 
 Points = Annotated[int, Interval("[2, 1000]")]
-Kind = Literal["shared", "pca", "endpoints", "random", "three_runs", "hessian"]
+PlaneKind = Literal["shared", "pca", "endpoints", "random", "three_runs", "hessian"]
 FIELDS: dict[str, Any] = {
-    "plane": Kind,
+    "plane": PlaneKind,
     "what": Literal["loss", "accuracy"],
     "split": Literal["train", "val", "test"],
     "points": Points,
@@ -51,7 +51,7 @@ FIELDS: dict[str, Any] = {
     "colours": Colours | None,
     "space": bool,
     "page": bool,
-    "page_planes": tuple[Kind, ...],
+    "page_planes": tuple[PlaneKind, ...],
     "animate": Literal["gif", "mp4"] | None,
     "spectrum": bool,
     "barriers": bool,

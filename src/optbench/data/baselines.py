@@ -15,12 +15,10 @@ import numpy as np
 import pandas as pd
 import yaml
 from hydra.utils import get_class
-from numpy.typing import NDArray
 
 from optbench import records
 from optbench.configs import CONF
-
-Array = NDArray[Any]
+from optbench.data.module import Array
 
 HELD_OUT = 0.6
 """Share of the samples for validation, as in `study=tuned`."""

@@ -4,14 +4,13 @@ import gzip
 import math
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optbench.checks import UserError
+from optbench.data.module import Array
 
-Array = NDArray[Any]
 GZIP = b"\x1f\x8b"
 TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 """numpy's types by the code in a file's third byte; two zeros stand before it and the number of dimensions follows."""

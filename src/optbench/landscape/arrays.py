@@ -5,4 +5,4 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating[Any]]
+Floats = NDArray[np.floating[Any]]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import vector_to_parameters
 
-from optbench.landscape.arrays import Array
+from optbench.landscape.arrays import Floats
 from optbench.landscape.task import Task
 from optbench.optimizers.objective import Objective
 
@@ -96,7 +96,7 @@ class Hessian:
         size: Number of parameters.
     """
 
-    def __init__(self, task: Task, weights: Array | Tensor) -> None:
+    def __init__(self, task: Task, weights: Floats | Tensor) -> None:
         self.task = task.frozen()
         params: list[Tensor] = list(self.task.model.parameters())
         vector_to_parameters(torch.as_tensor(weights).to(params[0]), params)
@@ -148,14 +148,14 @@ class Density:
         residuals: How far each node is from an eigenvalue at most.
     """
 
-    values: Array
-    weights: Array
-    residuals: Array
+    values: Floats
+    weights: Floats
+    residuals: Floats
 
-    def at(self, grid: Array, width: float) -> Array:
+    def at(self, grid: Floats, width: float) -> Floats:
         """Return the density at values (n,), each node spread by a normal distribution of a width."""
         spread = np.exp(-0.5 * ((grid[:, None] - self.values) / width) ** 2) / (width * math.sqrt(2 * math.pi))
-        density: Array = spread @ self.weights
+        density: Floats = spread @ self.weights
         return density
 
 

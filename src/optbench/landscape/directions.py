@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from optbench.landscape.arrays import Array
+from optbench.landscape.arrays import Floats
 
 ALIKE = 1e-6
 """Length, as a share of the longest, below which what is left of a direction is rounding."""
 
 
-def principal(moves: Array) -> tuple[Array, Array]:
+def principal(moves: Floats) -> tuple[Floats, Floats]:
     """Return the two orthonormal directions along which moves spread most, and the share of their squares in each.
 
     Args:
@@ -32,7 +32,7 @@ def principal(moves: Array) -> tuple[Array, Array]:
     return turned, shares
 
 
-def filter_normalised(weights: Array, shapes: Sequence[tuple[int, ...]], rng: np.random.Generator) -> Array:
+def filter_normalised(weights: Floats, shapes: Sequence[tuple[int, ...]], rng: np.random.Generator) -> Floats:
     """Return a random direction whose every filter is as long as that of the weights, shape (parameters,).
 
     A filter is what makes one output: a row of a linear layer, a kernel of a convolution. Biases and the parameters of
@@ -56,7 +56,7 @@ def filter_normalised(weights: Array, shapes: Sequence[tuple[int, ...]], rng: np
     return direction if direction.any() else rng.standard_normal(len(direction))
 
 
-def _scaled(drawn: Array, weights: Array, filters: int) -> Array:
+def _scaled(drawn: Floats, weights: Floats, filters: int) -> Floats:
     """Return a draw with every filter as long as that of the weights."""
     rows = drawn.reshape(filters, -1)
     goal = weights.reshape(filters, -1)
@@ -64,9 +64,9 @@ def _scaled(drawn: Array, weights: Array, filters: int) -> Array:
     return np.ravel(rows * lengths)
 
 
-def independent(directions: Array) -> Array:
+def independent(directions: Floats) -> Floats:
     """Return those of up to two directions (n, parameters) that span something of their own, as they are."""
-    kept: list[Array] = []
+    kept: list[Floats] = []
     longest = max((float(np.linalg.norm(d)) for d in directions), default=0.0)
     for direction in directions:
         rest = direction

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.nn.utils import vector_to_parameters
 
-from optbench.landscape.arrays import Array
+from optbench.landscape.arrays import Floats
 from optbench.landscape.panels import LandscapeRequest, NamedRun, read
 from optbench.landscape.task import task
 
@@ -26,9 +26,9 @@ class Gradients:
     """
 
     name: str
-    steps: Array
+    steps: Floats
     layers: tuple[str, ...]
-    norms: Array
+    norms: Floats
 
 
 def gradients(run: NamedRun, request: LandscapeRequest) -> Gradients:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from optbench.checks import UserError
 from optbench.landscape import columns
-from optbench.landscape.arrays import Array
+from optbench.landscape.arrays import Floats
 from optbench.landscape.plane import Plane
 from optbench.landscape.store import Store, key
 from optbench.landscape.task import Loss, Task
@@ -36,13 +36,13 @@ def loss_grid(
     x: Tensor,
     y: Tensor,
     plane: Plane,
-    alphas: Array,
-    betas: Array,
+    alphas: Floats,
+    betas: Floats,
     loss: Loss = F.cross_entropy,
     *,
     memory: int = MEMORY,
     cache: Path | None = None,
-) -> Array:
+) -> Floats:
     """Return the loss of a model at all points of a grid on a plane, shape (len(betas), len(alphas)).
 
     Every value is that of the model itself with the weights of its point, but for rounding. Batch normalization stands
@@ -68,7 +68,7 @@ def loss_grid(
     return found.reshape(len(betas), len(alphas))
 
 
-def losses(task: Task, plane: Plane, coordinates: Array, memory: int = MEMORY, cache: Path | None = None) -> Array:
+def losses(task: Task, plane: Plane, coordinates: Floats, memory: int = MEMORY, cache: Path | None = None) -> Floats:
     """Return the loss at coordinates (n, 2) of a plane, shape (n,); arguments as of `loss_grid`."""
     if plane.origin.shape != (task.parameters,):
         raise UserError(f"the plane is of {plane.origin.size} parameters, and the model has {task.parameters}")
@@ -166,7 +166,7 @@ class PlaneLoss:
         return min(64, max(1, room // max(1, activations, weights)))
 
     @torch.no_grad()
-    def losses(self, coordinates: Array, store: Store | None = None) -> Array:
+    def losses(self, coordinates: Floats, store: Store | None = None) -> Floats:
         """Return the losses at coordinates (n, 2), shape (n,); with a store, go on where it ends."""
         ones = np.ones((len(coordinates), 1))
         points = torch.from_numpy(np.concatenate([ones, coordinates], 1)).to(self.task.x.device, self.dtype)

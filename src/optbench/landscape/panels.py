@@ -12,7 +12,7 @@ import numpy as np
 
 from optbench.checks import UserError
 from optbench.configs import CONF, trusted
-from optbench.landscape.arrays import Array
+from optbench.landscape.arrays import Floats
 from optbench.landscape.picture import Landscape, Trail, compute
 from optbench.landscape.plane import Plane
 from optbench.landscape.task import EXAMPLES, Task, task
@@ -255,7 +255,7 @@ def planes(
             left.add(str(error), walk.name)
 
 
-def _points(done: Sequence[Trail], kind: str) -> list[Array] | Array:
+def _points(done: Sequence[Trail], kind: str) -> list[Floats] | Floats:
     """Return the points that a plane of several runs is fitted to: three solutions, or whole paths."""
     if kind == "three_runs":
         return np.stack([walk.weights[-1] for walk in done[:3]])

@@ -14,7 +14,7 @@ from torch.func import functional_call
 
 from optbench import records
 from optbench.checks import UserError, one_line
-from optbench.landscape.arrays import Array
+from optbench.landscape.arrays import Floats
 from optbench.landscape.grid import MEMORY, losses
 from optbench.landscape.plane import Plane
 from optbench.landscape.task import Task
@@ -44,8 +44,8 @@ class Trail:
     name: str
     optimizer: str
     status: str
-    steps: Array
-    weights: Array
+    steps: Floats
+    weights: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,14 +66,14 @@ class Projection:
     name: str
     optimizer: str
     status: str
-    steps: Array
-    coordinates: Array
-    values: Array
-    shadows: Array
-    away: Array
+    steps: Floats
+    coordinates: Floats
+    values: Floats
+    shadows: Floats
+    away: Floats
 
     @property
-    def errors(self) -> Array:
+    def errors(self) -> Floats:
         """How far the plane's loss is from the true one, shape (n,)."""
         return np.abs(self.shadows - self.values)
 
@@ -90,9 +90,9 @@ class View:
     """
 
     title: str
-    alphas: Array
-    betas: Array
-    values: Array
+    alphas: Floats
+    betas: Floats
+    values: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,7 +276,7 @@ def _seen_from(tracks: Sequence[Projection], closer: bool) -> dict[str, Sequence
     return {"": settled}
 
 
-def window(coordinates: Array) -> Array:
+def window(coordinates: Floats) -> Floats:
     """Return lowest and highest coordinate along both axes, shape (2, 2), around all points."""
     if not len(coordinates):
         coordinates = np.zeros((1, 2))
@@ -289,14 +289,14 @@ def window(coordinates: Array) -> Array:
 
 
 @torch.no_grad()
-def true_losses(task: Task, weights: Array) -> Array:
+def true_losses(task: Task, weights: Floats) -> Floats:
     """Return the loss of a model at flat weights (n, parameters), by a plain evaluation of each, shape (n,)."""
     frozen = task.frozen()
     found = [frozen.loss(functional_call(frozen.model, frozen.named(w), (frozen.x,)), frozen.y) for w in weights]
     return np.array([float(value) for value in found])
 
 
-def _view(task: Task, plane: Plane, title: str, sides: Array, points: int, memory: int, cache: Path | None) -> View:
+def _view(task: Task, plane: Plane, title: str, sides: Floats, points: int, memory: int, cache: Path | None) -> View:
     alphas, betas = (np.linspace(low, high, points) for low, high in sides)
     coordinates = np.stack(np.meshgrid(alphas, betas), -1).reshape(-1, 2)
     values = losses(task, plane, coordinates, memory, cache).reshape(points, points)
@@ -316,5 +316,5 @@ def _track(task: Task, walk: Trail, plane: Plane, memory: int) -> Projection:
     return Projection(walk.name, walk.optimizer, walk.status, steps, coordinates, values, shadows, relative)
 
 
-def _of(arrays: dict[str, Array], prefix: str) -> dict[str, Any]:
+def _of(arrays: dict[str, Floats], prefix: str) -> dict[str, Any]:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

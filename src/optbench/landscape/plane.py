@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from optbench.checks import UserError, check
-from optbench.landscape.arrays import Array
+from optbench.landscape.arrays import Floats
 from optbench.landscape.curvature import Hessian, lanczos
 from optbench.landscape.directions import filter_normalised, independent, principal
 from optbench.landscape.task import Loss, Task
 
-Kind = Literal["pca", "shared", "endpoints", "random", "three_runs", "hessian"]
-KINDS: tuple[str, ...] = get_args(Kind)
+PlaneKind = Literal["pca", "shared", "endpoints", "random", "three_runs", "hessian"]
+KINDS: tuple[str, ...] = get_args(PlaneKind)
 COMPLETED = "the points span {}, so {} random, filter-normalised"
 
 
@@ -33,8 +33,8 @@ class Plane:
         notes: What a reader has to know, such as a direction that had to be drawn.
     """
 
-    origin: Array
-    basis: Array
+    origin: Floats
+    basis: Floats
     kind: str = ""
     shares: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class Plane:
     @classmethod
     def fit(
         cls,
-        trajectory: Array | Sequence[Array],
+        trajectory: Floats | Sequence[Floats],
         kind: str = "pca",
         *,
         model: nn.Module | None = None,
@@ -75,7 +75,7 @@ class Plane:
         Raises:
             UserError: There is no such kind, too little was given for it, or no point is finite.
         """
-        check("Plane", "kind", kind, Kind)
+        check("Plane", "kind", kind, PlaneKind)
         single = isinstance(trajectory, np.ndarray) or torch.is_tensor(trajectory)
         paths, notes = _finite([np.asarray(run) for run in ([trajectory] if single else trajectory)])
         if kind not in ("shared", "three_runs") and len(paths) > 1:
@@ -93,33 +93,33 @@ class Plane:
         return cls(plane.origin, plane.basis, kind, plane.shares, (*notes, *plane.notes))
 
     @functools.cached_property
-    def _factors(self) -> tuple[Array, Array]:
+    def _factors(self) -> tuple[Floats, Floats]:
         q, r = np.linalg.qr(np.asarray(self.basis, np.float64).T)
         return q, r
 
-    def coordinates(self, points: Array) -> Array:
+    def coordinates(self, points: Floats) -> Floats:
         """Return the coordinates (..., 2) of the nearest point in the plane, for points (..., parameters)."""
         q, r = self._factors
         products = (np.asarray(points, np.float64) - self.origin) @ q
-        found: Array = np.linalg.solve(r, products[..., None])[..., 0]
+        found: Floats = np.linalg.solve(r, products[..., None])[..., 0]
         return found
 
-    def points(self, coordinates: Array) -> Array:
+    def points(self, coordinates: Floats) -> Floats:
         """Return the points (..., parameters) at coordinates (..., 2)."""
         return self.origin + np.asarray(coordinates, np.float64) @ self.basis
 
-    def distance(self, points: Array) -> Array:
+    def distance(self, points: Floats) -> Floats:
         """Return how far points (..., parameters) are from the plane, shape (...)."""
-        distances: Array = np.linalg.norm(points - self.points(self.coordinates(points)), axis=-1)
+        distances: Floats = np.linalg.norm(points - self.points(self.coordinates(points)), axis=-1)
         return distances
 
-    def share(self, points: Array) -> float:
+    def share(self, points: Floats) -> float:
         """Return how much of the squared distances of points (n, parameters) from the origin lies in the plane."""
         whole = np.square(np.asarray(points, np.float64) - self.origin).sum()
         return float(1 - np.square(self.distance(points)).sum() / whole) if whole else 1.0
 
 
-def nearest(paths: Sequence[Array], drawn: Array | None = None) -> tuple[Plane, Array]:
+def nearest(paths: Sequence[Floats], drawn: Floats | None = None) -> tuple[Plane, Floats]:
     """Return the plane through the start of all paths that is nearest to them, and what its directions explain.
 
     Every path counts alike, whatever its length: each is scaled to reach 1 from the start. Else the plane would be that
@@ -142,7 +142,7 @@ def nearest(paths: Sequence[Array], drawn: Array | None = None) -> tuple[Plane, 
     return _completed(start, directions, drawn, "shared", tuple(shares.tolist()), unit=True), shares
 
 
-def along_hessian(task: Task, point: Array, drawn: Array, seed: int = 0) -> Plane:
+def along_hessian(task: Task, point: Floats, drawn: Floats, seed: int = 0) -> Plane:
     """Return the plane through a point along the two leading eigenvectors of the Hessian there.
 
     Args:
@@ -161,7 +161,7 @@ def along_hessian(task: Task, point: Array, drawn: Array, seed: int = 0) -> Plan
     return Plane(plane.origin, plane.basis, "hessian", (), (*note, *plane.notes))
 
 
-def _solutions(paths: Sequence[Array]) -> Array:
+def _solutions(paths: Sequence[Floats]) -> Floats:
     """Return the points of a plane through three runs: of a single array its first three, else the last of each."""
     points = paths[0][:3] if len(paths) == 1 else np.stack([path[-1] for path in paths[:3]])
     if len(points) < 3:
@@ -169,7 +169,7 @@ def _solutions(paths: Sequence[Array]) -> Array:
     return points
 
 
-def _shared(paths: Sequence[Array], drawn: Array) -> Plane:
+def _shared(paths: Sequence[Floats], drawn: Floats) -> Plane:
     """Return the plane that is nearest to paths, which have to have one start."""
     if any(not np.array_equal(path[0], paths[0][0]) for path in paths):
         raise UserError("a shared plane is of runs from one start, and these have several; take three_runs")
@@ -177,7 +177,7 @@ def _shared(paths: Sequence[Array], drawn: Array) -> Plane:
     return plane
 
 
-def _pca(points: Array, drawn: Array) -> Plane:
+def _pca(points: Floats, drawn: Floats) -> Plane:
     away = points - points[0]  # exactly 0 where a run stands still, as a mean is not
     middle = points[0] + away.mean(0)
     directions, shares = principal(away - away.mean(0))
@@ -185,17 +185,17 @@ def _pca(points: Array, drawn: Array) -> Plane:
     return _completed(middle, turned, drawn, "pca", tuple(shares.tolist()), unit=True)
 
 
-def _endpoints(points: Array, drawn: Array) -> Plane:
+def _endpoints(points: Floats, drawn: Floats) -> Plane:
     end = points[-1]
     directions = independent(np.stack([points[0] - end, points[len(points) // 2] - end]))
     return _completed(end, directions, drawn, "endpoints")
 
 
-def _random(points: Array, drawn: Array) -> Plane:
+def _random(points: Floats, drawn: Floats) -> Plane:
     return Plane(points[-1], drawn, "random")
 
 
-def _three_runs(points: Array, drawn: Array) -> Plane:
+def _three_runs(points: Floats, drawn: Floats) -> Plane:
     directions = independent(points[1:] - points[0])
     return _completed(points[0], directions, drawn, "three_runs")
 
@@ -204,7 +204,7 @@ SINGLE = {"pca": _pca, "endpoints": _endpoints, "random": _random, "three_runs":
 
 
 def _completed(
-    origin: Array, directions: Array, drawn: Array, kind: str, shares: tuple[float, ...] = (), unit: bool = False
+    origin: Floats, directions: Floats, drawn: Floats, kind: str, shares: tuple[float, ...] = (), unit: bool = False
 ) -> Plane:
     """Return the plane of up to two directions, with random ones for those that lack.
 
@@ -228,12 +228,12 @@ def _completed(
     return Plane(origin, basis, kind, shares, (COMPLETED.format(spans, which),))
 
 
-def _draw(weights: Array, shapes: Sequence[tuple[int, ...]], seed: int) -> Array:
+def _draw(weights: Floats, shapes: Sequence[tuple[int, ...]], seed: int) -> Floats:
     rng = np.random.default_rng(seed)
     return np.stack([filter_normalised(weights, shapes, rng) for _ in range(2)])
 
 
-def _shapes(model: nn.Module | None, points: Array) -> list[tuple[int, ...]]:
+def _shapes(model: nn.Module | None, points: Floats) -> list[tuple[int, ...]]:
     """Return the shapes of a model's parameters; without one, all weights are a single filter."""
     size = points.shape[-1]
     if model is None:
@@ -244,7 +244,7 @@ def _shapes(model: nn.Module | None, points: Array) -> list[tuple[int, ...]]:
     return shapes
 
 
-def _finite(paths: Sequence[Array]) -> tuple[list[Array], list[str]]:
+def _finite(paths: Sequence[Floats]) -> tuple[list[Floats], list[str]]:
     """Return paths without the points that are not finite, and a note where there were some."""
     sizes = {path.shape[-1] if path.ndim == 2 else None for path in paths}
     if len(sizes) != 1 or None in sizes:

@@ -9,12 +9,12 @@ from torch.nn import functional as F
 from torch.nn.utils import parameters_to_vector
 
 from optbench.checks import Interval, UserError, check
-from optbench.landscape.arrays import Array
+from optbench.landscape.arrays import Floats
 from optbench.landscape.grid import MEMORY, losses
 from optbench.landscape.plane import Plane
 from optbench.landscape.task import Loss, Task
 
-Solution = Array | Tensor | nn.Module
+Solution = Floats | Tensor | nn.Module
 Several = Annotated[int, Interval("[2, inf)")]
 POINTS = 25
 
@@ -29,7 +29,7 @@ def interpolation(
     model: nn.Module | None = None,
     loss: Loss = F.cross_entropy,
     memory: int = MEMORY,
-) -> Array:
+) -> Floats:
     """Return the loss at evenly spaced points of the segment from one solution to another, shape (points,).
 
     Args:
@@ -77,12 +77,12 @@ def barrier(
     return height(interpolation(a, b, points, x=x, y=y, model=model, loss=loss))
 
 
-def height(values: Array) -> float:
+def height(values: Floats) -> float:
     """Return the largest height of values (points,) above the line from the first to the last."""
     return float((values - np.linspace(values[0], values[-1], len(values))).max())
 
 
-def barriers(task: Task, solutions: Sequence[Array], points: int = 11) -> Array:
+def barriers(task: Task, solutions: Sequence[Floats], points: int = 11) -> Floats:
     """Return the barriers between all pairs of solutions, shape (n, n), symmetric and 0 on the diagonal."""
     found = np.zeros((len(solutions), len(solutions)))
     for i, a in enumerate(solutions):
@@ -92,7 +92,7 @@ def barriers(task: Task, solutions: Sequence[Array], points: int = 11) -> Array:
     return found
 
 
-def _flat(solution: Solution) -> Array:
+def _flat(solution: Solution) -> Floats:
     if isinstance(solution, nn.Module):
         solution = parameters_to_vector(solution.parameters())
     if isinstance(solution, Tensor):

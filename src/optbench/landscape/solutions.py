@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from optbench.checks import UserError
-from optbench.landscape.arrays import Array
+from optbench.landscape.arrays import Floats
 from optbench.landscape.curvature import Density, Hessian, lanczos, spectral_density, trace
 from optbench.landscape.directions import filter_normalised
 from optbench.landscape.grid import losses
@@ -70,11 +70,11 @@ class Barriers:
     """
 
     names: list[str]
-    heights: Array
+    heights: Floats
     notes: tuple[str, ...] = ()
 
 
-def sharpness(made: Task, weights: Array, seed: int = 0) -> Sharpness:
+def sharpness(made: Task, weights: Floats, seed: int = 0) -> Sharpness:
     """Return how sharp the loss is around flat weights (parameters,).
 
     References:
@@ -135,7 +135,7 @@ def barriers_of(runs: Sequence[NamedRun], request: LandscapeRequest, points: int
     return Barriers(names, barriers(kept[0][1], [end for *_, end in kept], points), tuple(notes))
 
 
-def _ends(runs: Sequence[NamedRun], request: LandscapeRequest) -> Iterator[tuple[NamedRun, Task, Array]]:
+def _ends(runs: Sequence[NamedRun], request: LandscapeRequest) -> Iterator[tuple[NamedRun, Task, Floats]]:
     """Yield the runs that are done on the surface that most of them share, with its task and their last weights.
 
     Raises:
@@ -159,8 +159,8 @@ def _ends(runs: Sequence[NamedRun], request: LandscapeRequest) -> Iterator[tuple
         raise UserError("; ".join(why))
 
 
-def _end(run: NamedRun, made: Task) -> Array:
-    end: Array = read(run, run.name, made.parameters, 1).weights[-1]
+def _end(run: NamedRun, made: Task) -> Floats:
+    end: Floats = read(run, run.name, made.parameters, 1).weights[-1]
     if not np.isfinite(end).all() or not torch.isfinite(torch.tensor(made.at(end))):
         raise UserError("as it ends where the loss is not finite")
     return end

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from optbench.landscape.arrays import Array
+from optbench.landscape.arrays import Floats
 from optbench.landscape.plane import Plane
 from optbench.landscape.task import Task
 
@@ -20,7 +20,7 @@ EVERY = 5.0
 """Seconds between two writes of an unfinished grid."""
 
 
-def key(task: Task, plane: Plane, coordinates: Array) -> str:
+def key(task: Task, plane: Plane, coordinates: Floats) -> str:
     """Return a digest of all that losses on a plane depend on."""
     digest = hashlib.blake2b(digest_size=16)
     modules = list(task.model.modules())
@@ -29,7 +29,7 @@ def key(task: Task, plane: Plane, coordinates: Array) -> str:
     digest.update(repr((str(task.model), modes, types, torch.__version__)).encode())
     for function in (task.loss, *(type(module).forward for module in modules)):
         digest.update(_described(function))
-    tensors: list[Array | Tensor] = [plane.origin, plane.basis, coordinates, task.x, task.y]
+    tensors: list[Floats | Tensor] = [plane.origin, plane.basis, coordinates, task.x, task.y]
     for part in [*tensors, *task.model.buffers()]:
         array = np.ascontiguousarray(part.detach().cpu() if isinstance(part, Tensor) else part)
         digest.update(f"{array.dtype}{array.shape}".encode())
@@ -63,7 +63,7 @@ class Store:
         self.file = folder / f"{name}.npz"
         self.done = 0
         self.partial = np.zeros(0)
-        self.values: Array | None = None
+        self.values: Floats | None = None
         self.written = time.monotonic()
         try:
             with np.load(self.file, allow_pickle=False) as found:
@@ -73,24 +73,24 @@ class Store:
             return
         self.values = self.partial if self.done < 0 else None
 
-    def sums(self, points: int) -> Array:
+    def sums(self, points: int) -> Floats:
         """Return what is known of the losses of so many points."""
         if self.partial.shape != (points,):
             self.done = 0
             self.partial = np.zeros(points)
         return self.partial.copy()
 
-    def keep(self, sums: Array, done: int, now: bool = False) -> None:
+    def keep(self, sums: Floats, done: int, now: bool = False) -> None:
         """Write what is known, if it was not written a moment ago."""
         if now or time.monotonic() - self.written > EVERY:
             self._write(sums, done)
 
-    def finish(self, values: Array) -> None:
+    def finish(self, values: Floats) -> None:
         """Write all losses."""
         self.values = values
         self._write(values, -1)
 
-    def _write(self, losses: Array, done: int) -> None:
+    def _write(self, losses: Floats, done: int) -> None:
         beside = self.file.with_name(f".{self.file.stem}.{os.getpid()}.npz")
         np.savez(beside, losses=losses, done=np.asarray(done))
         beside.replace(self.file)

@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from optbench.checks import UserError
 from optbench.configs import CONF, build_model, construct, trusted
-from optbench.landscape.arrays import Array
+from optbench.landscape.arrays import Floats
 
 Loss = Callable[..., Tensor]
 """From outputs and targets to a scalar that is a mean over the examples."""
@@ -72,7 +72,7 @@ class Task:
                 module.training = False
         return replace(self, model=model)
 
-    def named(self, weights: Array | Tensor) -> dict[str, Tensor]:
+    def named(self, weights: Floats | Tensor) -> dict[str, Tensor]:
         """Return flat weights (parameters,) by parameter, in the model's own precision."""
         found = {}
         start = 0
@@ -83,7 +83,7 @@ class Task:
         return found
 
     @torch.no_grad()
-    def at(self, weights: Array | Tensor) -> float:
+    def at(self, weights: Floats | Tensor) -> float:
         """Return the loss at flat weights (parameters,), by one plain evaluation."""
         task = self.frozen()
         return float(self.loss(functional_call(task.model, task.named(weights), (self.x,)), self.y))

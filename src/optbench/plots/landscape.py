@@ -14,7 +14,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from optbench.landscape.arrays import Array
+from optbench.landscape.arrays import Floats
 from optbench.landscape.picture import BOUND, Landscape, Projection, View, window
 from optbench.plots import style
 
@@ -62,8 +62,8 @@ class Levels:
         log: Whether they are even on a log scale.
     """
 
-    edges: Array
-    lines: Array
+    edges: Floats
+    lines: Floats
     log: bool
 
     @property
@@ -72,7 +72,7 @@ class Levels:
         return named(self.lines)
 
 
-def levels(arrays: Sequence[Array]) -> Levels:
+def levels(arrays: Sequence[Floats]) -> Levels:
     """Return the levels for values of one kind; in equal ratios where they are positive and far apart."""
     values = np.concatenate([a[np.isfinite(a)].ravel() for a in arrays] or [np.zeros(0)])
     if not len(values):
@@ -93,7 +93,7 @@ def levels(arrays: Sequence[Array]) -> Levels:
     return Levels(edges, edges[2:-1:3], log)
 
 
-def named(values: Array) -> list[str]:
+def named(values: Floats) -> list[str]:
     """Return numbers as text, with as many digits as tell them apart, two at least."""
     names: list[str] = []
     for digits in range(2, 9):
@@ -230,7 +230,7 @@ def _errors(part: SubFigure, one: Landscape, look: Mapping[str, dict[str, Any]])
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
 
 
-def _within(ax: Axes, values: Sequence[Array]) -> str:
+def _within(ax: Axes, values: Sequence[Floats]) -> str:
     """Let an axis show the runs that are done, whatever diverged runs do; return what its title has to say of it.
 
     Where one run's values are far larger than those of most, the axis is logarithmic above those of most.
@@ -290,7 +290,7 @@ def path(ax: Axes, track: Projection, look: Mapping[str, Any], number: int | Non
 def steps(ax: Axes, tracks: Sequence[Projection], view: View, few: int = 4) -> None:
     """Name a few recorded steps of each path, where there is room."""
     sides = np.array([np.ptp(view.alphas), np.ptp(view.betas)])
-    taken: list[Array] = []
+    taken: list[Floats] = []
     for track in (t for t in tracks if len(t.steps)):
         for i in np.unique(np.linspace(0, len(track.steps) - 1, few + 1).round().astype(int))[:0:-1]:
             at = track.coordinates[i]

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
-from optbench.landscape.arrays import Array
+from optbench.landscape.arrays import Floats
 from optbench.landscape.picture import Landscape, Projection
 from optbench.plots import moving, style
 from optbench.plots.landscape import (
@@ -96,7 +96,7 @@ def _surface(ax: Any, one: Landscape, scale: Levels, look: dict[str, dict[str, A
     ax.tick_params(labelsize=7)
 
 
-def _inside(track: Projection, alphas: Array, betas: Array) -> NDArray[np.bool_]:
+def _inside(track: Projection, alphas: Floats, betas: Floats) -> NDArray[np.bool_]:
     x, y = track.coordinates.T
     inside: NDArray[np.bool_] = (
         (x >= alphas[0]) & (x <= alphas[-1]) & (y >= betas[0]) & (y <= betas[-1]) & np.isfinite(track.shadows)

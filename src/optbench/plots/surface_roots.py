@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from optbench.plots import style
-from optbench.plots.surface_steps import Array
+from optbench.plots.surface_steps import Floats
 from optbench.surfaces.scene import Scene, Track
 
 
@@ -29,7 +29,7 @@ def slopes(axes: Axes, scene: Scene) -> None:
     axes.set(title="f', and tangents to f': the minimum of f")
 
 
-def tangents(axes: Axes, track: Track, x: Array, y: Array) -> None:
+def tangents(axes: Axes, track: Track, x: Floats, y: Floats) -> None:
     """Draw from each point of a curve the tangent to its zero, and from there the way up to the next point."""
     look: dict[str, Any] = style.line(track.optimizer, track.variant)
     for (a, height), (b, then) in pairwise(zip(x, y, strict=True)):
@@ -39,7 +39,7 @@ def tangents(axes: Axes, track: Track, x: Array, y: Array) -> None:
     axes.plot(x, y, **look | mark | {"markersize": 5})
 
 
-def backdrop(axes: Axes, scene: Scene, x: Array, y: Array) -> None:
+def backdrop(axes: Axes, scene: Scene, x: Floats, y: Floats) -> None:
     """Draw the curve behind, the line of zero, and nothing outside the window."""
     axes.plot(x, y, color="#9aa7b5", linewidth=3, zorder=1)
     axes.axhline(0, color="#444444", linewidth=0.8, zorder=1)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from optbench.plots import style
 from optbench.surfaces.scene import Scene, Track
 
-Array = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 TINY = 1e-16  # what a log axis shows for 0
 
@@ -82,7 +82,7 @@ def recovery(axes: Axes, scene: Scene) -> None:
     axes.set(title="relative error of the entries that are not known", xlabel="step", yscale="log")
 
 
-def lines(axes: Axes, track: Track, values: Array, **look: Any) -> None:
+def lines(axes: Axes, track: Track, values: Floats, **look: Any) -> None:
     """Draw values by step, and a cross where they end early."""
     noisy = bool((np.diff(np.sign(np.diff(values))) != 0).mean() > 0.4)
     keywords = style.line(track.optimizer, track.variant, len(values)) | ({"linewidth": 0.9} if noisy else {}) | look

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parameters_to_vector
 
 from optbench.landscape import Plane, loss_grid
-from optbench.landscape.arrays import Array
+from optbench.landscape.arrays import Floats
 from optbench.models import mlp
 from optbench.speed.race import race
 from optbench.speed.shell import optbench
@@ -90,7 +90,7 @@ def compare(case: GridSize, rounds: int) -> Iterator[Row]:
 
 
 @torch.no_grad()
-def by_vmap(model: nn.Module, x: Tensor, y: Tensor, plane: Plane, points: Array) -> Tensor:
+def by_vmap(model: nn.Module, x: Tensor, y: Tensor, plane: Plane, points: Floats) -> Tensor:
     """Return the losses by `torch.func.vmap` over the points, without any trick."""
     shapes = {name: p.shape for name, p in model.named_parameters()}
     origin, basis = (torch.from_numpy(part).float() for part in (plane.origin, plane.basis))
@@ -103,7 +103,7 @@ def by_vmap(model: nn.Module, x: Tensor, y: Tensor, plane: Plane, points: Array)
     return vmap(at, chunk_size=16)(torch.from_numpy(points).float())
 
 
-def in_jax(case: GridSize, x: Tensor, y: Tensor, plane: Plane, points: Array) -> Callable[[], Any]:
+def in_jax(case: GridSize, x: Tensor, y: Tensor, plane: Plane, points: Floats) -> Callable[[], Any]:
     """Return a function that evaluates the losses by JAX's compiled map over the points."""
     import jax
     from jax import numpy as jnp

@@ -41,7 +41,7 @@ Train = Callable[[Sequence[Sequence[Cell]]], Sequence[float]]
 
 
 @dataclass(frozen=True)
-class Kind:
+class JobKind:
     """Jobs that are alike: as many cells of the same network, data and rule.
 
     Attributes:
@@ -85,7 +85,7 @@ class Trial:
     epochs: float
 
 
-def measured(jobs: Sequence[Sequence[Cell]], train: Train, root: Path, start: float = 0.0) -> list[Kind]:
+def measured(jobs: Sequence[Sequence[Cell]], train: Train, root: Path, start: float = 0.0) -> list[JobKind]:
     """Return what jobs take, by kind, after training some cells of one of each kind for an epoch, or for some.
 
     Args:
@@ -114,7 +114,7 @@ def measured(jobs: Sequence[Sequence[Cell]], train: Train, root: Path, start: fl
         spent = sum(trial.seconds + trial.compiling for trial in (first[kind], second.get(kind)) if trial)
         times = size / kind[1]
         begin = start + first[kind].compiling + times * begin
-        found.append(Kind(rule, count, size, lengths[kind], spent, begin, times * epoch))
+        found.append(JobKind(rule, count, size, lengths[kind], spent, begin, times * epoch))
     return found
 
 
@@ -235,7 +235,7 @@ def starting() -> float:
     return time.perf_counter() - begun
 
 
-def span(found: Sequence[Kind], side_by_side: int) -> float:
+def span(found: Sequence[JobKind], side_by_side: int) -> float:
     """Return the seconds from the first job's start to the last one's end, so many at a time, the longest first."""
     durations = sorted((kind.seconds for kind in found for _ in range(kind.jobs)), reverse=True)
     free = [0.0] * min(side_by_side, len(durations))
