@@ -135,13 +135,16 @@ def check(owner: str, name: str, value: Any, annotation: Any) -> Any:
     return value
 
 
-def check_call(target: Callable[..., Any], given: Mapping[str, Any], later: Iterable[str] = ()) -> dict[str, Any]:
+def check_call(
+    target: Callable[..., Any], given: Mapping[str, Any], later: Iterable[str] = (), where: str = ""
+) -> dict[str, Any]:
     """Return the arguments of a call, defaults included, each as the target's signature annotates it.
 
     Args:
         target: A class or function.
         given: Arguments by name.
         later: Names of arguments that the caller adds, which may be missing yet.
+        where: What stands in front of an argument's name where it is typed, such as `data.`.
 
     Raises:
         UserError: An argument is unknown, missing, of a wrong type or out of range.
@@ -161,7 +164,7 @@ def check_call(target: Callable[..., Any], given: Mapping[str, Any], later: Iter
         elif name not in later:
             values[name] = parameter.default
         if values.get(name) is inspect.Parameter.empty:
-            raise UserError(f"{owner}: {name} is missing; give {name}=<{describe(parameter.annotation)}>")
+            raise UserError(f"{owner}: {name} is missing; give {where}{name}=<{describe(parameter.annotation)}>")
     return values | extra
 
 

@@ -51,6 +51,7 @@ WRONG = {
     "update returns nothing for the state": lambda g, p, s, t, h: (g, None),
     "update returns 'm' of the type list": lambda g, p, s, t, h: (g, {"m": [g]}),
     "update moves a part of a tensor otherwise than within the whole": lambda g, p, s, t, h: (g / g.norm(), s),
+    "update multiplies by lr, and so does the step": lambda g, p, s, t, h: (h["lr"] * g, s),
     "'gamma' is neither a hyperparameter nor in the state; annotate it": lambda g, p, s, t, h: (h["gamma"] * g, s),
 }
 
@@ -66,16 +67,9 @@ def test_what_a_newcomer_gets_wrong_is_named(said):
         check_rule(own, {"lr": 0.1, "beta": 0.9}, Task().params[0])
 
 
-def test_a_rule_without_a_rate_is_named():
-    class Own(Optimizer):
-        lr = 0.1  # without an annotation no hyperparameter
-
-        @staticmethod
-        def update(g, p, s, t, h):
-            return g, s
-
-    with pytest.raises(UserError, match="'lr' is neither a hyperparameter nor in the state; annotate it"):
-        check_rule(Own, Own(Task().params).param_groups[0], Task().params[0])
+def test_a_number_without_an_annotation_is_named():
+    with pytest.raises(UserError, match="Own: momentum lacks its range; annotate it, as `momentum: Rate = 0.9`"):
+        type("Own", (Heavy,), {"momentum": 0.9})
 
 
 @pytest.mark.parametrize("name", ["init", "update", "iterate"])

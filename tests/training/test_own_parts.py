@@ -1,13 +1,17 @@
 """A user's own model and another package's optimizer: they train, or are refused before anything is written."""
 
+from dataclasses import dataclass
+
 import pytest
 import torch
+from omegaconf import OmegaConf
 from small import SMALL
 from torch import nn
 
 from optbench import records
 from optbench.checks import Rate, UserError, check_call
-from optbench.data import Samples
+from optbench.configs import construct
+from optbench.data import LinearRegression, Samples
 from optbench.optimizers import Optimizer
 from optbench.optimizers.build import contender
 from optbench.training.rehearsal import check_repeats
@@ -120,6 +124,61 @@ def silent(t, eta0):
     """Return no rate."""
 
 
+def fails(t, eta0):
+    """Divide by zero."""
+    return eta0 / 0
+
+
+def runs_out(t, eta0):
+    """Return a rate below zero, but for the first step."""
+    return eta0 * (1 - 10 * t)
+
+
+def swapped(eta0, t):
+    """Take its arguments in another order than it is given them."""
+    return eta0
+
+
+class Pair(Swapped):
+    """Returns its hidden layer too."""
+
+    def forward(self, x):
+        return super().forward(x), x
+
+
+class Drawn(Samples):
+    """Has a constructor of its own, which knows nothing of its base's fields."""
+
+    def __init__(self, number=100):
+        self.number = number
+
+    def samples(self):
+        return torch.arange(float(self.number))[:, None], torch.arange(float(self.number))
+
+
+@dataclass(kw_only=True, eq=False)
+class EachLoss(LinearRegression):
+    """Has a loss a sample."""
+
+    @property
+    def loss(self):
+        return nn.MSELoss(reduction="none")
+
+
+class Constructed(Optimizer):
+    """Is made as torch's own are."""
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, {"lr": lr})
+
+
+class Rateless(torch.optim.SGD):
+    """Has a learning rate without a default."""
+
+    def __init__(self, params, lr):
+        super().__init__(params, lr)
+
+
 class Spoiling(Optimizer):
     """Decays its parameters behind the back of whoever moves them."""
 
@@ -174,7 +233,25 @@ def test_a_model_is_given_its_sizes_by_name(optbench, tmp_path, name):
         (["optimizer._target_=test_own_parts.Spoiling"], "Spoiling: update changes p in place"),
         (["optimizer._target_=test_own_parts.Silent"], "step of Silent returns None; call its closure"),
         (["optimizer._target_=torch.nn.Linear"], "Linear is no torch.optim.Optimizer"),
-        (["optimizer._target_=torch.optim.Adm"], "optimizer: "),
+        (["optimizer._target_=torch.optim.Adm"], "optimizer: torch.optim.Adm cannot be imported"),
+        (["optimizer._target_=nix.Nix"], "nix.Nix cannot be imported: No module named 'nix'; PYTHONPATH has to name"),
+        (["optimizer._target_=builtins.print"], "print is no torch.optim.Optimizer"),
+        (["optimizer=lookahead", "optimizer.base._target_=nix.Nix"], "optimizer.base: nix.Nix cannot be imported"),
+        (
+            ["optimizer=lookahead", "optimizer.base._target_=torch.optim.Adam"],
+            "Lookahead: base makes Adam, which is not built on optbench.optimizers.Optimizer",
+        ),
+        (["optimizer._target_=test_own_parts.Constructed"], "annotate what it takes, as `lr: Rate = 0.1`, and leave"),
+        (["optimizer._target_=test_own_parts.Rateless"], "optimizer: Rateless needs lr; give optimizer.lr=<value>"),
+        (["schedule._target_=test_own_parts.fails"], "schedule: ZeroDivisionError: "),
+        (["schedule._target_=test_own_parts.runs_out", "trainer.max_epochs=3"], "schedule: its rate at step 1=-"),
+        (["schedule._target_=test_own_parts.swapped"], "schedule: it takes eta0 and t; it is given t and eta0"),
+        (["model._target_=test_own_parts.Pair"], "Pair returns tuple; return the outputs alone, of shape (16, 1)"),
+        (["data._target_=test_own_parts.Drawn"], "Drawn has an __init__ without `seed`; leave it out, and make its"),
+        (["data._target_=test_own_parts.EachLoss"], "loss of EachLoss returns shape (16, 1); return a mean"),
+        (["trainer.callbacks=[nix.Nix]"], "callbacks has 'nix.Nix'; give trainer.callbacks.<any name>._target_="),
+        (["trainer.callbacks.a._target_=nix.Nix"], "trainer.callbacks: nix.Nix cannot be imported"),
+        (["trainer.callbacks.a._target_=builtins.dict"], "dict is no Lightning Callback"),
         (["optimizer._target_=torch.optim.Adam", "optimizer.beta1=0.5"], "did you mean 'betas'?"),
         (["optimizer._target_=torch.optim.Adam", "optimizer.compile=true"], "is not compiled"),
         (["optimizer._target_=torch.optim.Adam", "optimizer.lr=-1"], "Invalid learning rate: -1"),
@@ -185,6 +262,11 @@ def test_what_does_not_fit_is_refused(optbench, tmp_path, given, said):
         optbench("train", "-m", "optimizer=adam", *QUICK, *given)
     assert said in str(refusal.value) and "\n" not in str(refusal.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_missing_is_named_as_it_is_typed():
+    with pytest.raises(UserError, match="Table: path is missing; give data.path="):
+        construct("data", OmegaConf.create({"_target_": "optbench.data.Table"}))
 
 
 def test_data_that_are_drawn_anew_are_refused():

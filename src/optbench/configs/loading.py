@@ -1,6 +1,7 @@
 """The data that a config names, loaded once for the runs that share it."""
 
 import copy
+import inspect
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -30,10 +31,16 @@ def dataset(config: Mapping[str, Any], loaded: Mapping[str, Any] | None = None) 
     if loaded and name in loaded:
         return loaded[name]
     if name not in _last:
-        if not hasattr(located("data", config), "batches_per_epoch"):
+        cls = located("data", config)
+        if not hasattr(cls, "batches_per_epoch"):
             raise UserError(
                 f"data: {config['_target_']} is no optbench.data.DataModule; build on optbench.data.Samples, or of a "
                 "torch Dataset give data=dataset data.dataset._target_=<it>"
+            )
+        if "__init__" in vars(cls) and "seed" not in inspect.signature(cls).parameters:
+            raise UserError(
+                f"data: {config['_target_']} has an __init__ without `seed`; leave it out, and make its arguments "
+                "fields of the class, with @dataclass(kw_only=True, eq=False) above it"
             )
         data = construct("data", {**values(config), "seed": 0})()
         data.setup()

@@ -10,24 +10,30 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from optbench.checks import UserError, check, check_call, one_line
+from optbench.configs.defaults import values
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 def located(group: str, config: Mapping[str, Any]) -> Any:
-    """Return what a config's `_target_` names.
+    """Return what a config's `_target_` names, after a look at what its parts name.
 
     Raises:
         UserError: There is no such thing, or no `_target_`.
     """
     if "_target_" not in config:
         raise UserError(f"{group} names nothing to make; give {group}._target_=<a class>, or {group}=<name>")
+    for name, part in values(config).items():
+        if isinstance(part, Mapping) and "_target_" in part:
+            located(f"{group}.{name}", part)
     try:
         return get_object(config["_target_"])
     except Exception as error:  # of any module that is imported
-        why = one_line(error.__cause__ or error)
-        raise UserError(f"{group}: {config['_target_']} cannot be imported: {why}") from None
+        why = error.__cause__ or error
+        lacking = isinstance(why, ModuleNotFoundError) and "not a package" not in str(why)
+        remedy = "; PYTHONPATH has to name its folder" if lacking else ""
+        raise UserError(f"{group}: {config['_target_']} cannot be imported: {one_line(why)}{remedy}") from None
 
 
 def construct(group: str, config: Any, later: Sequence[str] = ()) -> partial[Any]:
@@ -45,7 +51,7 @@ def construct(group: str, config: Any, later: Sequence[str] = ()) -> partial[Any
         make: partial[Any] = instantiate(config, _partial_=True)
     except InstantiationException as error:
         raise UserError(f"{group}: {one_line(error.__cause__ or error)}") from None
-    check_call(make.func, make.keywords, later)
+    check_call(make.func, make.keywords, later, f"{group}.")
     for inner in (value for value in make.keywords.values() if isinstance(value, partial)):
         check_call(inner.func, inner.keywords, inspect.signature(inner.func).parameters)  # its caller gives the rest
     return plain(make)

@@ -55,6 +55,11 @@ class Optimizer(Saved):
         for name in ("init", "update", "iterate"):
             if inspect.isfunction(vars(cls).get(name)):
                 raise UserError(f"{cls.__name__}: {name} is called without an instance; write @staticmethod above it")
+        annotated = cls.__annotations__
+        for name, value in vars(cls).items():
+            known = name in annotated or hasattr(cls.__mro__[1], name)
+            if type(value) in (int, float) and not known and not name.startswith("_"):
+                raise UserError(f"{cls.__name__}: {name} lacks its range; annotate it, as `{name}: Rate = {value}`")
         own, kinds = declared(cls)
         base = next(c for c in cls.__mro__[1:] if issubclass(c, Optimizer))
         if base is cls.__mro__[1]:  # Lightning wraps by a mixin in front
@@ -67,7 +72,9 @@ class Optimizer(Saved):
         )
         cls.__doc__ = documented(cls.__doc__, cls.hyper, cls.kinds)
 
-    def __init__(self, params: Params, *, compile: Compile = False, **hyper: Any) -> None:
+    def __init__(self, params: Params, *defaults: Any, compile: Compile = False, **hyper: Any) -> None:
+        if defaults:
+            raise UserError(f"{self.named}: annotate what it takes, as `lr: Rate = 0.1`, and leave __init__ out")
         self.compile = check(self.named, "compile", compile, Compile) in (True, "update")
         self._programs: list[Program] = []
         self._refused = ""

@@ -6,11 +6,11 @@ from functools import partial
 from typing import Any
 
 import torch
-from hydra.utils import get_class, instantiate
+from hydra.utils import instantiate
 from torch import nn
 
-from optbench.checks import UserError, nearest, one_line
-from optbench.configs import rule
+from optbench.checks import UserError, nearest
+from optbench.configs import located, rule
 from optbench.optimizers.base import Optimizer
 
 
@@ -22,10 +22,7 @@ def build_optimizer(config: Mapping[str, Any], model: nn.Module, total_steps: in
     Raises:
         UserError: There is no such class.
     """
-    try:
-        cls: Any = get_class(config["_target_"])
-    except Exception as error:  # of any module that is imported
-        raise UserError(f"optimizer: {one_line(error)}") from None
+    cls = located("optimizer", config)
     if not is_ours(cls):
         return contender(cls, instantiate({k: v for k, v in config.items() if k not in ("_target_", "_partial_")}))
     known = {"model": model} if total_steps is None else {"model": model, "total_steps": total_steps}
@@ -56,6 +53,9 @@ class AtIterate:
         """Put the parameters back where the next gradient belongs: they are."""
 
 
+OPEN = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
 def contender(cls: type[Any], given: Mapping[str, Any]) -> Callable[[Any], torch.optim.Optimizer]:
     """Return what makes an optimizer of another package from parameters.
 
@@ -75,6 +75,9 @@ def contender(cls: type[Any], given: Mapping[str, Any]) -> Callable[[Any], torch
         raise UserError(f"optimizer: {name} is another package's and is not compiled; leave optimizer.compile out")
     keywords = {key: value for key, value in rule(given).items() if key != "compile"}
     parameters = dict(list(inspect.signature(cls).parameters.items())[1:])
+    for key in (key for key, p in parameters.items() if p.default is p.empty and p.kind not in OPEN):
+        if key not in keywords:
+            raise UserError(f"optimizer: {name} needs {key}; give optimizer.{key}=<value>")
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         for key in keywords.keys() - parameters.keys():
             raise nearest(f"keyword of {name}", key, parameters, ", ".join(parameters))

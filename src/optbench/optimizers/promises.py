@@ -29,6 +29,7 @@ def check_rule(cls: type[Optimizer], h: Hyper, p: Tensor) -> None:
         cls.rate(h)
         s = cls.init(p.clone())
         _check_state(name, "init", s)
+        _check_rate(cls, g, p, s, h)
         for t in (1, 2):
             s = _step(cls, g, p, s, t, h)
     except KeyError as error:
@@ -65,6 +66,18 @@ def _step(cls: type[Optimizer], g: Tensor, p: Tensor, s: State, t: int, h: Hyper
                 "differs); read it before, or give the helper's result its place"
             )
     return new
+
+
+def _check_rate(cls: type[Optimizer], g: Tensor, p: Tensor, s: State, h: Hyper) -> None:
+    """Raise where a rule multiplies its direction by the learning rate, which the step does too."""
+    if cls.whole_step:
+        return
+    once, twice = (_updated(cls, g, p, _copied(s), 1, {**h, "lr": rate})[0] for rate in (0.1, 0.2))
+    if once.any() and once.isfinite().all() and torch.allclose(2 * once, twice):
+        raise UserError(
+            f"{cls.__name__}: update multiplies by lr, and so does the step; return the direction alone, or write "
+            "`whole_step = True` in the class"
+        )
 
 
 def _check_elementwise(cls: type[Optimizer], g: Tensor, p: Tensor, s: State, t: int, h: Hyper, change: Tensor) -> None:

@@ -81,6 +81,9 @@ class Wrapper(Optimizer):
             self.inner.add_param_group(param_group)
         else:
             self.inner: Optimizer = vars(self)["base"]([param_group], **{"compile": True} if self.compile else {})
+            if not isinstance(self.inner, Optimizer):
+                made = type(self.inner).__name__
+                raise UserError(f"{self.named}: base makes {made}, which is not built on optbench.optimizers.Optimizer")
         for key in set(self.parts) & param_group.keys() - self.inner.hyper.keys():
             self.inner.param_groups.pop()
             raise self._misplaced(key)

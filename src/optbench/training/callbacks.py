@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.utils import instantiate
 
 from optbench.checks import UserError, nearest
-from optbench.configs import values
+from optbench.configs import located, values
 from optbench.records import METRICS
 
 if TYPE_CHECKING:
@@ -52,10 +52,16 @@ def make_callbacks(config: Any) -> list["Callback"]:
     given = values(config)
     if isinstance(given, Mapping):
         given = [given] if "_target_" in given else list(given.values())
+    for callback in given:
+        if not isinstance(callback, Mapping):
+            raise UserError(
+                f"trainer: callbacks has {callback!r}; give trainer.callbacks.<any name>._target_=<a class>"
+            )
+        located("trainer.callbacks", callback)
     made = [instantiate(callback) for callback in given]
     for callback in made:
         if not isinstance(callback, lightning.Callback):
-            raise UserError(f"trainer: callbacks has {callback!r}; give each a _target_ that is a Lightning Callback")
+            raise UserError(f"trainer: {type(callback).__name__} is no Lightning Callback; build on that class")
         refuse(callback)
     return made
 

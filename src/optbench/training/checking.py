@@ -1,5 +1,6 @@
 """A look at a run before it begins: whatever is wrong with its config shows before anything is written."""
 
+import inspect
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,12 +10,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from optbench import records
-from optbench.checks import UNMADE, Count, Interval, Positive, Rate, UserError, blaming, check, nearest, one_line
+from optbench.checks import UNMADE, Count, Interval, Positive, Rate, UserError, blaming, check, nearest
 from optbench.configs import FIGURES, GROUPS, build_schedule, dataset, resolve, values
 from optbench.training import callbacks, path, trainer
 from optbench.training.checkpoint import Every
 from optbench.training.clip import clipping
-from optbench.training.length import measure
+from optbench.training.length import Length, measure
 from optbench.training.trajectory import Keeping
 
 Seed = Annotated[int, Interval("[0, 4294967295]")]
@@ -64,13 +65,10 @@ def validate(config: Mapping[str, Any], directory: Path | None = None) -> None:
     if target is not None and target > 1 and data.task == "classification":
         raise UserError(f"workload: target={target} is no accuracy; give one from 0 to 1")
     length = measure(config["trainer"], data.batches_per_epoch)
-    try:
-        optimizer = rehearsed(config, example, length.steps)
-        schedule, _ = build_schedule(config["schedule"], length.steps, length.epochs)
-        rate = optimizer.param_groups[0].get("lr")
-        check("schedule", "its first rate", schedule(0, rate or 0.0), Rate)
-    except TypeError as error:
-        raise UserError(one_line(error)) from None
+    optimizer = rehearsed(config, example, length.steps)
+    rate = optimizer.param_groups[0].get("lr")
+    with blaming("schedule"):
+        _check_rates(config["schedule"], length, rate or 0.0)
     _check_scheduled(config, optimizer)
     logged = bool(config.get("logger")) and not config["trainer"].get("fast_dev_run")
     names = callbacks.measures(set(data.splits), data.task == "classification")
@@ -127,6 +125,16 @@ def _check_kind(config: Mapping[str, Any]) -> None:
         raise UserError(f"workloads: {names}: many runs, and this is one; give optbench train -m")
     if config["trainer"].get("enable_progress_bar") and not is_single():
         raise UserError("trainer: enable_progress_bar=true: a sweep shows a bar of its own; leave it out")
+
+
+def _check_rates(config: Any, length: Length, rate: float) -> None:
+    """Raise a `UserError` where a schedule gives no learning rate at one of the times that are looked at."""
+    schedule, unit = build_schedule(config, length.steps, length.epochs)
+    if list(inspect.signature(schedule).parameters)[:2] == ["eta0", "t"]:
+        raise UserError("schedule: it takes eta0 and t; it is given t and eta0, in this order")
+    total = (length.steps if unit == "step" else length.epochs) or 2
+    for t in sorted({0, 1, total // 2, total - 1}):
+        check("schedule", f"its rate at {unit} {t}" if t else "its first rate", schedule(t, rate), Rate)
 
 
 def _check_scheduled(config: Mapping[str, Any], optimizer: Any) -> None:

@@ -128,6 +128,9 @@ def rehearse(
             output = model(x)
         check_shape(data, type(model).__name__, output, y)
         value: Tensor = data.loss(*in_full(output, y))
+        if value.dim():
+            shape = tuple(value.shape)
+            raise UserError(f"data: loss of {type(data).__name__} returns shape {shape}; return a mean, of shape ()")
         return value
 
     before = samples[0].clone()
@@ -157,12 +160,13 @@ def smallest(data: Any) -> int:
 
 def check_shape(data: Any, model: str, output: Any, y: Tensor) -> None:
     """Raise a `UserError` where outputs do not have the shape that targets need: broadcast, they give another loss."""
-    shape = tuple(getattr(output, "shape", ()))
     needed = (len(y), data.outputs) if data.task == "classification" else tuple(y.shape)
-    if shape != needed:
+    if not isinstance(output, Tensor):
+        raise UserError(f"model: {model} returns {type(output).__name__}; return the outputs alone, of shape {needed}")
+    if output.shape != needed:
         raise UserError(
-            f"model: {model} returns {f'shape {shape}' if shape else type(output).__name__} where targets of shape "
-            f"{tuple(y.shape)} need {needed}; the model, or y of {type(data).__name__}, has to be of another shape"
+            f"model: {model} returns shape {tuple(output.shape)} where targets of shape {tuple(y.shape)} need "
+            f"{needed}; the model, or y of {type(data).__name__}, has to be of another shape"
         )
 
 
