@@ -24,6 +24,9 @@ R = TypeVar("R")
 HEAVY = ["optbench.sweep.stacked", "torch.utils.tensorboard", "torch._dynamo"]
 """What a training takes seconds to import; the last one with its optimizer's first step."""
 
+COMPILER = ["torch._inductor.compile_fx"]
+"""What finding a compiled step takes another second to import."""
+
 OUTPUT = 2**20
 """Bytes of what a process prints that are kept."""
 

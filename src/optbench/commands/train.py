@@ -54,7 +54,8 @@ def main(arguments: list[str]) -> None:
     own = [argument for argument in arguments if argument not in flags.overrides]
     sys.argv = ["optbench train", *own, *map(typed, overrides)]
     if flags.multirun:
-        processes.prepare()  # which imports beside us what both need
+        compiles = any(override.lstrip("+") == "compile=step" for override in overrides)
+        processes.prepare(processes.HEAVY + processes.COMPILER * compiles)  # which imports beside us what both need
     if flags.cfg == "job":
         shown = io.StringIO()
         with contextlib.redirect_stdout(shown):
