@@ -150,7 +150,7 @@ def check_call(
         UserError: An argument is unknown, missing, of a wrong type or out of range.
     """
     owner = target.__name__
-    named, open_ended = _named(target)
+    named, open_ended = named_parameters(target)
     extra = {name: value for name, value in given.items() if name not in named}
     bare = extra.keys() & vars(target).get("__annotations__", {}).keys()
     if bare and not open_ended:
@@ -160,7 +160,8 @@ def check_call(
     values: dict[str, Any] = {}
     for name, parameter in named.items():
         if name in given:
-            values[name] = check(owner, name, given[name], _annotation(parameter))
+            known = parameter.annotation is not parameter.empty
+            values[name] = check(owner, name, given[name], parameter.annotation if known else Any)
         elif name not in later:
             values[name] = parameter.default
         if values.get(name) is inspect.Parameter.empty:
@@ -168,15 +169,11 @@ def check_call(
     return values | extra
 
 
-def _named(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], bool]:
+def named_parameters(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], bool]:
     """Return the parameters of a target that have names of their own, and whether it takes other keywords too."""
     parameters = _signature(target).parameters.values()
     named = {p.name: p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
     return named, any(p.kind is p.VAR_KEYWORD for p in parameters)
-
-
-def _annotation(parameter: inspect.Parameter) -> Any:
-    return Any if parameter.annotation is parameter.empty else parameter.annotation
 
 
 def checked(function: Callable[P, T]) -> Callable[P, T]:
@@ -223,15 +220,11 @@ def _fits(value: Any, base: Any) -> bool:
     if origin in (Union, UnionType):
         return any(_member_fits(value, member) for member in get_args(base))
     if origin is tuple:
-        return _is_list(value) and all(_member_fits(x, get_args(base)[0]) for x in value)
+        is_list = isinstance(value, Sequence) and not isinstance(value, str)  # a config's is no `list`
+        return is_list and all(_member_fits(x, get_args(base)[0]) for x in value)
     if base in (float, int):
         return _is_number(value, base)
     return isinstance(value, base) if isinstance(base, type) else callable(value)
-
-
-def _is_list(value: Any) -> bool:
-    """Return whether a value is a list of any kind: a config's is no `list`."""
-    return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 def _is_number(value: Any, base: type) -> bool:

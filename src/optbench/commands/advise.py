@@ -20,11 +20,7 @@ PLACES = (Path(__file__).parents[1] / "claims", Path(__file__).parents[3] / "res
 
 
 def main(arguments: list[str]) -> None:
-    """Run `optbench advise`.
-
-    Raises:
-        UserError: No claims have been tried, or no advice is about a word.
-    """
+    """Run `optbench advise`."""
     parser = Parser(prog="optbench advise", description="Tell when to use which optimizer, and on what evidence.")
     parser.add_argument("words", nargs="*", metavar="WORD", help="only what is about it, such as sparse or adam")
     parser.add_argument("--out", type=Path, help="a folder for advice.md")

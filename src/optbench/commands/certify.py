@@ -1,7 +1,5 @@
 """`optbench certify`: every optimizer beside independent references."""
 
-import csv
-import io
 import warnings
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
@@ -34,12 +32,7 @@ COLOURS = {"certified": "green", "paper recurrence only": "yellow", "differs": "
 
 
 def main(arguments: list[str]) -> None:
-    """Run `optbench certify`.
-
-    Raises:
-        UserError: There is no such optimizer, or a directory will not do.
-        SystemExit: An optimizer differs from a reference.
-    """
+    """Run `optbench certify`."""
     parser = Parser(prog="optbench certify", description="Step every optimizer beside independent references.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="such as adam lion; all if not given")
     parser.add_argument("--config-dir", type=Path, help="a folder with configs of your own, as for optbench train")
@@ -167,14 +160,12 @@ def write(certificates: list[Certificate], reaches: list[Reach], out: Path) -> l
     """Write certificates and what they cover, as CSV and as Markdown, and return the files."""
     covered = {reach.optimizer: (f"{reach.share:.3f}", "; ".join(map(str, reach.gaps))) for reach in reaches}
     whole = [(*row, *covered.get(row[0], ("", ""))) for row in rows(certificates)]
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([(*COLUMNS, *REACH), *whole])
     shares = [(reach.optimizer, f"{reach.share:.0%}", "<br>".join(map(str, reach.gaps))) for reach in reaches]
     parts = [
         pd.DataFrame(rows(certificates), columns=COLUMNS),
         pd.DataFrame(shares, columns=("optimizer", *REACH)),
     ]
     tables = [markdown_table(part, None, marked=True) for part in parts]
-    records.write(out / "certificates.csv", text.getvalue())
+    records.write(out / "certificates.csv", pd.DataFrame(whole, columns=[*COLUMNS, *REACH]).to_csv(index=False))
     records.write(out / "certificates.md", "\n\n".join(tables) + "\n")
     return [out / "certificates.csv", out / "certificates.md"]

@@ -24,11 +24,7 @@ COLOURS = {"holds": "green", "fails": "red", "holds only if": "yellow"}
 
 
 def main(arguments: list[str]) -> None:
-    """Run `optbench claims`.
-
-    Raises:
-        UserError: There is no such claim, or a directory will not do.
-    """
+    """Run `optbench claims`."""
     parser = Parser(prog="optbench claims", description="Measure what textbooks say of optimizers.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="such as bias_correction; all if not given")
     parser.add_argument("--quick", action="store_true", help="leave out those that train networks")

@@ -27,11 +27,7 @@ FLAGS = ["-m", "--cfg", "--config-dir", "--help"]
 
 
 def main(arguments: list[str]) -> None:
-    """Run `optbench completion`.
-
-    Raises:
-        UserError: There is no such shell.
-    """
+    """Run `optbench completion`."""
     parser = Parser(prog="optbench completion", description="Complete in a shell: source <(optbench completion bash)")
     parser.add_argument("shell", choices=["bash", "zsh", "words"], help="`words` prints the choices for what follows")
     parser.add_argument("typed", nargs="*", help="the words of the line so far")

@@ -61,14 +61,7 @@ FIELDS: dict[str, Any] = {
 
 
 def main(arguments: list[str]) -> None:
-    """Draw the landscape of finished runs.
-
-    Args:
-        arguments: Directories, overrides of `conf/landscape.yaml`, and `--config-dir DIR`.
-
-    Raises:
-        UserError: Anything in them is wrong, or nothing can be drawn.
-    """
+    """Draw the landscape of finished runs."""
     if not arguments or {"-h", "--help"} & set(arguments):
         print(USAGE)
         return

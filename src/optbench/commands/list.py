@@ -26,11 +26,7 @@ NOTE = "* measured; one of the documents says the contrary in its table (optbenc
 
 
 def main(arguments: list[str]) -> None:
-    """Run `optbench list`.
-
-    Raises:
-        UserError: There is no such list, or a config names something that does not exist.
-    """
+    """Run `optbench list`."""
     parser = Parser(prog="optbench list", description="Show what can be named on the command line.")
     parser.add_argument("what", nargs="?", help=f"one of {', '.join(LISTS)}; all, counted, if not given")
     parser.add_argument("--config-dir", type=Path, help="a folder with configs of your own, as for optbench train")

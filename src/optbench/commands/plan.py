@@ -15,14 +15,7 @@ hydra/launcher=slurm the text that sbatch would be given. Nothing is submitted, 
 
 
 def main(arguments: list[str]) -> None:
-    """Run `optbench plan`.
-
-    Args:
-        arguments: Those of `optbench train -m`.
-
-    Raises:
-        UserError: Anything is wrong with the sweep, or a pilot failed.
-    """
+    """Run `optbench plan`."""
     if {"-h", "--help"} & set(arguments):
         print(HELP)
         return

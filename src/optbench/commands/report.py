@@ -13,11 +13,7 @@ CHOICES = ("figures", "columns", "sort", "target", "out")
 
 
 def main(arguments: list[str]) -> None:
-    """Run `optbench report`.
-
-    Raises:
-        UserError: As `report`; or the arguments are wrong.
-    """
+    """Run `optbench report`."""
     parser = Parser(
         prog="optbench report",
         description="Make tables and figures of the runs at and below directories.",

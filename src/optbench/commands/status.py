@@ -27,11 +27,7 @@ COLOURS = {
 
 
 def main(arguments: list[str]) -> None:
-    """Run `optbench status`.
-
-    Raises:
-        UserError: There is no sweep and no run, or its ledger is damaged; or the arguments are wrong.
-    """
+    """Run `optbench status`."""
     parser = Parser(prog="optbench status", description="Show every cell of a sweep and what has become of it.")
     parser.add_argument("directory", type=Path, metavar="DIR", help="what `optbench train -m` wrote")
     parser.add_argument("--watch", action="store_true", help="show it until all cells have ended")

@@ -1,14 +1,13 @@
 """The command `optbench surface`: from what was typed to figures, a page and a table."""
 
 import shlex
-import sys
 from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from optbench.checks import UserError, refuse_idle
+from optbench.checks import refuse_idle
 from optbench.commands.scenes import make
 from optbench.plots import style, surface_page
 from optbench.surfaces.request import DRAWN, Request
@@ -30,14 +29,7 @@ scene: surface, optimizers, starts, steps, lr, noise, seed, batch, schedule, win
 
 
 def main(arguments: list[str]) -> None:
-    """Draw a study, or one scene.
-
-    Args:
-        arguments: Overrides of `conf/surface.yaml`, and `--config-dir DIR`.
-
-    Raises:
-        UserError: Anything in them is wrong; nothing has been written then.
-    """
+    """Draw a study, or one scene."""
     if not arguments or {"-h", "--help"} & set(arguments):
         print(USAGE)
         return
@@ -73,10 +65,3 @@ def table(scene: Scene) -> Table:
         lost = "" if track.diverged is None else f"diverged at step {track.diverged}"
         rows.add_row(track.label, str(len(track.points) - 1), f"{float(track.values[-1]):.4g}", away, lost)
     return rows
-
-
-if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except UserError as error:
-        sys.exit(f"optbench: {error}")

@@ -34,14 +34,7 @@ MOST = 40
 
 
 def main(arguments: list[str]) -> None:
-    """Name the terrain of a surface and of the paths on it, or of a trained network.
-
-    Args:
-        arguments: Overrides of `conf/surface.yaml`, and `--config-dir DIR`; or `run=DIR`.
-
-    Raises:
-        UserError: Anything in them is wrong; nothing has been written then.
-    """
+    """Name the terrain of a surface and of the paths on it, or of a trained network."""
     if not arguments or {"-h", "--help"} & set(arguments):
         print(USAGE)
         return

@@ -33,14 +33,7 @@ REFUSED = {
 
 
 def main(arguments: list[str]) -> None:
-    """Compose and train with Hydra.
-
-    Args:
-        arguments: Overrides and flags of Hydra.
-
-    Raises:
-        UserError: Anything in them is wrong.
-    """
+    """Compose and train with Hydra."""
     from optbench.training.private import hydra_flags
 
     flags = hydra_flags(arguments)

@@ -12,7 +12,8 @@ from optbench.configs.known import CONF, LISTED, fields, files
 
 def explain(error: Exception) -> UserError:
     """Return an error of Hydra or OmegaConf as one line that names the nearest option there is."""
-    return _of_composing(error) or _of_ours(error) or _of_a_kind(error) or _as_it_says(error)
+    cause = one_line(error.__cause__) if isinstance(error.__cause__, Exception) else ""
+    return _of_composing(error) or _of_ours(error) or _of_a_kind(error) or UserError(cause or one_line(error))
 
 
 def _of_composing(error: Exception) -> UserError | None:
@@ -84,9 +85,3 @@ def _of_a_kind(error: Exception) -> UserError | None:
             "quotes within quotes, as in \"key='a,b'\""
         )
     return None
-
-
-def _as_it_says(error: Exception) -> UserError:
-    """Return what an error, or better its cause, says."""
-    cause = one_line(error.__cause__) if isinstance(error.__cause__, Exception) else ""
-    return UserError(cause or one_line(error))

@@ -98,16 +98,20 @@ def apart(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
 
 
 @functools.cache
+def _train() -> dict[str, Any]:
+    """Return train.yaml."""
+    return yaml.safe_load((CONF / "train.yaml").read_text())  # type: ignore[no-any-return]
+
+
 def fields() -> list[str]:
     """Return the names of what train.yaml sets by itself."""
-    return [name for name in yaml.safe_load((CONF / "train.yaml").read_text()) if name not in ("defaults", "hydra")]
+    return [name for name in _train() if name not in ("defaults", "hydra")]
 
 
-@functools.cache
 def groups() -> list[str]:
     """Return the names of the groups of configs that a run chooses from."""
-    defaults = yaml.safe_load((CONF / "train.yaml").read_text())["defaults"]
-    return [name for entry in defaults if isinstance(entry, dict) for name in entry if not name.startswith("override")]
+    chosen = [entry for entry in _train()["defaults"] if isinstance(entry, dict)]
+    return [name for entry in chosen for name in entry if not name.startswith("override")]
 
 
 def settable(name: str) -> None:

@@ -9,7 +9,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from optbench.checks import UserError, check, check_call, one_line
+from optbench.checks import UserError, check, check_call, named_parameters, one_line
 from optbench.configs.defaults import values
 
 if TYPE_CHECKING:
@@ -73,22 +73,20 @@ def build_model(config: Mapping[str, Any], features: int, outputs: int) -> "nn.M
         UserError: What makes the model needs other arguments.
     """
     cls = located("model", config)
+    named, open_ended = named_parameters(cls)
     sizes = {"features": features, "outputs": outputs}
-    parameters = inspect.signature(cls).parameters.values()
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    for size in (size for size in sizes if size in config):
-        raise UserError(f"model: {size}={config[size]} would be replaced by the data's own {sizes[size]}; leave it out")
-    missing = [p.name for p in named if p.default is p.empty and p.name not in {*sizes, *config}]
+    for name in sizes.keys() & config.keys():
+        raise UserError(f"model: {name}={config[name]} would be replaced by the data's own {sizes[name]}; leave it out")
+    needed = [name for name, parameter in named.items() if parameter.default is parameter.empty]
+    missing = [name for name in needed if name not in {*sizes, *config}]
     if missing:
         raise UserError(
             f"model: {cls.__name__} needs {', '.join(missing)}; a model is given features=<inputs> and "
             "outputs=<outputs> by these names, and all else by the config: name its arguments so, or give "
             f"model.{missing[0]}=<value>"
         )
-    make = construct("model", config, ("features", "outputs"))
-    given = sizes if open_ended else {k: v for k, v in sizes.items() if k in {p.name for p in parameters}}
-    return make(**given)  # type: ignore[no-any-return]
+    make = construct("model", config, list(sizes))
+    return make(**{name: size for name, size in sizes.items() if open_ended or name in named})  # type: ignore[no-any-return]
 
 
 def build_schedule(

@@ -62,7 +62,7 @@ def compare(frame: pd.DataFrame) -> pd.DataFrame:
     keys = labels(frame)
     measured = [f"{which}_{m}" for which in ("final", "best") for m in MEASURES if frame[f"final_{m}"].notna().any()]
     asked = [str(name) for name in frame.columns if str(name).startswith("sharpness_")]
-    statuses = _statuses(frame)
+    statuses = dict.fromkeys([*STATUSES, *frame["status"]])  # those that only a newer version knows included
     worst = frame.assign(**{name: _with_worst(frame, name) for name in measured})
     rows = []
     for setting, runs in worst.groupby(keys, sort=False, dropna=False):
@@ -151,11 +151,6 @@ def mean(values: "pd.Series[float]") -> float:
 def spread(values: "pd.Series[float]") -> float:
     """Return the sample standard deviation, which is not a number where a value is infinite."""
     return math.nan if np.isinf(values).any() else float(values.std())
-
-
-def _statuses(frame: pd.DataFrame) -> list[str]:
-    """Return all statuses, those that only a newer version knows included."""
-    return list(dict.fromkeys([*STATUSES, *frame["status"]]))
 
 
 def reasons(runs: pd.DataFrame) -> str:

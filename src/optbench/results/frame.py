@@ -113,8 +113,8 @@ def assemble(
     """
     rows = _joined(enumerate(tables), list(METRICS))
     cells = [*runs, *lacking]
-    told = [{**label, **_status(run)} for label, run in zip(settings(cells), cells, strict=True)]
-    frame = pd.concat([pd.DataFrame(told), _outcomes(rows, len(cells))], axis=1)
+    ends = pd.DataFrame([run.status for run in cells], columns=["seed", "status", "reason"])
+    frame = pd.concat([pd.DataFrame(settings(cells)), ends, _outcomes(rows, len(cells))], axis=1)
     frame["stacked"] = [run.status.get("stacked", 1) for run in cells]
     frame["directory"] = [str(run.directory) for run in runs] + [""] * len(lacking)
     frame["command"] = [str(run.status.get("command", "")) for run in cells]
@@ -254,11 +254,6 @@ def _joined(tables: Iterable[tuple[int, pd.DataFrame]], columns: list[str]) -> p
     joined = pd.concat([table for _, table in full], ignore_index=True)
     joined["run"] = [i for i, table in full for _ in range(len(table))]
     return joined
-
-
-def _status(run: Run) -> dict[str, Any]:
-    own = run.status
-    return {"seed": own["seed"], "status": own["status"], "reason": own["reason"]}
 
 
 def _outcomes(rows: pd.DataFrame, count: int) -> pd.DataFrame:

@@ -202,8 +202,9 @@ def seeds_needed(frame: pd.DataFrame, difference: float) -> int:
 def _spreads(frame: pd.DataFrame) -> Iterator[float]:
     """Yield the standard deviation of each setting's differences to the best, of those that share two seeds with it."""
     ranked = measure(frame)
+    sign = 1 if ranked.larger else -1
     scored = by_setting(frame, ranked)
-    best = max(scored, default=(), key=lambda setting: (len(scored[setting]), _order(ranked, scored[setting])))
+    best = max(scored, default=(), key=lambda setting: (len(scored[setting]), sign * scored[setting].mean()))
     for setting, values in scored.items():
         gap = paired(values, scored[best])
         if setting != best and len(gap) > 1:
@@ -259,8 +260,3 @@ def by_setting(
         setting if isinstance(setting, tuple) else (setting,): values[runs.index].set_axis(runs["seed"])
         for setting, runs in groups
     }
-
-
-def _order(ranked: Measure, values: "pd.Series[float]") -> float:
-    mean = float(values.mean())
-    return mean if ranked.larger else -mean

@@ -35,7 +35,7 @@ def markdown_table(table: pd.DataFrame, left: int | None = 1, marked: bool = Fal
     """
     width = len(table.columns)
     left = width if left is None else left
-    cell = _marked if marked else _cell
+    cell = _marked if marked else lambda value: _marked(escaped(str(value)))
     rows: list[Iterable[object]] = [table.columns, *table.itertuples(index=False, name=None)]
     heading, *body = ["| " + " | ".join(cell(value) for value in row) + " |" for row in rows]
     rule = "|" + "---|" * left + "---:|" * (width - left)
@@ -101,10 +101,6 @@ def escaped(text: str) -> str:
     """Return a line of text without what Markdown would read as HTML, a link, code or a second line."""
     line = " ".join(text.split())
     return re.sub(r"([\\`<])", r"\\\1", line).replace("](", r"]\(")
-
-
-def _cell(value: object) -> str:
-    return _marked(escaped(str(value)))
 
 
 def _marked(value: object) -> str:
