@@ -72,16 +72,12 @@ def test_saves_and_loads_by_torchs_distributed_checkpoints(name):
     torch.testing.assert_close(other.weights(), task.weights(), rtol=0, atol=0)
 
 
-GROWING = {"AugmentedLagrangian", "LBFGS", "LBFGSB", "YellowFin"}
-"""Classes whose state has another size after another number of steps, which a distributed file cannot load."""
-
-
-@pytest.mark.parametrize("name", [name for name in CLASSES if name not in GROWING])
+@pytest.mark.parametrize(("name", "hyper"), [*((name, {}) for name in CLASSES), ("Averaged", {"form": "lawa"})])
 @pytest.mark.filterwarnings("ignore")
-def test_saves_and_loads_by_distributed_files(name, mesh, tmp_path):
+def test_saves_and_loads_by_distributed_files(name, hyper, mesh, tmp_path):
     task, other = Task(), Task(seed=1)
     other.x, other.y = task.x, task.y
-    optimizer, twin = task.make(name), other.make(name)
+    optimizer, twin = task.make(name, **hyper), other.make(name, **hyper)
     run(task, optimizer, 3)
     weights, state = get_state_dict(task.model, optimizer)
     checkpoint.save({"weights": weights, "state": state}, checkpoint_id=tmp_path / "saved")

@@ -6,10 +6,10 @@ import warnings
 import lightning.pytorch as lightning
 import pytest
 import torch
-from tasks import ELEMENTWISE, Task, run
+from tasks import Task, run
 
 from optbench.checks import UserError
-from optbench.optimizers import CLASSES, SGD, Momentum, base
+from optbench.optimizers import CLASSES, SGD, Momentum, Optimizer, base
 
 every = pytest.mark.parametrize("name", CLASSES)
 
@@ -76,7 +76,10 @@ def test_moves_parameters_of_any_layout(name, view):
     same(*ends, rtol=1e-6, atol=1e-8)  # another order of summation, which a line search magnifies
 
 
-@pytest.mark.parametrize("name", ELEMENTWISE)
+SLICED = [name for name, cls in CLASSES.items() if cls._move is Optimizer._move and not cls.whole_tensor]
+
+
+@pytest.mark.parametrize("name", [name for name in SLICED if "base" not in CLASSES[name].parts])
 def test_moves_a_large_parameter_slice_by_slice(name, monkeypatch):
     """Whole in the first step, and again once its memory is laid out otherwise."""
     ends = []
@@ -270,6 +273,28 @@ def test_sgd_has_no_more_than_its_steps():
     optimizer = SGD(task.params)
     run(task, optimizer, 2)
     assert all(s == {"step": 2} for s in optimizer.state.values())
+
+
+@every
+def test_a_step_under_inference_mode_is_refused_and_leaves_no_state(name):
+    """What it would keep could not be changed by a step outside."""
+    task = Task()
+    optimizer = task.make(name)
+    task.objective()
+    before = task.weights()
+    with torch.inference_mode(), pytest.raises(UserError, match="step outside of it$|has a closure without its loss"):
+        optimizer.step(lambda: torch.ones(()))
+    same(task.weights(), before)
+    assert not optimizer.state
+
+
+@every
+def test_a_dictionary_that_was_kept_before_the_first_step_is_the_state(name):
+    task = Task()
+    optimizer = task.make(name)
+    kept = optimizer.state[task.params[0]]
+    run(task, optimizer, 1)
+    assert kept["step"] == 1
 
 
 @every

@@ -20,7 +20,7 @@ REASONS: dict[str, dict[str, str]] = {
     },
     "Averaged": {
         's["last"] = torch.cat([s["last"], p[None]])[-self.window :]': WINDOW,
-        's["average"] = s["last"].mean(0)': WINDOW,
+        's["average"] = s["last"][-s["taken"] :].mean(0)': WINDOW,
         "return": WINDOW,
         "form=lawa": WINDOW,
     },

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Count, Positive, Rate
+from optbench.optimizers.arithmetic import working
 from optbench.optimizers.flat import Flat, Function
 from optbench.optimizers.lbfgs import LBFGS
 from optbench.optimizers.objective import number
@@ -74,11 +75,19 @@ class AugmentedLagrangian(Flat):
             self.state[p].update(multipliers=multipliers.clone(), penalty=penalty, violation=violation)
         self._store(f)
 
+    def _dry(self) -> bool:
+        dry = super()._dry()
+        if dry:
+            c, _ = self._values(list(self.state))
+            for s in self.state.values():
+                s.update(multipliers=torch.zeros_like(c), penalty=self.param_groups[0]["penalty"], violation=math.inf)
+        return dry
+
     def _values(self, params: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return what the constraints are, and the lowest value of the multiplier of each."""
-        values = [(self.constraints(*params).reshape(-1), 0.0)]
+        values = [(working(self.constraints(*params)).reshape(-1), 0.0)]
         if self.equalities is not None:
-            values.append((self.equalities(*params).reshape(-1), -math.inf))
+            values.append((working(self.equalities(*params)).reshape(-1), -math.inf))
         return torch.cat([c for c, _ in values]), torch.cat([torch.full_like(c, low) for c, low in values])
 
 

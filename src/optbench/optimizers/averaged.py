@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Count, Decay, Index
+from optbench.optimizers.arithmetic import working
 from optbench.optimizers.base import Hyper, Optimizer, State
 from optbench.optimizers.wrapper import Factory, Wrapper
 
@@ -41,7 +42,7 @@ class Averaged(Wrapper):
 
     def begin(self, p: Tensor) -> State:
         mean = {"average": p.clone(), "age": 0, "taken": 0}
-        return {**mean, "last": p.new_zeros(0, *p.shape)} if self.form == "lawa" else mean
+        return {**mean, "last": p.new_zeros(self.window, *p.shape)} if self.form == "lawa" else mean
 
     def end(self, p: Tensor, start: Tensor, s: State, h: Hyper) -> None:
         s["age"] += 1
@@ -50,10 +51,10 @@ class Averaged(Wrapper):
         s["taken"] += 1
         if self.form == "lawa":
             s["last"] = torch.cat([s["last"], p[None]])[-self.window :]
-            s["average"] = s["last"].mean(0)
+            s["average"] = s["last"][-s["taken"] :].mean(0)
             return
         share = 1 / s["taken"] if self.form == "swa" else 1 - self.decay
-        s["average"] = s["average"].lerp(p.to(s["average"].dtype), share) if s["taken"] > 1 else p.clone()
+        s["average"] = s["average"].lerp(p.to(s["average"].dtype), share) if s["taken"] > 1 else working(p).clone()
 
     @staticmethod
     def iterate(p: Tensor, s: State, h: Hyper) -> Tensor:

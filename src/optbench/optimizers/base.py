@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from optbench.checks import UserError, check, one_line
-from optbench.optimizers.arithmetic import Spent, gradient, subtract_, working
+from optbench.optimizers.arithmetic import Spent, subtract_, working
 from optbench.optimizers.compiling import Program
 from optbench.optimizers.groups import Params
 from optbench.optimizers.objective import Closure
@@ -21,11 +21,11 @@ from optbench.optimizers.rule import State as State
 from optbench.optimizers.saved import Saved
 from optbench.optimizers.signature import declared, documented, signature
 
-Moving = list[tuple[Tensor, Hyper]]
-"""Parameters that have a gradient, each with its group."""
+Moving = list[tuple[Tensor, Tensor, State, Hyper]]
+"""Parameters that have a gradient, each with this in the type that rules compute in, with its state and its group."""
 Compile = bool | Literal["update", "off"]
 
-SLICE = 2**17
+SLICE = 2**18
 """Elements that an update moves at a time on a CPU: its temporaries then never leave the cache."""
 
 PROGRAMS = 8
@@ -78,7 +78,7 @@ class Optimizer(Saved):
         self.compile = check(self.named, "compile", compile, Compile) in (True, "update")
         self._programs: list[Program] = []
         self._refused = ""
-        self._dried = False
+        self._dtypes: list[torch.dtype] = []
         super().__init__(params, **hyper)
 
     # What kind of rule it is -----------------------------------------------------------------------------------------
@@ -141,37 +141,61 @@ class Optimizer(Saved):
                 p.copy_(s.pop("gradient_point"))
 
     def _moving(self) -> Moving:
-        """Return the parameters that have a gradient."""
-        self._forget_dry()
+        """Return what moves."""
+        if torch.is_inference_mode_enabled():
+            raise UserError(f"{self.named}: a state made under inference_mode could never change; step outside of it")
         if self.common and len(self.param_groups) > 1:
             self._agree()
         moving: Moving = []
+        state = self.state
         for group in self.param_groups:
             for p in group["params"]:
                 g = p.grad
-                if g is None or not p.numel():
+                if g is None:
                     continue
                 if g.layout is not torch.strided:
                     raise UserError(f"{self.named}: a gradient is {g.layout}; use a dense one")
-                moving.append((p, group))
+                s = state.get(p)
+                if not s or not s.get("step"):  # what there is before the first step may be of weights that were others
+                    if not p.numel():
+                        continue
+                    s = self._begin(p)
+                elif "gradient_point" in s:
+                    raise UserError(f"{self.named}: the parameters are at the iterate; call train() before step()")
+                moving.append((p, working(g), s, group))
+        self._follow([g.dtype for _, g, _, _ in moving], moving)
         return moving
+
+    def _begin(self, p: Tensor) -> State:
+        """Return the state of a parameter, made anew."""
+        s: State = self.state.setdefault(p, {})
+        s.clear()
+        s.update({"step": 0, **self.init(working(p))})
+        return s
+
+    def _follow(self, dtypes: list[torch.dtype], moving: Moving) -> None:
+        """Give states the types that their parameters have, if these are not those of the last step."""
+        if dtypes == self._dtypes:
+            return
+        self._dtypes = dtypes
+        for _, g, s, _ in moving:
+            for key, x in s.items():
+                if isinstance(x, Tensor) and x.is_floating_point():
+                    s[key] = x.to(g.dtype)
 
     def _move(self, moving: Moving) -> None:
         """Move parameters, at least one; a rule with numbers for all of them overrides this."""
         if self.compile and self._move_compiled(moving):
             return
-        for p, group in moving:
-            self._advance(p, self._ready(p), group)
-
-    def _advance(self, p: Tensor, s: State, group: Hyper) -> None:
-        t = s["step"] + 1
-        if p.numel() > SLICE and self._slices(p, s, group):
-            new = self._advance_slices(p, s, t, group)
-        else:
-            change, new = self.update(gradient(p), working(p), Spent(s), t, group)
-            subtract_(p, self.rate(group), change)
-        s.update(new)
-        s["step"] = t
+        for p, g, s, group in moving:
+            t = s["step"] + 1
+            if p.numel() > SLICE and self._slices(p, s, group):
+                new = self._move_slices(p, s, t, group)
+            else:
+                change, new = self.update(g, working(p), Spent(s), t, group)
+                subtract_(p, self.rate(group), change)
+            s.update(new)
+            s["step"] = t
 
     def _slices(self, p: Tensor, s: State, group: Hyper) -> bool:
         """Return whether a parameter may move slice by slice; its first step shows what the state holds."""
@@ -179,9 +203,9 @@ class Optimizer(Saved):
         whole = [p, p.grad, *(x for x in s.values() if isinstance(x, Tensor))]
         flat = all(x.is_contiguous() and x.shape == p.shape for x in whole if x is not None)
         plain = p.device.type == "cpu" and type(p.data) is Tensor and not torch.compiler.is_compiling()
-        return s["step"] > 0 and flat and plain and not shaped and self.elementwise()
+        return s["step"] > 0 and flat and plain and not shaped and not self.whole_tensor
 
-    def _advance_slices(self, p: Tensor, s: State, t: int, group: Hyper) -> State:
+    def _move_slices(self, p: Tensor, s: State, t: int, group: Hyper) -> State:
         """Move a parameter and the tensors of its state in place, and return the numbers of its next state."""
         numbers = {key: x for key, x in s.items() if not isinstance(x, Tensor)}
         names = s.keys() - numbers.keys()
@@ -194,20 +218,6 @@ class Optimizer(Saved):
                 x.copy_(new.pop(key))
         return new
 
-    def _ready(self, p: Tensor) -> State:
-        """Return the state of a parameter, made before its first step, in the type that the parameter has by now."""
-        s: State = self.state.setdefault(p, {})
-        if "step" not in s:
-            s["step"] = 0
-            s.update(self.init(working(p)))
-        if "gradient_point" in s:
-            raise UserError(f"{self.named}: the parameters are at the iterate; call train() before step()")
-        dtype = torch.float32 if p.dtype is torch.float16 else p.dtype
-        for key, x in s.items():
-            if isinstance(x, Tensor) and x.dtype is not dtype and x.is_floating_point():
-                s[key] = x.to(dtype)
-        return s
-
     def _dry(self) -> bool:
         """Make the state and return True if this step is none: it has no state, no rate and no gradient but zero.
 
@@ -216,14 +226,11 @@ class Optimizer(Saved):
         if self.state or any(group.get("lr", 1) for group in self.param_groups):
             return False
         moving = self._moving()
-        if any(p.grad.any() for p, _ in moving if p.grad is not None):
+        if any(g.any() for _, g, _, _ in moving):
             return False
-        for p, group in moving:
-            s = self._ready(p)
-            for key, x in self._after(p, working(p), group).items():
-                if key not in s or isinstance(x, Tensor) and not s[key].numel():  # the rule makes it at the first step
-                    s[key] = x
-        self._dried = True
+        for p, _, s, group in moving:
+            later = self._after(p, working(p), group)
+            s.update({key: x for key, x in later.items() if key not in s or isinstance(x, Tensor)})
         return True
 
     def _after(self, p: Tensor, like: Tensor, h: Hyper) -> State:
@@ -233,14 +240,6 @@ class Optimizer(Saved):
         if not (self.by_update() or self.stackable(h)):
             return first | kept
         return first | kept | self.update(torch.zeros_like(like), like, dict(first), 1, h)[1]
-
-    def _forget_dry(self) -> None:
-        """Forget what a dry step has made, and nobody has loaded into: the weights may be others by now."""
-        if self._dried:
-            self._dried = False
-            for s in self.state.values():
-                if not s.get("step"):
-                    s.clear()
 
     def _without_closure(self, remedy: str) -> None:
         """Take a step that has no closure: it may be dry.
@@ -253,16 +252,15 @@ class Optimizer(Saved):
 
     def _move_compiled(self, moving: Moving) -> bool:
         """Move by the compiled rule and return True, unless that cannot be, or not in this step."""
-        states = [self._ready(p) for p, _ in moving]
-        if not all(s["step"] for s in states):
+        if not all(s["step"] for _, _, s, _ in moving):
             return False  # only the first step shows what a state holds
         try:
-            if any(program(moving, states) for program in self._programs):
+            if any(program(moving) for program in self._programs):
                 return True
             if len(self._programs) == PROGRAMS:
                 raise RuntimeError(f"which parameters move, or how they lie in memory, has changed {PROGRAMS} times")
-            self._programs.append(Program(type(self), moving, states))
-            self._programs[-1](moving, states)
+            self._programs.append(Program(type(self), moving))
+            self._programs[-1](moving)
         except Exception as error:  # of a compiler's making
             self._refuse_compile(one_line(error)[:200])
             return False
@@ -296,11 +294,7 @@ class Optimizer(Saved):
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle or a deep copy keeps."""
         own = {part: getattr(self, part) for part in self.parts}
-        return (
-            super().__getstate__()
-            | own
-            | {"compile": self.compile, "_programs": [], "_refused": "", "_dried": self._dried}
-        )
+        return super().__getstate__() | own | {"compile": self.compile, "_programs": [], "_refused": "", "_dtypes": []}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore from a pickle, a deep copy or `load_state_dict`, which fills the objects that others may hold."""

@@ -19,7 +19,7 @@ from optbench.optimizers.halves import Unsplit, halve
 from optbench.optimizers.rule import Hyper, Rule, State
 
 T = TypeVar("T")
-Moving = Sequence[tuple[Tensor, Hyper]]
+Moving = Sequence[tuple[Tensor, Tensor, State, Hyper]]
 
 OPTIONS: dict[str, Any] = {"size_asserts": False, "guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
 """What is compiled is a function of its tensors alone, whose layout is checked here: twice would cost a tenth."""
@@ -33,18 +33,17 @@ class Program:
 
     Args:
         rule: The optimizer's class.
-        moving: The parameters, each with its group.
-        states: Their states, with the names that these have after every step.
+        moving: The parameters, each with its state, which has the names of all later ones.
 
     Raises:
         Exception: Whatever torch.compile has to say where it cannot.
     """
 
-    def __init__(self, rule: type[Rule], moving: Moving, states: Sequence[State]) -> None:
-        if any(type(p) not in (Tensor, torch.nn.Parameter) for p, _ in moving):
+    def __init__(self, rule: type[Rule], moving: Moving) -> None:
+        if any(type(p) not in (Tensor, torch.nn.Parameter) for p, _, _, _ in moving):
             raise Unsplit("its parameters are not plain tensors")
-        self.halves = [halve(rule, [group], p.detach(), s) for (p, group), s in zip(moving, states, strict=True)]
-        tensors = self._tensors(moving, states)
+        self.halves = [halve(rule, [group], p.detach(), s) for p, _, s, group in moving]
+        tensors = self._tensors(moving)
         if len({id(x) for x in tensors}) < len(tensors):
             raise Unsplit("two of its tensors are one")
         self.layout = layout(tensors)
@@ -55,12 +54,12 @@ class Program:
             KERNELS[key] = compiled(self._step, torch.zeros(count, dtype=torch.float64, device=self.device), *tensors)
         self.kernel = KERNELS[key]
 
-    def __call__(self, moving: Moving, states: Sequence[State]) -> bool:
+    def __call__(self, moving: Moving) -> bool:
         """Move the parameters and their states in place, and return True; or False if they are not as they were."""
         if len(moving) != len(self.halves):
             return False
         try:
-            tensors = self._tensors(moving, states)
+            tensors = self._tensors(moving)
         except KeyError:  # the states of other parameters
             return False
         if layout(tensors) != self.layout:
@@ -68,7 +67,7 @@ class Program:
         found: dict[Any, tuple[list[float], State]] = {}
         needed: list[float] = []
         renewed = []
-        for (_, group), halves, state in zip(moving, self.halves, states, strict=True):
+        for (_, _, state, group), halves in zip(moving, self.halves, strict=True):
             key = id(group), halves.source, state["step"], *map(state.get, halves.form.numbers)
             if key not in found:
                 if not halves.form.fits(group):
@@ -78,14 +77,14 @@ class Program:
             needed += numbers
             renewed.append(new)
         self.kernel(torch.tensor(needed, dtype=torch.float64, device=self.device), *tensors)
-        for state, new in zip(states, renewed, strict=True):
+        for (_, _, state, _), new in zip(moving, renewed, strict=True):
             state.update(new)
         return True
 
-    def _tensors(self, moving: Moving, states: Sequence[State]) -> list[Any]:
+    def _tensors(self, moving: Moving) -> list[Any]:
         """Return gradient, parameter and the tensors of the state of each parameter."""
         found: list[Any] = []
-        for (p, _), halves, state in zip(moving, self.halves, states, strict=True):
+        for (p, _, state, _), halves in zip(moving, self.halves, strict=True):
             found += [p.grad, p, *(state[name] for name in halves.form.vectors)]
         return found
 

@@ -75,10 +75,7 @@ class Flat(Optimizer):
             return self._without_closure(GRADIENTS)
         with torch.enable_grad():
             loss = closure()
-        params = [p for p, _ in self._moving()]
-        if params:
-            for p in params:
-                self._ready(p)
+        if params := [p for p, _, _, _ in self._moving()]:
             f = Function(params, closure, number(loss))
             try:
                 self._minimize(f)

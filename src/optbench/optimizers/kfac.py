@@ -57,16 +57,15 @@ class KFAC(Optimizer):
         objective = Objective.of(closure, self)
         with torch.enable_grad():
             loss = objective()
-        groups = dict(self._moving())
-        for p in groups:
-            self._ready(p)
+        moving = self._moving()
+        groups = {p: h for p, _, _, h in moving}
         layers = self._layers(groups)
         first = next(iter(layers)).weight
         t = self.state[first]["step"]
         h = groups[first]
         if t % h["interval"] == 0:
             self._renew(objective, layers, t, h)
-        steps = {p: working(p.grad) for p in groups if p.grad is not None}
+        steps = {p: g for p, g, _, _ in moving}
         for layer, params in layers.items():
             state = self.state[layer.weight]
             if "A" in state:

@@ -6,11 +6,35 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Count, Rate
+from optbench.optimizers.base import Hyper, State
 from optbench.optimizers.flat import Flat, Function
 from optbench.optimizers.line_search import along, origin, strong_wolfe
 
 
-class LBFGS(Flat):
+class Pairs(Flat):
+    """A method that remembers the last changes of the point and of the gradient.
+
+    Its state has room for `history_size` pairs from the first step on, as distributed files want: those of zeros are
+    none.
+    """
+
+    keeps = ("pairs",)
+
+    def _recall(self, f: Function) -> list[Tensor]:
+        """Return the pairs (s, y), each of shape (2, n), oldest first."""
+        pairs = self._load(f, "pairs", f.x.new_zeros(0, 2, len(f.x)))
+        return [pair for pair in pairs[-self.param_groups[0]["history_size"] :] if pair.any()]
+
+    def _retain(self, f: Function, pairs: list[Tensor]) -> None:
+        """Keep the pairs, and count the step."""
+        room = f.x.new_zeros(self.param_groups[0]["history_size"] - len(pairs), 2, len(f.x))
+        self._store(f, pairs=torch.cat([room, *(pair[None] for pair in pairs)]))
+
+    def _after(self, p: Tensor, like: Tensor, h: Hyper) -> State:
+        return {"pairs": like.new_zeros(h["history_size"], 2, *p.shape)}
+
+
+class LBFGS(Pairs):
     """Quasi-Newton steps from the last changes of the point and of the gradient.
 
     A call of `step` takes up to `max_iter` of them on one mini-batch, and rests where no gradient is above `tolerance`.
@@ -25,7 +49,6 @@ class LBFGS(Flat):
 
     extends = {"Newton": "curvature from gradients"}
     order = 1.5
-    keeps = ("pairs",)
 
     lr: Rate = 1.0
     history_size: Count = 10
@@ -39,7 +62,7 @@ class LBFGS(Flat):
         x = f.x
         loss = f.loss
         g = f.gradient
-        pairs = list(self._load(f, "pairs", x.new_zeros(0, 2, len(x))))
+        pairs = self._recall(f)
         lr = self._spread(f, "lr")
         rate = lr
         if not self._steps(f):
@@ -62,7 +85,7 @@ class LBFGS(Flat):
             g = end.gradient
             rate = lr
         f.move(x)
-        self._store(f, pairs=torch.stack(pairs) if pairs else x.new_zeros(0, 2, len(x)))
+        self._retain(f, pairs)
 
 
 def two_loops(g: Tensor, pairs: list[Tensor]) -> Tensor:

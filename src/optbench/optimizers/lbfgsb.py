@@ -7,8 +7,8 @@ from torch import Tensor
 
 from optbench.checks import Count, Rate, UserError
 from optbench.optimizers.base import Hyper
-from optbench.optimizers.flat import Flat, Function
-from optbench.optimizers.lbfgs import remember
+from optbench.optimizers.flat import Function
+from optbench.optimizers.lbfgs import Pairs, remember
 from optbench.optimizers.line_search import along, origin, strong_wolfe
 
 ROUNDING = 2.2e-16
@@ -17,7 +17,7 @@ ROUNDING = 2.2e-16
 Bound = float | tuple[float, ...]
 
 
-class LBFGSB(Flat):
+class LBFGSB(Pairs):
     """L-BFGS between bounds: a generalised Cauchy point, a minimum over the free parameters, and a line search to it.
 
     `bounds` are two numbers, lo and hi, or two lists of a parameter's length; groups may have their own. A call of
@@ -32,7 +32,6 @@ class LBFGSB(Flat):
     extends = {"LBFGS": "bounds"}
     order = 1.5
     shards = False
-    keeps = ("pairs",)
 
     per_group = ("lr", "bounds")
 
@@ -58,7 +57,7 @@ class LBFGSB(Flat):
         g = f.gradient.double()
         if (x != f.x).any():
             loss, g = f(x)
-        pairs = list(self._load(f, "pairs", x.new_zeros(0, 2, len(x))).double())
+        pairs = [pair.double() for pair in self._recall(f)]
         lr = self._spread(f, "lr").double()
         for _ in range(h["max_iter"]):
             if not projected_gradient(x, g, lo, hi).abs().max() > h["tolerance"]:
@@ -81,7 +80,7 @@ class LBFGSB(Flat):
             loss = end.loss
             g = end.gradient
         f.move(x)
-        self._store(f, pairs=torch.stack(pairs) if pairs else x.new_zeros(0, 2, len(x)))
+        self._retain(f, pairs)
 
     def _bound(self, f: Function, side: int) -> Tensor:
         """Return the lower bounds of all parameters for side 0, the upper ones for side 1, shape (n,)."""

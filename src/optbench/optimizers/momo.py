@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Decay, Rate
-from optbench.optimizers.arithmetic import gradient, working
+from optbench.optimizers.arithmetic import working
 from optbench.optimizers.base import Hyper, Moving, Optimizer, State
 from optbench.optimizers.objective import Closure, number
 
@@ -47,15 +47,14 @@ class MoMo(Optimizer):
         return super().step(observed)
 
     def _move(self, moving: Moving) -> None:
-        states = [self._ready(p) for p, _ in moving]
+        states = [s for _, _, s, _ in moving]
         oldest = max(states, key=lambda s: s["step"])  # the others may have been added later
-        h = moving[0][1]
+        h = moving[0][3]
         lowest = h["lower_bound"]
         bound, loss = (oldest["bound"], oldest["loss"]) if oldest["step"] else (lowest, self._loss)
         loss += (1 - h["beta"]) * (self._loss - loss)
         dot = past = square = 0.0
-        for (p, _), s in zip(moving, states, strict=True):
-            g = gradient(p)
+        for p, g, s, _ in moving:
             share = 1 - h["beta"] if s["step"] else 1.0
             s["d"] = s["d"].lerp(g, share)
             s["dot"] += share * (inner(g, p) - s["dot"])
@@ -64,7 +63,7 @@ class MoMo(Optimizer):
             square = square + inner(s["d"], s["d"])
         if h["adapt_bound"]:
             bound = max(lowered(bound, height(loss, past, dot, h), h), lowest)
-        for (p, group), s in zip(moving, states, strict=True):
+        for p, _, s, group in moving:
             s.update(loss=loss, bound=bound, step=s["step"] + 1)
             p.sub_(s["d"], alpha=length(bound, height(loss, past, dot, group), square, group)).div_(shrink(group))
         if h["adapt_bound"]:

@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Decay, Positive, Rate
-from optbench.optimizers.arithmetic import gradient
 from optbench.optimizers.base import Moving, Optimizer, State
 
 
@@ -35,14 +34,13 @@ class Prodigy(Optimizer):
         return {**{name: torch.zeros_like(p) for name in "mvs"}, "p0": p.clone(), "d": 0.0, "r": 0.0}
 
     def _move(self, moving: Moving) -> None:
-        states = [self._ready(p) for p, _ in moving]
+        states = [s for _, _, s, _ in moving]
         oldest = max(states, key=lambda s: s["step"])  # the others may have been added later
-        h = moving[0][1]
+        h = moving[0][3]
         d = oldest["d"] or h["d0"]
         r = h["beta2"] ** 0.5 * oldest["r"]
         norm = 0.0
-        for (p, h), s in zip(moving, states, strict=True):
-            g = gradient(p)
+        for p, g, s, h in moving:
             gain = d / h["d0"] * d * float(h["lr"])
             r += gain * float((g * (s["p0"] - p)).sum())
             s["m"] = (h["beta1"] * s["m"]).add_(g, alpha=d * (1 - h["beta1"]))
@@ -50,7 +48,7 @@ class Prodigy(Optimizer):
             s["s"] = (h["beta2"] ** 0.5 * s["s"]).add_(g, alpha=gain)
             norm += float(s["s"].abs().sum())
         larger = max(d, r / norm) if norm else d
-        for (p, h), s in zip(moving, states, strict=True):
+        for p, _, s, h in moving:
             s.update(d=larger, r=r, step=s["step"] + 1)
             rate = d * float(h["lr"])
             direction = s["m"] / s["v"].sqrt().add_(larger * h["eps"])

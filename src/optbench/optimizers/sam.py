@@ -48,7 +48,7 @@ class SAM(Wrapper):
 
     def _sharp(self, closure: Closure) -> Any:
         loss = closure()
-        params = [p for p, _ in self._moving()]
+        params = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
         weights = [p.detach().clone() for p in params]
         try:
             self._climb(params)

@@ -54,13 +54,12 @@ class Sophia(Optimizer):
         return super().step(self._objective)
 
     def _move(self, moving: Moving) -> None:
-        due = [(p, h) for p, h in moving if self._ready(p)["step"] % h["interval"] == 0]
+        due = [(p, s, h) for p, _, s, h in moving if s["step"] % h["interval"] == 0]
         if due:
-            params = [p for p, _ in due]
-            first, h = due[0]
-            diagonal = self._diagonal(params, self.state[first]["step"], h)
-            for (p, h), estimate in zip(due, diagonal, strict=True):
-                s = self.state[p]
+            params = [p for p, _, _ in due]
+            _, s, h = due[0]
+            diagonal = self._diagonal(params, s["step"], h)
+            for (_, s, h), estimate in zip(due, diagonal, strict=True):
                 s["h"] = s["h"].lerp(working(estimate), 1 - h["beta2"])
         super()._move(moving)
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from optbench.checks import UserError
+from optbench.optimizers.arithmetic import working
 from optbench.optimizers.base import Hyper, Optimizer, State
 from optbench.optimizers.objective import Closure
 from optbench.optimizers.saved import Admit
@@ -34,8 +35,8 @@ class Wrapper(Optimizer):
     """An optimizer around another, made by the part `base`, whose groups, defaults and state are its own.
 
     Schedules, checkpoints and users see one optimizer; hyperparameters of a group are those of the inner one, and both
-    write into the same state of a parameter. A wrapper says in `begin` what it keeps there, whose first name is that of
-    `keeps`, and in `end` what it makes of a parameter's step.
+    write into the same state of a parameter. A wrapper says in `begin` what it keeps there, under the names in `keeps`,
+    and in `end` what it makes of a parameter's step.
     """
 
     parts: ClassVar[tuple[str, ...]] = ("base",)
@@ -64,16 +65,15 @@ class Wrapper(Optimizer):
     def step(self, closure: Closure | None = None) -> Any:
         if closure is None and self._dry():
             return None
-        self._forget_dry()
-        able = [(p, group) for group in self.param_groups for p in group["params"] if p.requires_grad]
-        for p, _ in able:
-            if self.keeps and self.keeps[0] not in self.state.setdefault(p, {}):
-                self.state[p].update(self.begin(p))
+        able = [(p, group) for group in self.param_groups for p in group["params"] if p.requires_grad and p.numel()]
+        first = {p: self.begin(working(p)) for p, _ in able if not self.state.get(p, {}).get("step")}
         starts = [p.clone() if self.compares else p for p, _ in able]
         loss = self.inner.step(closure)
         for (p, group), start in zip(able, starts, strict=True):
             if p.grad is not None:
-                self.end(p, start, self.state[p], group)
+                s = self.state[p]
+                s.update(first.get(p, {}))
+                self.end(p, start, s, group)
         return loss
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -97,11 +97,8 @@ class Wrapper(Optimizer):
     def _dry(self) -> bool:
         dry = self.inner._dry()
         for p, s in self.state.items() if dry else ():
-            s.update(self.begin(p))
+            s.update(self.begin(working(p)))
         return dry
-
-    def _forget_dry(self) -> None:
-        self.inner._forget_dry()
 
     def _title(self) -> str:
         return f"{self.named}({self.inner._title()})"

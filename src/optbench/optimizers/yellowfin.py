@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from optbench.checks import Count, Decay, Positive, Rate
-from optbench.optimizers.arithmetic import gradient
 from optbench.optimizers.base import Hyper, Moving, Optimizer, State
 
 FIRM = 100.0
@@ -31,6 +30,7 @@ class YellowFin(Optimizer):
 
     extends = {"Momentum": "tunes itself"}
     common = ("beta", "window", "eps", "clip")
+    keeps = ("curvatures",)
 
     lr: Rate = 0.1
     beta: Decay = 0.999
@@ -43,11 +43,14 @@ class YellowFin(Optimizer):
         means = dict.fromkeys(("low", "high", "square", "norm", "distance"), 0.0)
         return {"v": torch.zeros_like(p), "mean": torch.zeros_like(p), "curvatures": p.new_zeros(0), **means}
 
+    def _after(self, p: Tensor, like: Tensor, h: Hyper) -> State:
+        return {**self.init(like), "curvatures": like.new_zeros(h["window"])}
+
     def _move(self, moving: Moving) -> None:
-        states = [self._ready(p) for p, _ in moving]
-        gradients = [gradient(p) for p, _ in moving]
+        states = [s for _, _, s, _ in moving]
+        gradients = [g for _, g, _, _ in moving]
         oldest = max(states, key=lambda s: s["step"])  # the others may have been added later
-        h = moving[0][1]
+        h = moving[0][3]
         t = oldest["step"]
         largest = math.inf
         if h["clip"] and t:
@@ -68,7 +71,7 @@ class YellowFin(Optimizer):
         longest = FAR / (square + h["eps"]) ** 0.5 if h["clip"] else math.inf
         if square >= largest:
             gradients = shortened(gradients, largest**0.5 + h["eps"])
-        for (p, group), g, s in zip(moving, gradients, states, strict=True):
+        for (p, _, s, group), g in zip(moving, gradients, strict=True):
             s.update(means, v=mu * s["v"] + g, curvatures=curvatures.clone(), step=s["step"] + 1)
             share_of_rate = group["lr"] / self.defaults["lr"] if self.defaults["lr"] else 0.0
             p.sub_(s["v"], alpha=float(min(lr * share_of_rate, longest)))
@@ -82,7 +85,7 @@ def remembered(s: State, square: float, h: Hyper) -> tuple[Tensor, dict[str, flo
         square: The gradient's squared norm over all parameters.
         h: Hyperparameters.
     """
-    newest = s["curvatures"].new_tensor([math.log(square + h["eps"])])
+    newest = s["curvatures"].new_full((1 if s["step"] else h["window"],), math.log(square + h["eps"]))
     curvatures = torch.cat([s["curvatures"], newest])[-h["window"] :]
     share = 1 - h["beta"]
 
