@@ -65,7 +65,22 @@ def as_written(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def swept(tmp_path_factory):
+def type_in():
+    """Type the command in a folder: this process has imported everything, with which one of its own would begin."""
+
+    def run(folder, *arguments, environment=()):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            patch.setattr(sys, "argv", ["optbench", *map(str, arguments)])
+            for name, value in dict(environment).items():
+                patch.setenv(name, value)
+            cli.main()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def swept(type_in, tmp_path_factory):
     """A sweep of two optimizers, two learning rates of which one diverges, and two seeds, with its report."""
     folder = tmp_path_factory.mktemp("swept")
     overrides = """
@@ -73,10 +88,7 @@ def swept(tmp_path_factory):
         optimizer=sgd,adam optimizer.lr=0.01,1e12 seed=0,1 figures=[curves,steps,landscape]
         hydra.launcher.n_jobs=1 hydra.sweep.dir=. replicas=off
     """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setattr(sys, "argv", ["optbench", "train", "-m", *overrides.split()])
-        cli.main()
+    type_in(folder, "train", "-m", *overrides.split())
     return folder
 
 

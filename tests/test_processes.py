@@ -5,13 +5,13 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
+import apart
 import pytest
 from small import SMALL
 
-from optbench import records
+from optbench import processes, records
 from optbench.checks import UserError
 from optbench.data import LinearRegression
 from optbench.processes import OUTPUT, count, side_by_side
@@ -54,8 +54,8 @@ def test_each_works_apart_in_the_callers_directory_and_environment(tmp_path, mon
 
 def test_one_at_a_time_has_a_process_of_its_own_too(monkeypatch):
     monkeypatch.setenv("PLACE", "")
-    for items, processes in ((["x", "y"], 1), (["x"], 2)):
-        pids = {answer[0] for _, answer in side_by_side(place, items, processes)}
+    for items, at_a_time in ((["x", "y"], 1), (["x"], 2)):
+        pids = {answer[0] for _, answer in side_by_side(place, items, at_a_time)}
         assert len(pids) == len(items) and os.getpid() not in pids
 
 
@@ -113,7 +113,8 @@ def sleep_on(seconds):
     time.sleep(seconds)
 
 
-def test_nothing_of_a_worker_outlives_its_caller():
+def test_nothing_of_a_worker_outlives_its_caller(monkeypatch):
+    monkeypatch.setattr(processes, "GRACE", 0.3)
     working = side_by_side(sleep_on, [0.1, 1000], 2)
     next(working)
     working.close()
@@ -156,24 +157,14 @@ def test_processes_share_the_data_where_it_is_the_same(optbench, cells, loaders)
 
 
 def test_an_interrupted_sweep_says_so_in_its_records(tmp_path):
-    command = [
-        sys.executable,
-        "-c",
-        "from optbench.commands.main import main; main()",
-        "train",
-        "-m",
-        *SMALL,
-        "seed=0,1",
-    ]
-    overrides = ["trainer.max_epochs=100000", "hydra.sweep.dir=sweep", "hydra.launcher.n_jobs=2", "logger=none"]
-    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it
-    where = {"cwd": tmp_path, "stdout": subprocess.DEVNULL, "start_new_session": True, "preexec_fn": heed}
-    sweep = subprocess.Popen(command + overrides, **where)
+    long = ["trainer.max_epochs=100000", "hydra.sweep.dir=sweep", "hydra.launcher.n_jobs=2", "logger=none"]
+    sweep = apart.start(tmp_path, "train", "-m", *SMALL, "seed=0,1", *long)
     while len(list(tmp_path.glob("sweep/*/steps.csv"))) < 2:
-        assert sweep.poll() is None
+        assert sweep.is_alive()
         time.sleep(0.1)
     os.killpg(sweep.pid, signal.SIGINT)
-    assert sweep.wait(timeout=60) == 130
+    sweep.join(60)
+    assert sweep.exitcode == 130
     told = [(run.status["status"], run.status["reason"]) for run in records.find(tmp_path / "sweep")]
     assert told == [("failed", "interrupted")] * 2
 

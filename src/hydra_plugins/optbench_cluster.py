@@ -62,7 +62,7 @@ class Job:
     def __call__(self) -> str:
         """Train the cells, and return how they ended."""
         from optbench import processes
-        from optbench.sweep.work import settle
+        from optbench.sweep.outcome import settle
 
         signal.signal(signal.SIGTERM, self._end)  # what ends the job tells its process too, which saves its state
         outputs = [self.directories[0] / "output.txt"]

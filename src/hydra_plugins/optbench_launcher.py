@@ -53,7 +53,7 @@ class LocalLauncher(Launcher):
         """
         from optbench import records
         from optbench.sweep import ledger
-        from optbench.sweep.work import good
+        from optbench.sweep.outcome import good
 
         setup_globals()
         config = self.sweep
@@ -81,7 +81,8 @@ class LocalLauncher(Launcher):
             tried: Directories of the cells that were tried.
         """
         from optbench.processes import side_by_side
-        from optbench.sweep.work import BUSY, batches, execute, good, limit, raised, settle, share
+        from optbench.sweep.outcome import good, raised, settle
+        from optbench.sweep.work import BUSY, batches, execute, limit, share
         from optbench.training.trainer import processes
 
         waiting, line = batches(cells, everything, self.processes, self.sweep.hydra)

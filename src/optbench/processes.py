@@ -130,6 +130,7 @@ class Worker(Generic[T]):
         elif self.process.sentinel in ready and not self.answer.poll():
             return self._ended()
         if self.deadline is not None and time.monotonic() > self.deadline:
+            self.process.kill()  # nobody has told it to end, so that it would not do so by itself
             return ChildProcessError("was killed, as it took too long")
         return ...
 

@@ -4,11 +4,11 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
+import apart
 import pytest
 
 from optbench import records
@@ -24,8 +24,9 @@ pytestmark = [
     pytest.mark.skipif(os.getuid() != 0, reason="a SLURM of one's own needs root"),
 ]
 
+LENGTH = ["trainer.max_epochs=300", "checkpoint.every=20"]
 CELLS = ["data=linear_regression", "model=linear", "optimizer=sgd", "logger=none", "figures=[]", "replicas=off"]
-SWEEP = ["train", "-m", *CELLS, "seed=0,1,2", "checkpoint.every=100", "schedule._target_=test_slurm.slowly"]
+SWEEP = ["train", "-m", *CELLS, "seed=0,1,2", *LENGTH, "schedule._target_=test_slurm.slowly"]
 
 
 def slowly(t, eta0):
@@ -39,19 +40,18 @@ def cluster():
     folder = Path(tempfile.mkdtemp(prefix="slurm", dir="/tmp"))
     folder.chmod(0o755)  # the database has a user of its own
     subprocess.run([ROOT / "scripts" / "slurm-up", folder / "s"], check=True, stdout=subprocess.DEVNULL, timeout=120)
-    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    yield {**os.environ, "SLURM_CONF": str(folder / "s" / "slurm.conf"), "PYTHONPATH": path, "PAUSE": "0.005"}
+    path = os.pathsep.join([str(Path(__file__).parent), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
+    yield {**os.environ, "SLURM_CONF": str(folder / "s" / "slurm.conf"), "PYTHONPATH": path, "PAUSE": "0.03"}
     subprocess.run([ROOT / "scripts" / "slurm-down", folder / "s"], check=True, timeout=120)
     shutil.rmtree(folder)
 
 
-def start(cluster, folder, *overrides):
-    command = [sys.executable, "-c", "from optbench.commands.main import main; main()", *SWEEP, *overrides]
-    log = (folder / "log").open("a")
-    return subprocess.Popen(command, cwd=folder, env=cluster, stdout=log, stderr=log, start_new_session=True)
+def start(cluster, folder):
+    where = ["hydra.sweep.dir=sweep", "hydra/launcher=slurm"]
+    return apart.start(folder, *SWEEP, *where, log=folder / "log", environment=cluster)
 
 
-def until(condition, seconds=300):
+def until(condition, seconds=120):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -59,8 +59,7 @@ def until(condition, seconds=300):
 
 
 def test_a_sweep_survives_what_happens_on_a_cluster(cluster, optbench, tmp_path):
-    length = "trainer.max_epochs=1500"
-    submitter = start(cluster, tmp_path, length, "hydra.sweep.dir=sweep", "hydra/launcher=slurm")
+    submitter = start(cluster, tmp_path)
     sweep = tmp_path / "sweep"
 
     def states():
@@ -83,11 +82,13 @@ def test_a_sweep_survives_what_happens_on_a_cluster(cluster, optbench, tmp_path)
     until(lambda: len([job for job in jobs() if job not in (first, second)]) >= 1)
     third = next(job for job in jobs() if job not in (first, second))
     subprocess.run(["scancel", "--signal=KILL", third], env=cluster, check=True)
-    again = start(cluster, tmp_path, length, "hydra.sweep.dir=sweep", "hydra/launcher=slurm")
-    optbench(*SWEEP, length, "hydra.sweep.dir=local", "hydra.launcher.n_jobs=1")
-    code = again.wait(600)
-    if code:  # a job that was killed while it was waited for is named, and the same command makes up for it
-        assert start(cluster, tmp_path, length, "hydra.sweep.dir=sweep", "hydra/launcher=slurm").wait(600) == 0
+    again = start(cluster, tmp_path)
+    optbench(*SWEEP, "hydra.sweep.dir=local", "hydra.launcher.n_jobs=1")
+    again.join(600)
+    if again.exitcode:  # a job that was killed while it was waited for is named, and the same command makes up for it
+        last = start(cluster, tmp_path)
+        last.join(600)
+        assert last.exitcode == 0
     assert states() == ["done"] * 3, (tmp_path / "log").read_text()
     for one, other in zip(records.find(tmp_path / "local"), records.find(sweep), strict=True):
         assert one.metrics.drop(columns="train_seconds").equals(other.metrics.drop(columns="train_seconds"))

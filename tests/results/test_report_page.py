@@ -31,11 +31,17 @@ def records(swept):
     return frame, evaluations(frame)
 
 
+@pytest.fixture(scope="module")
+def file(records, swept, tmp_path_factory):
+    """The page of a small sweep."""
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(shown(*records, HOSTILE, race(read(swept), 0.3)))
+    return path
+
+
 @pytest.fixture
-def opened(browser, records, swept, tmp_path):
-    """The page of a small sweep, freshly opened."""
-    file = tmp_path / "report.html"
-    file.write_text(shown(*records, HOSTILE, race(read(swept), 0.3)))
+def opened(browser, file):
+    """That page, freshly opened."""
     return visit(browser, file)
 
 
@@ -119,7 +125,6 @@ def test_the_page_is_as_wide_as_its_screen(opened, width):
         opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-@pytest.mark.slow
 def test_thousands_of_runs_stay_usable(browser, records, tmp_path):
     frame, data = records
     many = pd.concat([frame.assign(seed=frame["seed"] + 10 * i) for i in range(625)], ignore_index=True)

@@ -28,7 +28,7 @@ SWEEP = ["train", "-m", "data=linear_regression", "model._target_=harm.model", "
 def test_what_ends_or_hangs_the_look_fails_alone(optbench, monkeypatch, tmp_path, capfd):
     (tmp_path / "harm.py").write_text(HARM)
     monkeypatch.syspath_prepend(str(tmp_path))
-    small = ["trainer.max_epochs=1", "figures=[]", "timeout=0.1", "hydra.sweep.dir=sweep"]
+    small = ["trainer.max_epochs=1", "figures=[]", "timeout=0.05", "hydra.sweep.dir=sweep"]
     with pytest.raises(SystemExit) as ended:
         optbench(*SWEEP, *small, "model.how=none,exit,hang,other", "hydra.sweep.subdir=${model.how}")
     assert "2 of 4 runs failed" in str(ended.value)

@@ -1,7 +1,7 @@
 """Sweeps, as a user types them: checked as a whole, trained side by side, compared at the end."""
 
-import subprocess
-import sys
+import io
+from contextlib import redirect_stdout
 
 import pytest
 from small import SMALL
@@ -12,14 +12,14 @@ pytestmark = pytest.mark.slow  # processes of their own
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory):
-    """A small `study=seven` in a process of its own: where it went, and what it printed."""
+def swept(type_in, tmp_path_factory):
+    """A small `study=seven`: where it went, and what it printed."""
     folder = tmp_path_factory.mktemp("sweep")
-    command = [sys.executable, "-c", "from optbench.commands.main import main; main()", "train", "-m", "study=seven"]
-    overrides = [*SMALL, "seed=0,1", "hydra.sweep.dir=sweep", "++optimizer.lr=0.01"]
-    done = subprocess.run(command + overrides, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder / "sweep", done.stdout
+    with redirect_stdout(io.StringIO()) as printed:
+        type_in(
+            folder, "train", "-m", "study=seven", *SMALL, "seed=0,1", "hydra.sweep.dir=sweep", "++optimizer.lr=0.01"
+        )
+    return folder / "sweep", printed.getvalue()
 
 
 def test_every_cell_leaves_a_finished_run(swept):

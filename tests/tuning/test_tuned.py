@@ -12,21 +12,22 @@ LITTLE = """
     data.train_size=400 data.test_size=100 model.hidden=[8] trainer.max_epochs=2 budget.trials=4 budget.seeds=3
     hydra.launcher.n_jobs=1 logger=none
 """.split()
+STUDY = [
+    "train",
+    "-m",
+    "study=tuned",
+    "optimizer=sgd,lookahead",
+    "search.lr=[1e-3,1]",
+    *LITTLE,
+    "hydra.sweep.dir=study",
+]
 
 
 @pytest.fixture(scope="module")
-def tuned(tmp_path_factory):
+def tuned(type_in, tmp_path_factory):
     """A study of two optimizers, with its report."""
-    import sys
-
-    from optbench.commands import main as cli
-
     folder = tmp_path_factory.mktemp("tuned")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        arguments = ["train", "-m", "study=tuned", "optimizer=sgd,lookahead", "search.lr=[1e-3,1]", *LITTLE]
-        patch.setattr(sys, "argv", ["optbench", *arguments, "hydra.sweep.dir=study"])
-        cli.main()
+    type_in(folder, *STUDY)
     return folder / "study"
 
 
@@ -73,8 +74,7 @@ def test_it_goes_on_where_it_was_and_a_row_can_be_made_again(tuned, optbench, tm
     before = {path: path.read_bytes() for path in (tmp_path / "study" / "trials").rglob("status.json")}
     lost = next((tmp_path / "study" / "finals").glob("*seed1"))
     shutil.rmtree(lost)
-    arguments = ["train", "-m", "study=tuned", "optimizer=sgd,lookahead", "search.lr=[1e-3,1]", *LITTLE]
-    optbench(*arguments, "hydra.sweep.dir=study")
+    optbench(*STUDY)
     assert (lost / "status.json").exists()
     assert before == {path: path.read_bytes() for path in before}
     row = compare(parts(read(tuned))[1].frame).iloc[0]

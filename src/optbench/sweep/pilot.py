@@ -19,8 +19,9 @@ from optbench import processes, records
 from optbench.checks import UserError
 from optbench.configs import dataset
 from optbench.sweep.compose import Cell
+from optbench.sweep.outcome import settle
 from optbench.sweep.plan import likeness, parameters
-from optbench.sweep.work import execute, settle, share
+from optbench.sweep.work import execute, share
 from optbench.training import path
 from optbench.training.length import Length, measure
 

@@ -1,10 +1,8 @@
 """What a process of a sweep does: it trains a cell, or several as a stack, and leaves records."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import chain
-from pathlib import Path
 from typing import Any, cast
 
 from hydra.core.utils import run_job, setup_globals
@@ -75,37 +73,6 @@ def limit(cells: Sequence[Cell]) -> float | None:
     """Return the seconds after which a process that trains cells is killed: it should have ended by itself before."""
     minutes = cells[0].task.get("timeout")
     return None if minutes is None else 60 * float(minutes) * len(cells) + 30
-
-
-def good(directory: Path) -> bool:
-    """Return whether the run of a directory has ended with a result."""
-    return (records.status_of(directory) or {}).get("status") in ("done", "diverged")
-
-
-def raised(directory: Path) -> bool:
-    """Return whether the run of a directory failed by an error of its own, rather than being cut off."""
-    status = records.status_of(directory) or {}
-    return status.get("status") == "failed" and not status.get("cut")
-
-
-def settle(directories: Sequence[Path], done: Any) -> dict[Path, str]:
-    """Close the records of cells whose process died, say so, and return those whose record does not say it."""
-    if not isinstance(done, ChildProcessError):
-        return {}
-    lost = {}
-    for directory in directories:
-        if good(directory) or raised(directory):
-            continue
-        reason = f"its process {done}"
-        try:
-            records.lose(directory, reason, "timed out" if "too long" in reason else "failed")
-        except OSError as error:
-            reason = f"{reason}; {error.strerror}"
-        if not records.ended(directory):
-            lost[directory] = f"{reason}; see {directories[0] / 'output.txt'}"
-        hint = "; where memory is short, give hydra.launcher.n_jobs=1" if "SIGKILL" in reason else ""
-        print(f"optbench: {directory}: {reason}{hint}", file=sys.stderr)
-    return lost
 
 
 def share(tasks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
