@@ -117,12 +117,7 @@ def longer(overrides: list[str], folders: Sequence[Path]) -> list[str]:
 
 
 def _only_sets(override: str, known: Mapping[str, Any]) -> bool:
-    """Return whether a stranger's override sets a value and no more.
-
-    Args:
-        override: As it was typed.
-        known: The groups of the record's config, whose targets may be named.
-    """
+    """Return whether a stranger's override sets a value and no more."""
     if override.lstrip("+~").startswith(("hydra", "-")) or "${" in override:
         return False
     if "_target_" not in override:

@@ -75,7 +75,7 @@ def build_model(config: Mapping[str, Any], features: int, outputs: int) -> "nn.M
     cls = located("model", config)
     named, open_ended = named_parameters(cls)
     sizes = {"features": features, "outputs": outputs}
-    for name in sizes.keys() & config.keys():
+    for name in [name for name in sizes if name in config]:
         raise UserError(f"model: {name}={config[name]} would be replaced by the data's own {sizes[name]}; leave it out")
     needed = [name for name, parameter in named.items() if parameter.default is parameter.empty]
     missing = [name for name in needed if name not in {*sizes, *config}]

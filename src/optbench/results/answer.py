@@ -201,14 +201,7 @@ def _default(rows: pd.DataFrame, frame: pd.DataFrame, ranked: Measure) -> Iterat
 def _gains(
     rows: pd.DataFrame, keys: Sequence[str], frame: pd.DataFrame, ranked: Measure
 ) -> dict[tuple[Any, ...], Values]:
-    """Return by how much each tuned setting is better than its defaults, seed by seed, by its labels.
-
-    Args:
-        rows: Those of the comparison.
-        keys: The labels but for what is tuned.
-        frame: The runs.
-        ranked: What ranks.
-    """
+    """Return by how much each tuned setting is better than its defaults, seed by seed, by its labels."""
     values = by_setting(frame, ranked, worst=True)
     sign = 1 if ranked.larger else -1
     gains = {}

@@ -92,12 +92,7 @@ def _with_worst(frame: pd.DataFrame, name: str) -> "pd.Series[float]":
 
 
 def _judged(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of a block, the best first, with what `EVIDENCE` names.
-
-    Args:
-        table: The rows.
-        frame: Their runs.
-    """
+    """Return the rows of a block, the best first, with what `EVIDENCE` names."""
     ranked = measure(frame)
     by = f"{ranked.name}_mean"
     if by not in table:

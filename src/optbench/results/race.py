@@ -123,13 +123,7 @@ def race(results: Results, value: float | None = None) -> Race:
 
 
 def _targets(results: Results, places: "pd.Series[str]", value: float | None) -> tuple[dict[str, Target], list[str]]:
-    """Return the target of each workload that takes part, and notes on the others.
-
-    Args:
-        results: Runs.
-        places: The workload of each.
-        value: As for `race`.
-    """
+    """Return the target of each workload that takes part, and notes on the others."""
     targets: dict[str, Target] = {}
     notes = []
     counts = results.frame["optimizer"].groupby(places, sort=False).nunique()

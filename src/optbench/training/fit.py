@@ -105,17 +105,7 @@ def perform(
     logger: Any,
     team: "Team | None" = None,
 ) -> tuple[str, str]:
-    """Build and train in this process, see `fit`.
-
-    Args:
-        config: The composed config.
-        record: Where it is written what has become of the run.
-        loaded: As for `fit`.
-        ending: As for `fit`.
-        start: The checkpoint to go on from, if any.
-        logger: What logs, if anything does.
-        team: The process's place among those of the run, if there are several.
-    """
+    """Build and train in this process, from a checkpoint if there is one to start with; see `fit`."""
     import torch
 
     from optbench.training.module import Diverged, Training

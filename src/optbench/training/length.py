@@ -85,13 +85,7 @@ def checked(trainer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _steps(given: Mapping[str, Any], each: int, ended: bool) -> int | None:
-    """Return the mini-batches of a run; None where only time or a callback ends it.
-
-    Args:
-        given: The keywords of the trainer, checked.
-        each: Mini-batches of an epoch.
-        ended: Whether time or a callback may end it.
-    """
+    """Return the mini-batches of a run; None where only time or a callback ends it."""
     epochs = given["max_epochs"]
     if epochs is None:
         limited = ended or given["max_steps"] != -1

@@ -57,12 +57,7 @@ def rehearsed(config: Mapping[str, Any], trainer: Any, steps: int | None) -> Any
 
 
 def check_trainable(model: Any, target: str) -> None:
-    """Raise a `UserError` where there is nothing to train: no model, or no parameters, or none yet.
-
-    Args:
-        model: What was made.
-        target: What made it.
-    """
+    """Raise a `UserError` where there is nothing to train: no model, or no parameters, or none yet."""
     if not isinstance(model, nn.Module):
         raise UserError(f"model: {target} makes {type(model).__name__}; it has to make a torch.nn.Module")
     if any(isinstance(p, UninitializedParameter) for p in model.parameters()):
@@ -72,12 +67,7 @@ def check_trainable(model: Any, target: str) -> None:
 
 
 def check_seeded(make: Callable[[], Any], target: str) -> None:
-    """Raise a `UserError` where a model seeds torch by itself: runs of all seeds would begin alike.
-
-    Args:
-        make: What makes the model.
-        target: Its name.
-    """
+    """Raise a `UserError` where a model seeds torch by itself: runs of all seeds would begin alike."""
     states = []
     for seed in (0, 1):
         with torch.random.fork_rng(devices=[]):
@@ -89,12 +79,7 @@ def check_seeded(make: Callable[[], Any], target: str) -> None:
 
 
 def check_repeats(data: Any, other: Any) -> None:
-    """Raise a `UserError` where data that are loaded again are others: no two runs would have the same.
-
-    Args:
-        data: A data module, set up.
-        other: Another one of the same config, set up.
-    """
+    """Raise a `UserError` where data that are loaded again are others: no two runs would have the same."""
     for name in data.splits:
         if not all(map(torch.equal, data.split(name), other.split(name))):
             raise UserError(
