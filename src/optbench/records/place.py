@@ -65,3 +65,15 @@ def vacant(directory: Path, key: str | None = None) -> None:
         tempfile.TemporaryFile(dir=parent).close()
     except OSError:
         raise UserError(f"{parent} cannot be written; give another hydra.run.dir or hydra.sweep.dir") from None
+
+
+def taken(directory: Path, key: str) -> Lock:
+    """Return the right to write a run to a directory, see `vacant`.
+
+    Raises:
+        Busy: Another process is training it.
+    """
+    vacant(directory, key)
+    lock = Lock(directory)
+    vacant(directory, key)  # what another process did meanwhile
+    return lock

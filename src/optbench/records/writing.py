@@ -15,7 +15,7 @@ from optbench.records.files import inventory, write
 from optbench.records.key import identity
 from optbench.records.lock import Lock
 from optbench.records.origin import provenance
-from optbench.records.place import clear, vacant
+from optbench.records.place import clear, taken
 from optbench.records.status import now, resumable, status_of
 from optbench.records.tables import METRICS, STEPS
 
@@ -64,11 +64,7 @@ class Record:
         content: Mapping[str, str] | None = None,
     ) -> None:
         key = identity(config)
-        if resume != "longer":
-            vacant(directory, key)
-        self.lock = Lock(directory)
-        if resume != "longer":
-            vacant(directory, key)  # what another process did meanwhile
+        self.lock = Lock(directory) if resume == "longer" else taken(directory, key)
         before = status_of(directory) or {}
         self.over = bool(before.get("finished")) and not before.get("cut", False)
         if before.get("status") in ("done", "diverged") and resume is None:
@@ -96,8 +92,7 @@ class Record:
             return
         if self.resumed:
             self.status["continued"] = [*before.get("continued", []), now()]
-            write(directory / "config.yaml", self.config)
-            self._write_status()
+            self._write_head()
         else:
             self.begin()
 
@@ -105,8 +100,7 @@ class Record:
         """Start anew: nothing of an earlier try is left."""
         self.resumed = False
         clear(self.directory)
-        write(self.directory / "config.yaml", self.config)
-        self._write_status()
+        self._write_head()
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint has to know of the files, to cut off later what comes after it."""
@@ -169,6 +163,10 @@ class Record:
         self.status["files"] = inventory(self.directory)
         self._write_status()
         self.lock.release()
+
+    def _write_head(self) -> None:
+        write(self.directory / "config.yaml", self.config)
+        self._write_status()
 
     def _write_status(self) -> None:
         write(self.directory / "status.json", json.dumps(self.status, indent=2) + "\n")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from optbench.configs import flatten
+from optbench.configs import at, flatten
 from optbench.records import Run
 from optbench.training.trainer import acting
 
@@ -52,8 +52,7 @@ def settings(runs: Sequence[Run]) -> list[dict[str, Any]]:
         keys = [key for key in keys if not _of_workload(key, workloads, values)]
     if _orders(runs):
         keys.append("data.seed")
-        for flat, run in zip(values, runs, strict=True):
-            flat["data.seed"] = run.config["data"]["seed"]
+        values = [{**flat, "data.seed": at(run.config, "data.seed")} for flat, run in zip(values, runs, strict=True)]
     return _labels(groups, keys, kinds, _called(keys, values), _named(runs, kinds))
 
 

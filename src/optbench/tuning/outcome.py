@@ -9,7 +9,7 @@ import pandas as pd
 
 from optbench.configs import at
 from optbench.records import Run
-from optbench.results import Results, labels
+from optbench.results import Results
 from optbench.results.comparison import in_order
 from optbench.results.settings import WORKLOAD, details, written
 from optbench.results.statistics import LEVEL
@@ -38,35 +38,31 @@ def trials(results: Results) -> pd.DataFrame:
         searched; `error` and `loss` on the validation split, not a number for a trial that is not done; `unit`, what
         the error is shown in; `workload`, if there are several; `status`, and `run`, the row of the results.
     """
-    frame = results.frame
-    rows = []
-    for i, run in results.runs.items():
-        point = {name: at(run.config["optimizer"], name) for name in space_of(run)}
-        searched = {name.rpartition(".")[2] for name in point} | {f"optimizer.{name}" for name in point}
-        others = [key for key in labels(frame)[1:] if key not in searched]
-        done = frame["status"][i] == "done"
-        accuracy = frame["final_val_accuracy"][i]
-        loss = frame["final_val_loss"][i]
-        error = loss if math.isnan(accuracy) else 1 - accuracy
-        rows.append(
-            {
-                "contender": ", ".join([str(frame["optimizer"][i]), *details(frame.loc[i], others)]),
-                "optimizer": frame["optimizer"][i],
-                **point,
-                "error": error if done else math.nan,
-                "unit": "loss" if math.isnan(accuracy) else "error, %",
-                "workload": str(frame[WORKLOAD][i]) if WORKLOAD in frame else "",
-                "loss": loss if done else math.nan,
-                "status": frame["status"][i],
-                "run": i,
-            }
-        )
-    table = pd.DataFrame(rows)
-    if len(table) and table.groupby("optimizer")["contender"].nunique().max() == 1:
+    frame = results.frame.loc[list(results.runs)]
+    points = [{name: at(run.config["optimizer"], name) for name in space_of(run)} for run in results.runs.values()]
+    accuracy = frame["final_val_accuracy"]
+    loss = frame["final_val_loss"]
+    done = frame["status"] == "done"
+    names = [_contender(row, point) for (_, row), point in zip(frame.iterrows(), points, strict=True)]
+    table = pd.DataFrame({"contender": names, "optimizer": frame["optimizer"]}, frame.index)
+    table = table.join(pd.DataFrame(points, frame.index))
+    table["error"] = (1 - accuracy).fillna(loss).where(done)
+    table["unit"] = np.where(accuracy.isna(), "loss", "error, %")
+    table["workload"] = frame[WORKLOAD].astype(str) if WORKLOAD in frame else ""
+    table["loss"] = loss.where(done)
+    table["status"] = frame["status"]
+    table["run"] = frame.index
+    if table.groupby("optimizer")["contender"].nunique().max() == 1:
         table["contender"] = table["optimizer"].astype(str)  # what else differs goes with the optimizer
-    if len(table):
-        table["unit"] = table.groupby("workload")["unit"].transform("min")  # a trial that failed measured nothing
-    return table
+    table["unit"] = table.groupby("workload")["unit"].transform("min")  # a trial that failed measured nothing
+    return table.reset_index(drop=True)
+
+
+def _contender(row: "pd.Series[Any]", point: Mapping[str, Any]) -> str:
+    """Return a trial's optimizer with its labels that were not searched."""
+    searched = {name.rpartition(".")[2] for name in point} | {f"optimizer.{name}" for name in point}
+    keys = list(row.index[: row.index.get_loc("seed")])
+    return ", ".join([str(row["optimizer"]), *details(row, [key for key in keys[1:] if key not in searched])])
 
 
 def winners(results: Results) -> pd.DataFrame:
