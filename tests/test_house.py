@@ -1,6 +1,7 @@
 """The house: every import points down, none goes in a circle, and a line holds one thought."""
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -51,6 +52,20 @@ def imports():
 def test_every_module_has_a_room():
     rooms = {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in TREES}
     assert rooms - {"__init__", "__main__"} == FLOOR.keys()
+
+
+def test_the_readme_says_where_every_room_is():
+    top = ROOT.parents[1]
+    table = (top / "README.md").read_text().partition("## Where things are")[2].partition("\n## ")[0]
+    named = re.findall(r"`([\w./]+)`", table)
+    assert FLOOR.keys() <= {name.removeprefix("src/optbench/").strip("/").removesuffix(".py") for name in named}
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_every_path_that_a_page_names_is_there(page):
+    top = ROOT.parents[1]
+    named = set(re.findall(r"`((?:src|tests|conf|scripts)/[\w./]+|(?:\w+/)+\w+\.py)`", (top / page).read_text()))
+    assert [name for name in sorted(named) if not any((place / name).exists() for place in (top, ROOT))] == []
 
 
 def test_no_import_points_up():
