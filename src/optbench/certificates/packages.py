@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from optbench import optimizers as ours
-from optbench.certificates.case import Case, constant, stepped, version
-from optbench.certificates.pair import ADAM, BETAS, DECAYED, MATRICES, SCALED, compare
-from optbench.certificates.problems import ANY
+from optbench.certificates.case import Case, Hyper, constant, stepped, version
+from optbench.certificates.pair import ADAM, DECAYED, MATRICES, PLAIN, compare
 from optbench.certificates.pytorch_optimizer_rules import kozistr, lookahead
 
 
@@ -53,83 +52,37 @@ def hyperball() -> Case:
 def timm() -> list[Case]:
     """Return the comparisons with timm."""
     pair = partial(compare, "timm.optim")
-    lars = (
-        dict(lr=0.1, weight_decay=0.1, eps=0.01),
-        dict(beta=0.8, trust_coefficient=0.3),
-        dict(momentum=0.8, trust_coeff=0.3),
-    )
+    trust: Hyper = dict(beta=0.8, trust_coefficient=0.3)
+    theirs: Hyper = dict(momentum=0.8, trust_coeff=0.3)
+    local: Hyper = dict(eps=0.01, **PLAIN)
     return [
-        pair(ours.AdaBelief, "AdaBelief", SCALED, ADAM, dict(rectify=False, **BETAS)),
-        pair(
-            ours.Adan,
-            "Adan",
-            DECAYED,
-            dict(beta1=0.8, beta2=0.7, beta3=0.6),
-            dict(betas=(0.8, 0.7, 0.6)),
-        ),
-        pair(ours.ADOPT, "Adopt", SCALED, ADAM, dict(clip_exp=0.25, **BETAS)),
-        pair(ours.ADOPT, "Adopt", SCALED, dict(clip=False, **ADAM), dict(clip_exp=None, **BETAS)),
-        pair(ours.LAMB, "Lamb", DECAYED, ADAM, dict(max_grad_norm=None, **BETAS)),  # or the global norm is clipped
-        pair(ours.LARS, "Lars", *lars, ANY, constant),  # it keeps the learning rate outside the velocity
-        pair(ours.LARC, "Lars", *lars[:2], dict(trust_clip=True, **lars[2])),
-        pair(ours.Lion, "Lion", dict(lr=0.02, weight_decay=0.1), ADAM, BETAS),
-        pair(
-            ours.MARS,
-            "Mars",
-            dict(gamma=0.1, **DECAYED),
-            dict(first_step="paper", **ADAM),
-            dict(optimize_1d=True, **BETAS),
-        ),
-        pair(ours.NAdam, "NAdamW", SCALED, dict(form="simple", **ADAM), dict(weight_decay=0, **BETAS)),
+        pair(ours.AdaBelief, "AdaBelief", ADAM, {}, dict(rectify=False)),
+        pair(ours.Adan, "Adan", dict(beta3=0.6, **DECAYED)),
+        pair(ours.ADOPT, "Adopt", ADAM, {}, dict(clip_exp=0.25)),
+        pair(ours.ADOPT, "Adopt", ADAM, dict(clip=False), dict(clip_exp=None)),
+        pair(ours.LAMB, "Lamb", DECAYED, {}, dict(max_grad_norm=None)),  # or the global norm is clipped
+        pair(ours.LARS, "Lars", local, trust, theirs, rate=constant),  # it keeps the rate outside the velocity
+        pair(ours.LARC, "Lars", local, trust, dict(trust_clip=True, **theirs)),
+        pair(ours.Lion, "Lion", dict(lr=0.02, weight_decay=0.1, beta1=0.8, beta2=0.7)),
+        pair(ours.MARS, "Mars", dict(gamma=0.1, **DECAYED), dict(first_step="paper"), dict(optimize_1d=True)),
+        pair(ours.NAdam, "NAdamW", ADAM, dict(form="simple"), dict(weight_decay=0)),
     ]
 
 
 def authors() -> list[Case]:
     """Return the comparisons with the authors' own packages."""
+    free = partial(compare, "schedulefree")
+    hyperbolic = partial(compare, "qhoptim.pyt")
+    momo: Hyper = dict(lr=0.5, beta=0.8, weight_decay=0.1)
+    bounds = [(dict(adapt_bound=adapt), dict(use_fstar=adapt)) for adapt in (False, True)]
+    came: Hyper = dict(lr=0.02, weight_decay=0.1, beta1=0.8, beta2=0.6, beta3=0.7)
+    confidence: Hyper = dict(eps1=0.01, eps2=0.02, d=0.5)
     return [
-        compare(
-            "schedulefree",
-            ours.ScheduleFreeSGD,
-            "SGDScheduleFree",
-            dict(lr=0.1, weight_decay=0.1),
-            dict(beta=0.8),
-            dict(momentum=0.8),
-        ),
-        compare(
-            "schedulefree",
-            ours.ScheduleFreeAdamW,
-            "AdamWScheduleFree",
-            DECAYED,
-            ADAM,
-            BETAS,
-        ),
-        *(
-            compare(
-                "momo",
-                ours.MoMo,
-                "Momo",
-                dict(lr=0.5, beta=0.8, weight_decay=0.1),
-                dict(lower_bound=0.05, adapt_bound=adapt),
-                dict(lb=0.05, use_fstar=adapt),
-            )
-            for adapt in (False, True)
-        ),
-        compare("prodigyopt", ours.Prodigy, "Prodigy", dict(d0=1e-3, **DECAYED), ADAM, BETAS),
-        compare("qhoptim.pyt", ours.QHM, "QHM", dict(lr=0.1, nu=0.6), dict(beta=0.8), dict(momentum=0.8)),
-        compare(
-            "qhoptim.pyt",
-            ours.QHAdam,
-            "QHAdam",
-            SCALED,
-            dict(nu1=0.6, nu2=0.5, **ADAM),
-            dict(nus=(0.6, 0.5), **BETAS),
-        ),
-        compare(
-            "came_pytorch",
-            ours.CAME,
-            "CAME",
-            dict(lr=0.02, weight_decay=0.1),
-            dict(beta1=0.8, beta2=0.6, beta3=0.7, eps1=0.01, eps2=0.02, d=0.5),
-            dict(betas=(0.8, 0.6, 0.7), eps=(0.01, 0.02), clip_threshold=0.5),
-        ),
+        free(ours.ScheduleFreeSGD, "SGDScheduleFree", PLAIN, dict(beta=0.8), dict(momentum=0.8)),
+        free(ours.ScheduleFreeAdamW, "AdamWScheduleFree", DECAYED),
+        *(compare("momo", ours.MoMo, "Momo", momo, dict(lower_bound=0.05, **a), dict(lb=0.05, **b)) for a, b in bounds),
+        compare("prodigyopt", ours.Prodigy, "Prodigy", dict(d0=1e-3, **DECAYED)),
+        hyperbolic(ours.QHM, "QHM", dict(lr=0.1, nu=0.6), dict(beta=0.8), dict(momentum=0.8)),
+        hyperbolic(ours.QHAdam, "QHAdam", ADAM, dict(nu1=0.6, nu2=0.5), dict(nus=(0.6, 0.5))),
+        compare("came_pytorch", ours.CAME, "CAME", came, confidence, dict(eps=(0.01, 0.02), clip_threshold=0.5)),
     ]

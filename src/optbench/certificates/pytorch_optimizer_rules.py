@@ -11,27 +11,23 @@ from torch import Tensor
 
 from optbench import optimizers as ours
 from optbench.certificates.case import Case, Hyper, RateFactors, constant, stepped, version
-from optbench.certificates.pair import ADAM, BETAS, DECAYED, MATRICES, SCALED, compare
+from optbench.certificates.pair import ADAM, DECAYED, MATRICES, PLAIN, compare, named
 from optbench.certificates.problems import ANY, Problem
 
 
 def kozistr() -> list[Case]:
     """Return the comparisons with pytorch-optimizer."""
     pair = partial(compare, "pytorch_optimizer")
-    adan = dict(beta1=0.8, beta2=0.7, beta3=0.6), dict(betas=(0.8, 0.7, 0.6))
-    came = dict(lr=0.02, weight_decay=0.1, eps1=0.01, eps2=0.02)
+    came: Hyper = dict(lr=0.02, weight_decay=0.1, eps1=0.01, eps2=0.02, beta1=0.8, beta2=0.6, beta3=0.7)
+    vectors: Hyper = dict(lr_1d=0.05, weight_decay_1d=0.0)
+    radam: Hyper = dict(lr=0.05, eps=0.03, beta1=0.8, beta2=0.9)
+    ademamix: Hyper = dict(alpha=0.0, betas=(0.8, 0.7, 0.9), weight_decouple=True, fixed_decay=True)
     return [
-        pair(ours.AdaBelief, "AdaBelief", SCALED, ADAM, dict(rectify=False, **BETAS)),
-        pair(ours.Adan, "Adan", DECAYED, *adan),
-        pair(ours.ADOPT, "ADOPT", SCALED, ADAM, dict(clip_lambda=lambda t: (t - 1) ** 0.25, **BETAS)),  # not t
+        pair(ours.AdaBelief, "AdaBelief", ADAM, {}, dict(rectify=False)),
+        pair(ours.Adan, "Adan", dict(beta3=0.6, **DECAYED)),
+        pair(ours.ADOPT, "ADOPT", ADAM, {}, dict(clip_lambda=lambda t: (t - 1) ** 0.25)),  # not t
         pair(ours.AggMo, "AggMo", dict(lr=0.1, betas=(0.0, 0.7, 0.9))),
-        pair(
-            ours.CAME,
-            "CAME",
-            came,
-            dict(beta1=0.8, beta2=0.6, beta3=0.7, d=0.5),
-            dict(betas=(0.8, 0.6, 0.7), clip_threshold=0.5),
-        ),
+        pair(ours.CAME, "CAME", came, dict(d=0.5), dict(clip_threshold=0.5)),
         pair(
             ours.FTRL,
             "FTRL",
@@ -43,59 +39,29 @@ def kozistr() -> list[Case]:
         pair(  # it keeps the learning rate outside the velocity, and adapts it for matrices only
             ours.LARS,
             "LARS",
-            dict(lr=0.1, weight_decay=0.1),
-            dict(beta=0.8, trust_coefficient=0.3),
-            dict(momentum=0.8, trust_coefficient=0.3),
+            dict(trust_coefficient=0.3, **PLAIN),
+            dict(beta=0.8),
+            dict(momentum=0.8),
             MATRICES,
             constant,
         ),
-        pair(ours.Lion, "Lion", dict(lr=0.02, weight_decay=0.1), ADAM, BETAS),
-        pair(
-            ours.MARS,
-            "MARS",
-            dict(gamma=0.1, **DECAYED),
-            dict(eps_form="hat", **ADAM),
-            dict(optimize_1d=True, **BETAS),
-        ),
-        pair(
-            ours.MARS,
-            "MARS",
-            dict(gamma=0.1, **SCALED),
-            dict(eps_form="hat", vectors="adamw", **ADAM),
-            dict(lr_1d=0.05, weight_decay_1d=0.0, **BETAS),
-        ),
-        pair(ours.Prodigy, "Prodigy", dict(d0=1e-3, **DECAYED), ADAM, BETAS),
+        pair(ours.Lion, "Lion", dict(lr=0.02, weight_decay=0.1, beta1=0.8, beta2=0.7)),
+        pair(ours.MARS, "MARS", dict(gamma=0.1, **DECAYED), dict(eps_form="hat"), dict(optimize_1d=True)),
+        pair(ours.MARS, "MARS", dict(gamma=0.1, **ADAM), dict(eps_form="hat", vectors="adamw"), vectors),
+        pair(ours.Prodigy, "Prodigy", dict(d0=1e-3, **DECAYED)),
         pair(ours.QHM, "QHM", dict(lr=0.1, nu=0.6), dict(beta=0.8), dict(momentum=0.8)),
-        pair(
-            ours.RAdam,
-            "RAdam",
-            SCALED,
-            dict(beta1=0.8, beta2=0.9, threshold=4.0),
-            dict(betas=(0.8, 0.9), n_sma_threshold=4, degenerated_to_sgd=True),
-        ),
-        pair(
-            ours.ScheduleFreeSGD,
-            "ScheduleFreeSGD",
-            dict(lr=0.1, weight_decay=0.1),
-            dict(beta=0.8),
-            dict(momentum=0.8),
-        ),
-        pair(ours.ScheduleFreeAdamW, "ScheduleFreeAdamW", DECAYED, ADAM, BETAS),
+        pair(ours.RAdam, "RAdam", radam, dict(threshold=4.0), dict(n_sma_threshold=4, degenerated_to_sgd=True)),
+        pair(ours.ScheduleFreeSGD, "ScheduleFreeSGD", PLAIN, dict(beta=0.8), dict(momentum=0.8)),
+        pair(ours.ScheduleFreeAdamW, "ScheduleFreeAdamW", DECAYED),
         pair(ours.Shampoo, "Shampoo", dict(lr=0.1), dict(eps=0.1), dict(matrix_eps=0.1), MATRICES),
         pair(ours.SignSGD, "SignSGD", dict(lr=0.02), {}, dict(momentum=0.0)),
         pair(ours.Signum, "SignSGD", dict(lr=0.02), dict(beta=0.8), dict(momentum=0.8)),
         *soap(),
-        *ademamix(),
+        *mixed(),
         *matrices(),
-        pair(ours.ADOPT, "ADOPT", SCALED, dict(clip=False, **ADAM), dict(clip_lambda=None, **BETAS)),
-        pair(  # alpha of 0 leaves AdamW
-            ours.AdamW,
-            "AdEMAMix",
-            DECAYED,
-            dict(decay="paper", **ADAM),
-            dict(alpha=0.0, betas=(0.8, 0.7, 0.9), weight_decouple=True, fixed_decay=True),
-        ),
-        pair(ours.Adam, "GaLore", SCALED, dict(eps_form="hat", **ADAM), dict(weight_decay=0, **BETAS)),  # no rank
+        pair(ours.ADOPT, "ADOPT", ADAM, dict(clip=False), dict(clip_lambda=None)),
+        pair(ours.AdamW, "AdEMAMix", DECAYED, dict(decay="paper"), ademamix),  # alpha of 0 leaves AdamW
+        pair(ours.Adam, "GaLore", ADAM, dict(eps_form="hat"), dict(weight_decay=0)),  # no rank
         *(in_double(sam(adaptive)) for adaptive in (False, True)),
         *(sophia(estimator) for estimator in ("exact", "hutchinson")),
         *(cautious(base, name, both) for base, name, both in MASKED),
@@ -103,22 +69,20 @@ def kozistr() -> list[Case]:
 
 
 MASKED: list[tuple[type[ours.Optimizer], str, Hyper]] = [
-    (ours.Lion, "Lion", dict(lr=0.02)),
-    (ours.AdEMAMix, "AdEMAMix", dict(lr=0.05, eps=0.03, alpha=0.0)),
+    (ours.Lion, "Lion", dict(lr=0.02, beta1=0.8, beta2=0.7)),
+    (ours.AdEMAMix, "AdEMAMix", dict(alpha=0.0, beta3=0.9, **ADAM)),
 ]
 
 
 def cautious(base: type[ours.Optimizer], name: str, both: Hyper) -> Case:
     """Return the comparison with a cautious rule of pytorch-optimizer."""
+    theirs = dict(weight_decay=0.0, cautious=True, foreach=False, **named(both))
+    reference = f"{version('pytorch-optimizer')} {name}, cautious"
 
     def factory(params: Any) -> Any:
-        betas = (0.8, 0.7, 0.9) if name == "AdEMAMix" else (0.8, 0.7)
-        return getattr(import_module("pytorch_optimizer"), name)(
-            params, betas=betas, weight_decay=0.0, cautious=True, foreach=False, **both
-        )
+        return getattr(import_module("pytorch_optimizer"), name)(params, **theirs)
 
-    reference = f"{version('pytorch-optimizer')} {name}, cautious"
-    return Case(ours.Cautious, dict(base=partial(base, **both, **ADAM)), reference, stepped(factory))
+    return Case(ours.Cautious, dict(base=partial(base, **both)), reference, stepped(factory))
 
 
 def sam(adaptive: bool) -> Case:
@@ -182,14 +146,13 @@ def sophia(estimator: str) -> Case:
     return Case(ours.Sophia, dict(mine, estimator=estimator), reference, path, steps=20)
 
 
-def ademamix() -> list[Case]:
+def mixed() -> list[Case]:
     """Return the comparisons with pytorch-optimizer's AdEMAMix, with and without its warm-up."""
-    both: Hyper = dict(alpha=3.0, **SCALED, weight_decay=0.1)
-    mine = dict(beta3=0.95, **ADAM)
-    theirs = dict(betas=(0.8, 0.7, 0.95), weight_decouple=True)
-    warm = dict(mine, warmup=15), dict(theirs, t_alpha_beta3=15)
-    pairs = ((mine, theirs), warm)
-    return [compare("pytorch_optimizer", ours.AdEMAMix, "AdEMAMix", both, *pair) for pair in pairs]
+    pair = partial(compare, "pytorch_optimizer", ours.AdEMAMix, "AdEMAMix", dict(alpha=3.0, beta3=0.95, **DECAYED))
+    return [
+        pair({}, dict(weight_decouple=True)),
+        pair(dict(warmup=15), dict(weight_decouple=True, t_alpha_beta3=15)),
+    ]
 
 
 SCION = dict.fromkeys(("sign", "column", "row"), ("steep_matrices",)) | {"spectral": ("steep_matrices", "coupled")}
@@ -225,6 +188,7 @@ def normuon() -> list[Case]:
         mine = dict(lr=0.03, eps=0.01, weight_decay=0.1, **more)
         return Case(ours.NorMuon, mine, f"{version('pytorch-optimizer')} NorMuon", stepped(factory), (problem,))
 
+    adam: Hyper = dict(beta1=0.8, beta2=0.7)
     matrix: Hyper = dict(beta=0.8, row_beta=0.7)
     forms: list[tuple[Hyper, Hyper]] = [
         (dict(nesterov=True, use_adjusted_lr=False), dict(nesterov=True, scale="spectral")),
@@ -233,7 +197,7 @@ def normuon() -> list[Case]:
     cases = [
         case("steep_matrices", True, dict(momentum=0.8, beta2=0.7, **theirs), matrix | mine) for theirs, mine in forms
     ]
-    return [*map(in_double, cases), case("coupled", False, BETAS, dict(vector_scale=1.0, **ADAM))]
+    return [*map(in_double, cases), case("coupled", False, named(adam), dict(vector_scale=1.0, **adam))]
 
 
 def kron() -> Case:
@@ -282,21 +246,10 @@ def kron() -> Case:
 
 def soap() -> list[Case]:
     """Return the comparisons with pytorch-optimizer's SOAP, kept from float32: bases that turn, and unrotated sides."""
-    both: Hyper = dict(shampoo_beta=0.7, **DECAYED)
-    return [
-        in_double(
-            compare(
-                "pytorch_optimizer",
-                ours.SOAP,
-                "SOAP",
-                both | dict(max_precondition_dim=limit),
-                dict(interval=3, **ADAM),
-                dict(precondition_frequency=3, **BETAS),
-                MATRICES,
-            )
-        )
-        for limit in (4, 3)
-    ]
+    pair = partial(compare, "pytorch_optimizer", ours.SOAP, "SOAP")
+    every: tuple[Hyper, Hyper] = (dict(interval=3), dict(precondition_frequency=3))
+    sizes = [dict(shampoo_beta=0.7, max_precondition_dim=limit, **DECAYED) for limit in (4, 3)]
+    return [in_double(pair(both, *every, MATRICES)) for both in sizes]
 
 
 def in_double(case: Case) -> Case:
@@ -320,8 +273,8 @@ def lookahead() -> Case:
 
     def factory(params: Any) -> Any:
         wrap = import_module("pytorch_optimizer").Lookahead
-        return wrap(torch.optim.Adam(params, **SCALED, **BETAS), k=3, alpha=0.3)
+        return wrap(torch.optim.Adam(params, **named(ADAM)), k=3, alpha=0.3)
 
-    base = partial(ours.Adam, **SCALED, **ADAM)
+    base = partial(ours.Adam, **ADAM)
     reference = f"{version('pytorch-optimizer')} Lookahead"
     return Case(ours.Lookahead, dict(base=base, k=3, alpha=0.3), reference, stepped(factory))

@@ -11,90 +11,54 @@ from torch.optim import swa_utils
 
 from optbench import optimizers as ours
 from optbench.certificates.case import Case, Hyper, stepped, version
+from optbench.certificates.pair import DECAYED, PLAIN, compare, named
 from optbench.certificates.problems import SMOOTH
 
-SCALED: Hyper = dict(eps=0.03, weight_decay=0.1)
-RMSPROP: Hyper = dict(lr=0.02, alpha=0.7, **SCALED)
-ADAM: Hyper = dict(beta1=0.8, beta2=0.7)
-BETAS: Hyper = dict(betas=(0.8, 0.7))
+RMSPROP: Hyper = dict(lr=0.02, alpha=0.7, eps=0.03, weight_decay=0.1)
+NADAM: Hyper = dict(momentum_decay=0.1, **DECAYED)
 ADAFACTOR: Hyper = dict(lr=0.3, beta2_decay=-0.5, d=1.0)
+SIGNS: Hyper = dict(eta_minus=0.4, eta_plus=1.3, step_min=1e-3, step_max=0.3)
+FEW: Hyper = dict(history_size=4, max_iter=3)
+QUIET: Hyper = dict(tolerance_grad=0, tolerance_change=0, max_eval=10**6)
+CURVED: dict[str, Any] = dict(problems=SMOOTH, steps=20, tolerance=1e-7)
+"""Curvature from differences of gradients multiplies rounding, by 1e6 over these steps on one processor."""
+MUON = {"spectral": "original", "rms": "match_rms_adamw"}  # the second without Nesterov's lookahead
+
+pair = partial(compare, "torch.optim")
 
 
 def cases() -> list[Case]:
     """Return a comparison with each rule that torch has too, and on which we agree about what it is."""
-    theirs = torch.optim
+    dampened: Hyper = dict(dampening=0.3, **PLAIN)
+    torch_form: Hyper = dict(beta=0.8, form="torch")
+    nesterov: Hyper = dict(momentum=0.8, nesterov=True)
+    slow: Hyper = dict(lr=0.05, eps=0.03, weight_decay=0.1, beta1=0.8, beta2=0.9)
+    wolfe: Hyper = dict(line_search="strong_wolfe", tolerance=0.0)
+    theirs: Hyper = dict(line_search_fn="strong_wolfe", **QUIET)
+    floors: Hyper = dict(eps=(1e-15, 0.1), weight_decay=0)
     return [
-        pair(ours.SGD, theirs.SGD, dict(lr=0.1, weight_decay=0.1)),
-        pair(
-            ours.Momentum,
-            theirs.SGD,
-            dict(lr=0.1, weight_decay=0.1, dampening=0.3),
-            dict(beta=0.8, form="torch"),
-            dict(momentum=0.8),
-        ),
-        pair(
-            ours.NAG,
-            theirs.SGD,
-            dict(lr=0.1, weight_decay=0.1),
-            dict(beta=0.8, form="torch"),
-            dict(momentum=0.8, nesterov=True),
-        ),
-        pair(ours.Adagrad, theirs.Adagrad, dict(lr=0.1, **SCALED)),
-        pair(ours.Adadelta, theirs.Adadelta, dict(lr=1.0, rho=0.7, **SCALED)),
-        pair(ours.RMSprop, theirs.RMSprop, RMSPROP),
-        pair(ours.RMSprop, theirs.RMSprop, dict(centered=True, **RMSPROP)),
-        pair(ours.RMSprop, theirs.RMSprop, dict(centered=True, momentum=0.5, **RMSPROP)),
-        pair(ours.Adam, theirs.Adam, dict(lr=0.05, **SCALED), ADAM, BETAS),
-        pair(ours.AdamW, theirs.AdamW, dict(lr=0.05, **SCALED), ADAM, BETAS),
-        pair(ours.Adamax, theirs.Adamax, dict(lr=0.05, **SCALED), ADAM, BETAS),
-        pair(ours.NAdam, theirs.NAdam, dict(lr=0.05, momentum_decay=0.1, **SCALED), ADAM, BETAS),
-        pair(
-            ours.NAdamW,
-            theirs.NAdam,
-            dict(lr=0.05, momentum_decay=0.1, **SCALED),
-            ADAM,
-            dict(decoupled_weight_decay=True, **BETAS),
-        ),
-        pair(
-            ours.AMSGrad,
-            theirs.Adam,
-            dict(lr=0.05, **SCALED),
-            dict(form="torch", **ADAM),
-            dict(amsgrad=True, **BETAS),
-        ),
-        pair(
-            ours.RAdam,
-            theirs.RAdam,
-            dict(lr=0.05, **SCALED),
-            dict(beta1=0.8, beta2=0.9),
-            dict(betas=(0.8, 0.9)),
-        ),
-        pair(
-            ours.Rprop,
-            theirs.Rprop,
-            dict(lr=0.02),
-            dict(eta_minus=0.4, eta_plus=1.3, step_min=1e-3, step_max=0.3),
-            dict(etas=(0.4, 1.3), step_sizes=(1e-3, 0.3)),
-        ),
-        pair(
-            ours.Adafactor,
-            theirs.Adafactor,
-            ADAFACTOR,
-            dict(eps1=1e-30, eps2=0.1),
-            dict(eps=(1e-15, 0.1), weight_decay=0),
-        ),
-        pair(ours.LBFGS, theirs.LBFGS, dict(lr=0.5, history_size=4, max_iter=3), dict(tolerance=0.0), QUIET, **CURVED),
-        pair(
-            ours.LBFGS,
-            theirs.LBFGS,
-            dict(history_size=4, max_iter=3),
-            dict(line_search="strong_wolfe", tolerance=0.0),
-            dict(line_search_fn="strong_wolfe", **QUIET),
-            **CURVED,
-        ),
+        pair(ours.SGD, "SGD", PLAIN),
+        pair(ours.Momentum, "SGD", dampened, torch_form, dict(momentum=0.8)),
+        pair(ours.NAG, "SGD", PLAIN, torch_form, nesterov),
+        pair(ours.Adagrad, "Adagrad", dict(eps=0.03, **PLAIN)),
+        pair(ours.Adadelta, "Adadelta", dict(lr=1.0, rho=0.7, eps=0.03, weight_decay=0.1)),
+        pair(ours.RMSprop, "RMSprop", RMSPROP),
+        pair(ours.RMSprop, "RMSprop", dict(centered=True, **RMSPROP)),
+        pair(ours.RMSprop, "RMSprop", dict(centered=True, momentum=0.5, **RMSPROP)),
+        pair(ours.Adam, "Adam", DECAYED),
+        pair(ours.AdamW, "AdamW", DECAYED),
+        pair(ours.Adamax, "Adamax", DECAYED),
+        pair(ours.NAdam, "NAdam", NADAM),
+        pair(ours.NAdamW, "NAdam", NADAM, {}, dict(decoupled_weight_decay=True)),
+        pair(ours.AMSGrad, "Adam", DECAYED, dict(form="torch"), dict(amsgrad=True)),
+        pair(ours.RAdam, "RAdam", slow),
+        pair(ours.Rprop, "Rprop", dict(lr=0.02), SIGNS, dict(etas=(0.4, 1.3), step_sizes=(1e-3, 0.3))),
+        pair(ours.Adafactor, "Adafactor", ADAFACTOR, dict(eps1=1e-30, eps2=0.1), floors),
+        pair(ours.LBFGS, "LBFGS", dict(lr=0.5, **FEW), dict(tolerance=0.0), QUIET, **CURVED),
+        pair(ours.LBFGS, "LBFGS", FEW, wolfe, theirs, **CURVED),
         settled(ours.Adam, dict(bias_correction=False)),
         settled(ours.AMSGrad, dict(form="paper"), amsgrad=True),
-        *(muon(mine, name) for mine, name in MUON.items() if hasattr(theirs, "Muon")),
+        *(muon(mine, name) for mine, name in MUON.items() if hasattr(torch.optim, "Muon")),
         *vectors(),
         *averages(),
     ]
@@ -155,14 +119,11 @@ def averages() -> list[Case]:
 
 def vectors() -> list[Case]:
     """Return what the rules of matrices do with vectors, which they leave to Adam."""
-    adam: Hyper = dict(lr=0.05, eps=0.03)
-    decayed: Hyper = dict(weight_decay=0.1, **adam)
-    more: Hyper = dict(problems=("elongated_bowl", "sigmoid_pair", "coupled"))
-    soap: Hyper = dict(decay="adamw", eps_form="outside", **ADAM)
+    few = ("elongated_bowl", "sigmoid_pair", "coupled")
     return [
-        pair(ours.SOAP, torch.optim.AdamW, decayed, soap, BETAS, **more),
-        pair(ours.Muon, torch.optim.AdamW, decayed, dict(vector_scale=1.0, **ADAM), BETAS, **more),
-        pair(ours.Shampoo, torch.optim.Adam, dict(lr=0.05), dict(vector_scale=1.0), **more),
+        pair(ours.SOAP, "AdamW", DECAYED, dict(decay="adamw", eps_form="outside"), problems=few),
+        pair(ours.Muon, "AdamW", DECAYED, dict(vector_scale=1.0), problems=few),
+        pair(ours.Shampoo, "Adam", dict(lr=0.05), dict(vector_scale=1.0), problems=few),
     ]
 
 
@@ -171,42 +132,20 @@ def settled(mine: type[ours.Optimizer], form: Hyper, **theirs: Any) -> Case:
     names = ("exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if theirs else []))
 
     def factory(params: Any) -> torch.optim.Optimizer:
-        rule = torch.optim.Adam(params, lr=0.05, **SCALED, **BETAS, **theirs)
+        rule = torch.optim.Adam(params, **named(DECAYED), **theirs)
         for p in params:
             rule.state[p] = {"step": torch.tensor(1e6)} | {name: torch.zeros_like(p) for name in names}
         return rule
 
     reference = f"{version('torch')} Adam, corrections worn off"
-    return Case(mine, dict(lr=0.05, **SCALED, **ADAM, **form), reference, stepped(factory))
-
-
-MUON = {"spectral": "original", "rms": "match_rms_adamw"}  # the second without Nesterov's lookahead
-
-
-BATCH: Hyper = dict(problems=SMOOTH, steps=20)
-QUIET: Hyper = dict(tolerance_grad=0, tolerance_change=0, max_eval=10**6)
-CURVED: dict[str, Any] = {**BATCH, "tolerance": 1e-7}
-"""Curvature from differences of gradients multiplies rounding, by 1e6 over these steps on one processor."""
-
-
-def pair(
-    mine: type[ours.Optimizer],
-    theirs: type[torch.optim.Optimizer],
-    both: Hyper,
-    only_mine: Hyper | None = None,
-    only_theirs: Hyper | None = None,
-    **more: Any,
-) -> Case:
-    """Return the comparison of two classes by what both are given and what only one is."""
-    factory = partial(theirs, **both, **(only_theirs or {}))
-    return Case(mine, both | (only_mine or {}), f"{version('torch')} {theirs.__name__}", stepped(factory), **more)
+    return Case(mine, DECAYED | form, reference, stepped(factory))
 
 
 def muon(scale: str, adjust_lr_fn: str) -> Case:
     """Return the comparison with torch's Muon, kept from bfloat16, on gradients that dwarf what it adds to norms."""
     both: Hyper = dict(lr=0.03, weight_decay=0.1, nesterov=scale == "spectral")
     only = dict(beta=0.8, scale=scale), dict(momentum=0.8, adjust_lr_fn=adjust_lr_fn)
-    case = pair(ours.Muon, torch.optim.Muon, both, *only)
+    case = pair(ours.Muon, "Muon", both, *only)
 
     def path(*arguments: Any) -> Tensor:
         with patch.object(Tensor, "bfloat16", Tensor.clone):
