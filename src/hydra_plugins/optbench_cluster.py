@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -13,7 +12,6 @@ from contextlib import contextmanager, redirect_stderr, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
@@ -21,6 +19,7 @@ from omegaconf import DictConfig
 
 if TYPE_CHECKING:
     from optbench.sweep.compose import Cell
+    from optbench.sweep.job import Job
 
 JOBS = "jobs.json"
 """In `.submitit` of a sweep: the job of each cell by its key, for a submitter that comes back."""
@@ -37,77 +36,6 @@ SLOW = 120.0
 
 ABSENT = 15.0
 """Seconds for which a job may be neither in the queue nor ended before it is given up."""
-
-
-class Job:
-    """Cells that one job of a cluster trains, in a process of its own, so that signals reach them in order.
-
-    Args:
-        context: Hydra's.
-        task: What trains a single cell.
-        cells: The cells; several are one stack.
-    """
-
-    def __init__(self, context: HydraContext, task: TaskFunction, cells: Sequence["Cell"]) -> None:
-        import cloudpickle
-
-        from optbench.sweep.work import limit
-
-        # kept as bytes: only the process that trains may unpickle Hydra's plugins, which it loads anew
-        self.payload = cloudpickle.dumps((Singleton.get_state(), context, task, list(cells)))
-        self.directories = [cell.directory.absolute() for cell in cells]
-        self.seconds = limit(cells)
-        self.workers: list[Any] = []
-
-    def __call__(self) -> str:
-        """Train the cells, and return how they ended."""
-        from optbench import processes
-        from optbench.sweep.outcome import settle
-
-        signal.signal(signal.SIGTERM, self._end)  # what ends the job tells its process too, which saves its state
-        outputs = [self.directories[0] / "output.txt"]
-        with outside_of_slurm():
-            limits = [self.seconds]
-            for _, done in processes.side_by_side(unpack, [self.payload], 1, outputs, limits, self.workers):
-                settle(self.directories, done)
-        return "ended"
-
-    def _end(self, number: int, frame: Any) -> None:
-        from optbench import processes
-
-        processes.end(self.workers, "its job was cancelled or preempted")
-        os._exit(128 + number)
-
-    def checkpoint(self) -> Any:
-        """Let the cells save their state, and return what submitit is to submit again."""
-        import submitit
-
-        from optbench import processes
-
-        processes.end(self.workers, "its job ran out of time, and is submitted again")
-        self.workers = []
-        return submitit.helpers.DelayedSubmission(self)
-
-
-def unpack(payload: bytes) -> str | None:
-    """Train the cells that a job brought along."""
-    import pickle
-
-    globals_, context, task, cells = pickle.loads(payload)  # the submitter's own, by way of submitit
-    Singleton.set_state(globals_)
-    from optbench.sweep.work import execute
-
-    return execute(context, task, {}, cells)
-
-
-@contextmanager
-def outside_of_slurm() -> Iterator[None]:
-    """Hide SLURM from what is started meanwhile: Lightning would take signals and ranks from it that are ours."""
-    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(("SLURM_", "SUBMITIT_"))}
-    try:
-        yield
-    finally:
-        os.environ.update(hidden)
 
 
 @contextmanager
@@ -272,6 +200,7 @@ class ClusterLauncher(Launcher):
     def submit(self, root: Path, cells: Sequence["Cell"], everything: Sequence["Cell"]) -> dict[str, str]:
         """Submit cells, and return the job of each by its key."""
         from optbench import records
+        from optbench.sweep.job import Job
         from optbench.sweep.work import batches
 
         together, line = batches(cells, everything, 1, self.sweep.hydra)
@@ -284,7 +213,7 @@ class ClusterLauncher(Launcher):
         records.write(root / FOLDER / JOBS, json.dumps(known_jobs(root) | by_key, indent=1) + "\n")
         return by_key
 
-    def _map(self, root: Path, work: Sequence[Job]) -> list[Any]:
+    def _map(self, root: Path, work: Sequence["Job"]) -> list[Any]:
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
         from optbench.checks import UserError, one_line
