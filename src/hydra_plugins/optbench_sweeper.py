@@ -53,11 +53,15 @@ class CheckedSweeper(Sweeper):
         self.finish(cells, self.run(cells))
 
     def ready(self) -> None:
-        """Raise where the launcher has nothing to launch with.
+        """Raise where the launcher has nothing to launch with, or a run's directory is given.
 
         Raises:
             UserError: It has not.
         """
+        from optbench.checks import UserError
+
+        if any(typed.startswith("hydra.run.dir=") for typed in self.settings.hydra.overrides.hydra):
+            raise UserError("hydra.run.dir is of one run, and this is a sweep; give hydra.sweep.dir")
         if look := getattr(self.starter, "ready", None):
             look()
 

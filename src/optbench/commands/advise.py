@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> None:
     """Run `optbench advise`."""
     parser = Parser(prog="optbench advise", description="Tell when to use which optimizer, and on what evidence.")
     parser.add_argument("words", nargs="*", metavar="WORD", help="only what is about it, such as sparse or adam")
-    parser.add_argument("--out", type=Path, help="a folder for advice.md")
+    parser.add_argument("--out", type=records.folder, help="a folder for advice.md")
     given = parser.parse_intermixed_args(arguments)
     if given.out:
         records.prepare(given.out)

@@ -36,7 +36,9 @@ def main(arguments: list[str]) -> None:
     parser = Parser(prog="optbench certify", description="Step every optimizer beside independent references.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="such as adam lion; all if not given")
     parser.add_argument("--config-dir", type=Path, help="a folder with configs of your own, as for optbench train")
-    parser.add_argument("--out", type=Path, help="where certificates.csv and .md go; results/reference if all are made")
+    parser.add_argument(
+        "--out", type=records.folder, help="where certificates.csv and .md go; results/reference if all are made"
+    )
     given = parser.parse_intermixed_args(arguments)
     cases = chosen(folders(given.config_dir), given.names)
     out = given.out or (None if given.names else Path("results/reference"))

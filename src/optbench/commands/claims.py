@@ -28,7 +28,9 @@ def main(arguments: list[str]) -> None:
     parser = Parser(prog="optbench claims", description="Measure what textbooks say of optimizers.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="such as bias_correction; all if not given")
     parser.add_argument("--quick", action="store_true", help="leave out those that train networks")
-    parser.add_argument("--out", type=Path, help="where claims.md and claims.csv go; results if all are tried")
+    parser.add_argument(
+        "--out", type=records.folder, help="where claims.md and claims.csv go; results if all are tried"
+    )
     given = parser.parse_intermixed_args(arguments)
     chosen = choose(given.names, given.quick)
     out = given.out or (None if given.names or given.quick else Path("results"))

@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from optbench import processes
+from optbench import processes, records
 from optbench.checks import UserError
 from optbench.commands.scenes import make
 from optbench.plots import style, surface_page
@@ -29,7 +29,7 @@ def gallery(request: Request, console: Console) -> None:
     """
     config = request.config()
     at_a_time = processes.count(config["processes"], "surface", "processes", gpus=False)
-    out = Path(config["out"])
+    out = records.folder(config["out"])
     figures = drawn(list(jobs(request, config)), at_a_time, console)
     files = [style.write(out / "README", "md", lambda file: file.write_text(contents(figures, out)))]
     if config["page"]:

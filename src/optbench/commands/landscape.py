@@ -18,7 +18,7 @@ from rich.table import Table
 
 from optbench import records
 from optbench.checks import NO_PNG, Colours, Count, Index, Interval, UserError, check, nearest, refuse_idle
-from optbench.configs import CONF, apart, explain
+from optbench.configs import CONF, apart, explain, quoted
 
 USAGE = """usage: optbench landscape DIR plane=shared what=loss split=train points=50 [field=value ...]
 
@@ -96,7 +96,7 @@ def compose(overrides: Sequence[str]) -> dict[str, Any]:
     config = OmegaConf.load(CONF / "landscape.yaml")
     typed = set()
     try:
-        for override in OverridesParser.create().parse_overrides(list(overrides)):
+        for override in OverridesParser.create().parse_overrides(list(map(quoted, overrides))):
             name = str(override.key_or_group)
             if name not in FIELDS:
                 raise nearest("field", name, FIELDS, "optbench landscape --help")
@@ -133,7 +133,7 @@ def draw(directories: Sequence[Path], fields: dict[str, Any], folders: tuple[Pat
     if fields["animate"]:
         check_kind(fields["animate"])
     results = read(*directories)
-    out = Path(fields["out"] or directories[0] / "landscape")
+    out = directories[0] / "landscape" if fields["out"] is None else records.folder(fields["out"])
     records.prepare(out, "out=")
     runs = contenders(results)
     given = {name: fields[name] for name in ("plane", "what", "split", "points", "seed", "examples")}

@@ -31,7 +31,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("what", nargs="?", help=f"one of {', '.join(LISTS)}; all, counted, if not given")
     parser.add_argument("--config-dir", type=Path, help="a folder with configs of your own, as for optbench train")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--out", type=Path, help="also write the table here, as CSV and Markdown; and the family tree")
+    parser.add_argument(
+        "--out", type=records.folder, help="also write the table here, as CSV and Markdown; and the family tree"
+    )
     given = parser.parse_intermixed_args(arguments)
     found = folders(given.config_dir)
     if given.what not in (None, *LISTS):

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from optbench import records
 from optbench.checks import UserError, nearest
 from optbench.commands.arguments import Parser
 from optbench.report.build import report
@@ -21,14 +22,16 @@ def main(arguments: list[str]) -> None:
         "columns=[optimizer,rank,test_accuracy], sort=seconds, target=0.9 (of time to target).",
     )
     parser.add_argument("directories", nargs="+", metavar="DIR", help="what `optbench train` wrote; or a choice")
-    parser.add_argument("--out", type=Path, help="where the report goes; report in the first DIR if not given")
+    parser.add_argument(
+        "--out", type=records.folder, help="where the report goes; report in the first DIR if not given"
+    )
     given = parser.parse_intermixed_args(arguments)
     directories, chosen = split(given.directories)
     if not directories:
         raise UserError("the following arguments are required: DIR; see optbench report --help")
     if given.out and "out" in chosen:
         raise UserError(f"out is given twice, as {given.out} and {chosen['out']}; give it once")
-    out = given.out or (Path(chosen["out"]) if "out" in chosen else None)
+    out = given.out or (records.folder(chosen["out"]) if "out" in chosen else None)
     figures = listed(chosen["figures"]) if "figures" in chosen else None
     target = number("target", chosen["target"]) if "target" in chosen else None
     columns = listed(chosen.get("columns", ""))

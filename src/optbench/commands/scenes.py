@@ -26,7 +26,7 @@ def make(request: Request, config: dict[str, Any]) -> tuple[list[Scene], list[Pa
     surface.check_panels(scenes)
     if kind:
         surface_animation.check_animation(scenes, kind)
-    out = Path(config["out"])
+    out = records.folder(config["out"])
     records.prepare(out, "out=")
     files = []
     with style.context():

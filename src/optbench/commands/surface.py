@@ -1,12 +1,12 @@
 """The command `optbench surface`: from what was typed to figures, a page and a table."""
 
 import shlex
-from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from optbench import records
 from optbench.checks import refuse_idle
 from optbench.commands.scenes import make
 from optbench.plots import style, surface_page
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> None:
             console.print(table(scene))
     if config["page"] and (shown := surface_page.describe_all(scenes, config["name"])):
         page = surface_page.page(shown, config["name"])
-        files.append(style.write(Path(config["out"]) / "page", "html", lambda file: file.write_text(page)))
+        files.append(style.write(records.folder(config["out"]) / "page", "html", lambda file: file.write_text(page)))
     console.print("written: " + ", ".join(map(str, files)), soft_wrap=True)
     console.print(f"next:    optbench terrain {shlex.join(request.but(DRAWN))}", soft_wrap=True)
 

@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> None:
     for scene in scenes:
         if scene.surface.size > 2:
             raise UserError(f"{scene.surface.name} has {scene.surface.size} parameters; terrain takes 1 or 2")
-    out = Path(config["out"] if "out" in request.typed else f"results/terrain/{config['name']}")
+    out = records.folder(config["out"] if "out" in request.typed else f"results/terrain/{config['name']}")
     records.prepare(out, "out=")
     for scene in scenes:
         show(scene, out, kinds, console)

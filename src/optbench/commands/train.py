@@ -13,18 +13,16 @@ from typing import Any
 from optbench import processes, records
 from optbench.checks import UserError
 from optbench.commands.completion import SCRIPT
-from optbench.configs import CONF, explain, filled, refuse_twins, settable, trusted
+from optbench.configs import CONF, explain, fields, filled, groups, quoted, refuse_twins, settable, trusted
 
 NODES = re.compile(r"(data|model|optimizer|schedule|trainer|logger|search|workloads)\.[^=]+=")
 """Overrides of what a config makes: any keyword of its class will do, whether the yaml lists it or not."""
-PLACE = re.compile(r"(hydra\.(?:run|sweep)\.dir|resume)=~/")
-"""A folder in the user's home: the shell leaves `~` alone where it is not the first letter."""
+PLACE = re.compile(r"(hydra\.(?:run|sweep)\.dir|resume)=")
+"""Overrides that name a folder."""
 LONGER = re.compile(
     r"(trainer\.(max|min)_\w+|data\.(root|path)|timeout|figures|name|logger|trajectory|checkpoint|resume|rerun|hydra)\b.*"
 )
 """What may be another thing for a run that goes on; all else its record says of the whole of it."""
-PLAIN = re.compile(r"[^\[\]{}(),'\"$\\]+")
-"""Values in which no letter has a meaning to Hydra's grammar but those that it refuses, such as `~`, `=` and `ü`."""
 REFUSED = {
     "experimental_rerun": "it reads a pickle; type the command in a run's status.json, or resume=<the sweep>",
     "config_path": "the configs are optbench's own; add yours with --config-dir",
@@ -41,7 +39,10 @@ def main(arguments: list[str]) -> None:
         return complete(flags.overrides)
     folders = [Path(flags.config_dir)] if flags.config_dir else []
     for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"--config-dir={folder} is no directory; give one with folders such as optimizer/")
         refuse_twins(folder)
+    refuse_empty(flags.overrides)
     overrides = longer([at_home(override) for override in flags.overrides], folders)
     check_flags(flags, overrides)
     own = [argument for argument in arguments if argument not in flags.overrides]
@@ -142,28 +143,32 @@ def check_flags(flags: Namespace, overrides: Sequence[str]) -> None:
             settable(added[1])
 
 
+def refuse_empty(overrides: Sequence[str]) -> None:
+    """Raise a `UserError` where a folder, a name or the choice of a group is empty, as with a variable that is not set.
+
+    So it is where what every run needs is to be deleted.
+    """
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if key == "name" and not value:
+            raise UserError("name is empty; name a folder, or leave it out")
+        if PLACE.match(override) and (not value or (value == "null" and key != "resume")):
+            raise UserError(f"{override} names no folder; give one, or leave it out")
+        if equals and key in groups() and value == "null":
+            raise UserError(f"{override} chooses nothing; give a name, such as logger=none, or leave it out")
+        if key.startswith("~") and key[1:] in fields():
+            raise UserError(f"{override} would delete what a run needs; give {key[1:]}=<value>")
+
+
 def at_home(argument: str) -> str:
-    """Return an argument with the place that it names written out, if that begins with `~`."""
+    """Return an argument with the folder that it names written out: the shell leaves a `~` after `=` alone."""
     key, _, value = argument.partition("=")
     return f"{key}={Path(value).expanduser()}" if PLACE.match(argument) else argument
 
 
 def typed(argument: str) -> str:
-    """Return an argument as Hydra's grammar has it: values in quotes where it needs them, and keywords that may be new.
-
-    What Hydra would refuse is quoted, if nothing in it has another meaning: `name=größe`, `data.root=~/mnist`.
-    """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    key, equals, value = argument.partition("=")
-    if argument.startswith("-") or not equals:
-        return argument
-    try:
-        OverridesParser.create().parse_override(f"{key}={value}")
-    except HydraException:
-        value = f"'{value}'" if PLAIN.fullmatch(value) else value
-    return f"{'++' if NODES.match(argument) else ''}{key}={value}"
+    """Return an argument as Hydra's grammar has it, with keywords that may be new."""
+    return f"{'++' if NODES.match(argument) else ''}{quoted(argument)}"
 
 
 def complete(action: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """What a config names and what it makes: the folders of configs, their targets, and the errors of both in one line."""
 
 from optbench.configs.defaults import at, filled, flatten, resolve, values, with_defaults
-from optbench.configs.errors import explain
+from optbench.configs.errors import explain, quoted
 from optbench.configs.foreign import content, foreign
 from optbench.configs.known import (
     CONF,
@@ -46,6 +46,7 @@ __all__ = [
     "load",
     "located",
     "plain",
+    "quoted",
     "refuse_twins",
     "resolve",
     "rule",

@@ -3,11 +3,27 @@
 import re
 
 import yaml
-from hydra.errors import OverrideParseException
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import MissingMandatoryValue
 
 from optbench.checks import UserError, nearest, one_line
 from optbench.configs.known import CONF, LISTED, fields, files
+
+PLAIN = re.compile(r"[^\[\]{}(),'\"$\\]+")
+"""Values in which no letter has a meaning to Hydra's grammar but those that it refuses, such as `~`, `=` and `ü`."""
+
+
+def quoted(override: str) -> str:
+    """Return an override with quotes around a value that Hydra's grammar would refuse, such as `größe` or `~/mnist`."""
+    key, equals, value = override.partition("=")
+    if override.startswith("-") or not equals:
+        return override
+    try:
+        OverridesParser.create().parse_override(f"{key}={value}")
+    except HydraException:
+        value = f"'{value}'" if PLAIN.fullmatch(value) else value
+    return f"{key}={value}"
 
 
 def explain(error: Exception) -> UserError:

@@ -104,6 +104,8 @@ def check_panels(scenes: Sequence[Scene]) -> None:
     """
     for scene in scenes:
         surface = scene.surface
+        if not names(scene):
+            raise UserError("panels=[] shows nothing; leave it out for those that suit the surface")
         for name in names(scene):
             if name not in PANELS:
                 raise nearest("panel", name, PANELS, ", ".join(PANELS))

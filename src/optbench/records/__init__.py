@@ -15,7 +15,7 @@ bytes each file has and its SHA-256; `read` believes none of it without a look. 
 `.lock`, which the kernel takes back when that process ends, however it ends.
 """
 
-from optbench.records.files import inventory, prepare, write
+from optbench.records.files import folder, inventory, prepare, write
 from optbench.records.key import identity
 from optbench.records.lock import Busy, Lock, locked
 from optbench.records.origin import provenance
@@ -43,6 +43,7 @@ __all__ = [
     "clear",
     "ended",
     "find",
+    "folder",
     "identity",
     "inspect",
     "inventory",

@@ -24,6 +24,17 @@ LIMITS = {
 """Bytes of a file beyond which it is no record of ours."""
 
 
+def folder(given: str | None) -> Path:
+    """Return a folder that the user named for results: the shell leaves a `~` after `=` alone.
+
+    Raises:
+        UserError: It is empty, as a variable is that is not set.
+    """
+    if not given:
+        raise UserError(f"out={given or ''} names no folder; give one, or leave it out")
+    return Path(given).expanduser()
+
+
 def prepare(out: Path, option: str = "--out") -> None:
     """Make the folder that results go to, before anything that takes time.
 

@@ -1,7 +1,7 @@
 """From a setting to a scene: every optimizer of it is run."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from optbench import surfaces
-from optbench.checks import Count, Rate, check, nearest, refuse_idle
+from optbench.checks import Count, Rate, UserError, check, nearest, refuse_idle
 from optbench.optimizers.base import Optimizer
 from optbench.optimizers.flat import Flat
 from optbench.optimizers.wrapper import Factory
@@ -149,6 +149,8 @@ def sweep_rates(factory: Factory, go: Go, surface: Surface, start: Tensor) -> tu
 
 def populate(setting: Setting, surface: Surface, factory: Factory, center: Tensor, noise: float) -> Tensor:
     """Return the path of the mean of the setting's population, (steps + 1, n)."""
+    if not isinstance(setting.population, Mapping):
+        raise UserError(f"population={setting.population} is no mapping; give {{points: 100, epochs: 10}}")
     given = dict(setting.population)
     known = (*POPULATION, "spread")
     for key in given.keys() - set(known):

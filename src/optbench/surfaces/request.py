@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from optbench.checks import UserError, check, nearest
-from optbench.configs import CONF, apart, explain
+from optbench.configs import CONF, apart, explain, quoted
 from optbench.surfaces.setting import Setting
 
 DRAWN = ("panels", "caption", "page", "animate", "colours", "processes")
@@ -33,7 +33,7 @@ class Request:
         for argument in rest:
             if "=" not in argument or argument.startswith("-"):
                 raise UserError(f"'{argument}' is not field=value; see optbench surface --help")
-        return cls(tuple(rest), (*folders, CONF))
+        return cls(tuple(map(quoted, rest)), (*folders, CONF))
 
     @property
     def typed(self) -> dict[str, str]:
@@ -59,7 +59,7 @@ class Request:
         if study is not None and study not in self.studies:
             if (CONF / "study" / f"{study}.yaml").exists():
                 raise UserError(f"study '{study}' trains networks; run it with optbench train -m study={study}")
-            raise nearest("surface study", study, self.studies, "optbench list surfaces")
+            raise nearest("surface study", study, self.studies, "optbench list studies")
         fields = OmegaConf.load(CONF / "surface.yaml").keys() - {"defaults"} | {"study"}
         for field in self.typed:
             if field.partition(".")[0] not in fields:

@@ -1,6 +1,7 @@
 """One run: from a composed config to a finished record of how it ended."""
 
 import itertools
+import re
 import shlex
 import sys
 import traceback
@@ -136,10 +137,11 @@ class Guard(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the run; Hydra swallows errors of callbacks, but not an exit."""
         enter(config)
-        directory = Path(config.hydra.run.dir)
         named = any("hydra.run.dir=" in typed for typed in config.hydra.overrides.hydra)
-        place = directory if named else directory.parent  # another one may begin in the same second
         try:
+            refuse_sweeps(config.hydra.overrides.hydra)
+            directory = Path(config.hydra.run.dir)
+            place = directory if named else directory.parent  # another one may begin in the same second
             validate(config, None if config.resume else place)
             if config.resume and config.rerun:
                 raise UserError(f"rerun={config.rerun} begins a run anew and resume goes on with it; give one of them")
@@ -152,6 +154,15 @@ class Guard(Callback):
         if not config.resume and not named:
             with read_write(config.hydra):
                 config.hydra.run.dir = str(claim(directory))
+
+
+def refuse_sweeps(typed: Iterable[str]) -> None:
+    """Raise a `UserError` where one run is given what is of a sweep, such as its directory or its launcher."""
+    for override in typed:
+        if of_sweeps := re.match(r"\+*(hydra[./](?:launcher|sweeper|sweep)\b[^=]*)=", override):
+            raise UserError(
+                f"{of_sweeps[1]} is of a sweep, and this is one run; give optbench train -m, or leave it out"
+            )
 
 
 def claim(directory: Path) -> Path:
