@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.fx import GraphModule
@@ -49,9 +50,9 @@ class Program:
         self.layout = layout(tensors)
         self.device = tensors[0].device
         key = tuple(map(id, self.halves)), tuple(self.layout)
+        self.numbers = np.zeros(sum(halves.needs for halves in self.halves))
         if key not in KERNELS:
-            count = sum(halves.needs for halves in self.halves)
-            KERNELS[key] = compiled(self._step, torch.zeros(count, dtype=torch.float64, device=self.device), *tensors)
+            KERNELS[key] = compiled(self._step, torch.from_numpy(self.numbers).to(self.device), *tensors)
         self.kernel = KERNELS[key]
 
     def __call__(self, moving: Moving) -> bool:
@@ -76,7 +77,8 @@ class Program:
             numbers, new = found[key]
             needed += numbers
             renewed.append(new)
-        self.kernel(torch.tensor(needed, dtype=torch.float64, device=self.device), *tensors)
+        self.numbers[:] = needed
+        self.kernel(torch.from_numpy(self.numbers).to(self.device), *tensors)
         for (_, _, state, _), new in zip(moving, renewed, strict=True):
             state.update(new)
         return True
