@@ -133,6 +133,19 @@ def others(cls, key, value):
     return [value]
 
 
+@pytest.mark.parametrize(("name", "key"), [(name, key) for name, cls in CLASSES.items() for key in cls.only])
+def test_refuses_a_value_that_another_one_leaves_without_a_use(name, key):
+    """Where a user sets it; the config sets no such value, so that each form can be chosen alone."""
+    cls = CLASSES[name]
+    other, heeding = cls.only[key]
+    changed = others(cls, key, cls.hyper[key])[1]
+    for form in get_args(cls.kinds[other]):
+        Task().make(name, **{other: form})
+        if form not in heeding:
+            with pytest.raises(UserError, match=f"^{name}: {key}={changed} is of {other}=.*, and has no use with"):
+                Task().make(name, **{other: form, key: changed})
+
+
 @every
 def test_refuses_what_differs_but_is_one_for_all_also_later(name):
     task = Task()

@@ -105,15 +105,15 @@ class Averaging:
 def averages() -> list[Case]:
     """Return the comparisons with torch's averaged models."""
     utils: Any = swa_utils
-    forms = {"ema": utils.get_ema_multi_avg_fn(0.8), "swa": utils.get_swa_multi_avg_fn()}
+    forms = {"ema": (utils.get_ema_multi_avg_fn(0.8), dict(decay=0.8)), "swa": (utils.get_swa_multi_avg_fn(), {})}
     return [
         Case(
             ours.Averaged,
-            dict(base=partial(ours.SGD, lr=0.1), form=form, decay=0.8, every=2, start=3),
+            dict(base=partial(ours.SGD, lr=0.1), form=form, every=2, start=3, **own),
             f"{version('torch')} AveragedModel, {form}",
             stepped(partial(Averaging, average=average)),
         )
-        for form, average in forms.items()
+        for form, (average, own) in forms.items()
     ]
 
 

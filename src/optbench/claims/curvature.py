@@ -16,8 +16,6 @@ from optbench.optimizers.wrapper import Factory
 from optbench.surfaces.descent import descend
 from optbench.surfaces.terrain import gradients, hessians, name_point
 
-EXACT = partial(Newton, damping=1e-12)
-
 
 def newton_end(surface: surfaces.Surface, start: Tensor) -> str:
     """Return at what the textbook's iteration `x - H(x)^-1 g(x)` ends; our class refuses an indefinite Hessian."""
@@ -49,7 +47,7 @@ def newton_faster() -> Finding:
     wins = []
     for name in ("mild_bowl", "ravine", "rosenbrock"):
         surface = surfaces.get(name)
-        values = surface.above(path(name, EXACT, steps=50))
+        values = surface.above(path(name, Newton, steps=50))
         newton = first_below(values, 1e-3)
         plain = best(SGD, name, 1e-3, 4000)
         wins.append(newton is not None and newton < plain)
@@ -62,7 +60,7 @@ def newton_faster() -> Finding:
 @claim("000")
 def newton_parabola() -> Finding:
     """On a parabola Newton's method needs one step."""
-    newton = float(path("parabola", EXACT, (4.0,), 1)[-1])
+    newton = float(path("parabola", Newton, (4.0,), 1)[-1])
     plain = float(path("parabola", partial(SGD, lr=0.1), (4.0,), 10)[-1])
     return Finding(
         verdict(abs(newton) < 1e-9), f"one step from 4 leads to {newton:.1g}; ten of gradient descent to {plain:.2f}"
@@ -72,7 +70,7 @@ def newton_parabola() -> Finding:
 @claim("002")
 def newton_cosh() -> Finding:
     """On cosh Newton's method is slow at first and then very fast."""
-    walked = path("cosh", EXACT, (10.0,), 12)[:, 0].abs()
+    walked = path("cosh", Newton, (10.0,), 12)[:, 0].abs()
     reached = first_below(walked, 1e-6)
     linear = ", ".join(f"{float(x):.2f}" for x in walked[:5])
     measured = f"from 10 it goes {linear} and then is below 1e-6 at step {reached}"
@@ -82,7 +80,7 @@ def newton_cosh() -> Finding:
 @claim("002")
 def newton_singular() -> Finding:
     """Where the Hessian is singular Newton's method is slow."""
-    walked = descend(lambda x: (x**4).sum(), EXACT, torch.ones(1, dtype=torch.float64), 12)[:, 0]
+    walked = descend(lambda x: (x**4).sum(), Newton, torch.ones(1, dtype=torch.float64), 12)[:, 0]
     ratio = float(walked[10] / walked[9])
     measured = f"on x⁴ a step leaves {ratio:.3f} of the distance, and 12 leave {float(walked[12]):.2g} of 1"
     return Finding(verdict(ratio > 0.5), measured)
@@ -97,12 +95,12 @@ def newton_raphson() -> Finding:
     for _ in range(5):
         x = x - gradients(f, x[None])[0] / hessians(f, x[None])[0, 0]
         roots.append(x)
-    gap = float((torch.stack(roots) - path("cosh", EXACT, (3.0,), 5)).abs().max())
+    gap = float((torch.stack(roots) - path("cosh", Newton, (3.0,), 5)).abs().max())
     g = surfaces.get("x2_3x_2").f
     x = torch.tensor([5.0], dtype=torch.float64)
     for _ in range(20):
         x = x - g(x) / gradients(g, x[None])[0]
-    lowest = float(path("x2_3x_2", EXACT, (5.0,), 1)[-1])
+    lowest = float(path("x2_3x_2", Newton, (5.0,), 1)[-1])
     measured = (
         f"on cosh the paths differ by {gap:.0e}; on x² + 3x + 2 the root search on f ends at {float(x):.2f}, "
         f"Newton's method at {lowest:.2f}"
@@ -115,7 +113,7 @@ def saddle_curvature() -> Finding:
     """Second-order methods know saddles by their curvature."""
     steps = {
         "gradient descent": along_saddle(partial(SGD, lr=0.1), 1e-3),
-        "saddle-free Newton": along_saddle(partial(Newton, form="saddle_free"), 1e-3),
+        "saddle-free Newton": along_saddle(partial(Newton, form="saddle_free", damping=0.01), 1e-3),
     }
     sooner = (steps["saddle-free Newton"] or 10**9) < (steps["gradient descent"] or 0)
     return Finding(verdict(sooner), f"steps until it is away by 1, from a thousandth beside the ridge: {listed(steps)}")
@@ -132,7 +130,7 @@ def momentum_curvature() -> Finding:
         rules: tuple[Factory, ...] = (
             partial(SGD, lr=2 / (1 + low)),
             partial(Momentum, lr=4 / (1 + root) ** 2, beta=((1 - root) / (1 + root)) ** 2),
-            EXACT,
+            Newton,
         )
         scale = torch.tensor([1.0, low], dtype=torch.float64)
         start = torch.ones(2, dtype=torch.float64)

@@ -30,10 +30,11 @@ class Averaged(Wrapper):
     extends = {"SGD": "evaluated at a mean"}
     parts = ("base", "form", "decay", "every", "start", "window")
     keeps = ("average", "age", "taken", "last")
+    only = {"decay": ("form", ("ema",)), "window": ("form", ("lawa",))}
 
     base: Factory
     form: Literal["ema", "swa", "lawa"] = "ema"
-    decay: Decay = 0.99
+    decay: Decay = 0.95
     every: Count = 1
     start: Index = 0
     window: Count = 10

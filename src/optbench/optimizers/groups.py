@@ -46,6 +46,7 @@ class Grouped(Rule, torch.optim.Optimizer):
         values = {**self.hyper, **hyper}
         for part in self.parts:
             setattr(self, part, self._check(part, values.pop(part)))
+        self._refuse_idle(vars(self))
         super().__init__(params, values)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -94,13 +95,13 @@ class Grouped(Rule, torch.optim.Optimizer):
                     name = self.named
                     raise UserError(f"{name}: {given} differs from the first group's {first[key]!r}; give one for all")
 
-    def _refuse_idle(self, group: Hyper) -> None:
+    def _refuse_idle(self, given: Hyper) -> None:
         """Raise a `UserError` where a hyperparameter is set that another one leaves without a use."""
         for key, (other, values) in self.only.items():
-            if group[key] != self.hyper[key] and group[other] not in values:
+            if key in given and given[key] != self.hyper[key] and given[other] not in values:
                 of = f"{other}={' or '.join(values)}"
-                this = f"{other}={group[other]}"
-                raise UserError(f"{self.named}: {key}={group[key]} is of {of}, and has no use with {this}")
+                this = f"{other}={given[other]}"
+                raise UserError(f"{self.named}: {key}={given[key]} is of {of}, and has no use with {this}")
 
     def _misplaced(self, key: str) -> UserError:
         """Return the error for a group that has what belongs to the optimizer."""

@@ -32,9 +32,10 @@ class Newton(Flat):
     extends = {"SGD": "divides by curvature"}
     order = 2
     shards = False
+    only = {"damping": ("form", ("lm", "saddle_free"))}
 
     lr: Rate = 1.0
-    damping: Positive = 0.01
+    damping: Positive = 1.0
     form: Literal["plain", "lm", "saddle_free"] = "plain"
     exact_size: Count = 2000
     krylov: Count = 20
