@@ -75,6 +75,21 @@ class TunedSweeper(CheckedSweeper):
         numbered = enumerate(overrides, len(self.placed))
         return self.check(self.composer, [self.composer.cell(own, num) for num, own in numbered])
 
+    def heeded(self, overrides: tuple[str, ...]) -> tuple[tuple[str, ...], Any]:
+        """Return what makes a contender, whose schedule is constant where its optimizer heeds no other, and its config.
+
+        Args:
+            overrides: What was typed of it.
+        """
+        from hydra.utils import get_object
+
+        config = self.composer.cell([*overrides, "tuning.stage=trials"], 0).task
+        rule = get_object(config["optimizer"]["_target_"])
+        if getattr(rule, "scheduled", True) or config["schedule"]["_target_"] == "optbench.schedules.constant":
+            return overrides, config
+        others = (line for line in overrides if key_of(line).partition(".")[0] != "schedule")
+        return self.heeded((*others, "schedule=constant"))
+
     def contenders(self, arguments: list[str]) -> tuple[list["Contender"], list[int]]:
         """Return the contenders and the seeds of the finals.
 
@@ -92,10 +107,9 @@ class TunedSweeper(CheckedSweeper):
                 raise UserError(f"'{' '.join(own)}' is in the study twice; give each value once")
         found: dict[tuple[str, ...], Contender] = {}
         configs: list[Any] = []
-        for own in grid:
-            overrides = tuple(line for line in own if line.lstrip("+").partition("=")[0] not in OWN)
+        for asked in dict.fromkeys(tuple(line for line in own if key_of(line) not in OWN) for own in grid):
+            overrides, config = self.heeded(asked)
             if overrides not in found:
-                config = self.composer.cell([*overrides, "tuning.stage=trials"], 0).task
                 configs.append(config)
                 found[overrides] = Contender.of(overrides, config)
         contenders = list(found.values())
@@ -107,6 +121,11 @@ class TunedSweeper(CheckedSweeper):
                 f"seed={self.settings.trial_seed} is that of the trials; give others, or another trial_seed"
             )
         return contenders, seeds
+
+
+def key_of(line: str) -> str:
+    """Return what an override sets."""
+    return line.lstrip("+").partition("=")[0]
 
 
 def refuse_unsearched(configs: Sequence[Mapping[str, Any]], contenders: Sequence["Contender"]) -> None:
@@ -128,6 +147,5 @@ def refuse_unsearched(configs: Sequence[Mapping[str, Any]], contenders: Sequence
 def typed(overrides: Sequence[str], key: str) -> Iterator[str]:
     """Yield the values that overrides give a key."""
     for line in overrides:
-        name, _, value = line.lstrip("+").partition("=")
-        if name == key:
-            yield value
+        if key_of(line) == key:
+            yield line.partition("=")[2]

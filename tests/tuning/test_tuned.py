@@ -163,3 +163,14 @@ def test_a_users_own_a_third_partys_and_a_broken_rule_are_contenders(optbench, t
     assert table["failed"].tolist() == [0, 0, 0, 0, 1, 1] and set(table["optimizer"][-2:]) == {"Broken"}
     assert "Not done, and ranked last: Broken" in capsys.readouterr().out
     assert "nan" not in (tmp_path / "study" / "report" / "table.md").read_text()
+
+
+@pytest.mark.slow
+def test_what_heeds_no_schedule_is_tuned_under_a_constant_one(type_in, tmp_path):
+    little = [*LITTLE, "budget.trials=1", "budget.seeds=1", "hydra.sweep.dir=study", "figures=[ranks]"]
+    type_in(tmp_path, "train", "-m", "study=tuned", "optimizer=sgd,rprop", "schedule=cosine", *little)
+    frame = read(tmp_path / "study").frame
+    assert frame.groupby("optimizer")["schedule"].unique().map(list).to_dict() == {
+        "Rprop": ["constant"],
+        "SGD": ["cosine"],
+    }

@@ -47,8 +47,7 @@ def ranks(results: Results, title: str) -> Figure:
     frame = results.frame
     if WORKLOAD in frame and frame[WORKLOAD].nunique() > 1:
         return over_workloads(results, title)
-    by_schedule = "schedule" in labels(frame)
-    schedules = frame["schedule"] if by_schedule else pd.Series("", frame.index)
+    schedules = schedules_of(frame)
     names = named(frame)
     tables = {str(name): by_epoch(results, names[rows.index]) for name, rows in frame.groupby(schedules, sort=False)}
     panels = len(tables) + (len(tables) > 1)
@@ -76,7 +75,7 @@ def ranks(results: Results, title: str) -> Figure:
 def over_workloads(results: Results, title: str) -> Figure:
     """Return two panels for each schedule: the mean rank by the share of training, and the ranks at the end."""
     frame = results.frame
-    schedules = frame["schedule"] if "schedule" in labels(frame) else pd.Series("", frame.index)
+    schedules = schedules_of(frame)
     names = named(frame)
     workloads = sorted(set(frame[WORKLOAD]), key=in_order)
     count = names.nunique()
@@ -96,6 +95,13 @@ def over_workloads(results: Results, title: str) -> Figure:
         heat(right, ends.loc[means.iloc[-1].sort_values(kind="stable").index])
     style.entitle(figure, title, SEVERAL.format(len(workloads)))
     return figure
+
+
+def schedules_of(frame: pd.DataFrame) -> "pd.Series[str]":
+    """Return the schedule of each run, or nothing where no optimizer has several."""
+    if "schedule" in labels(frame) and frame.groupby("optimizer")["schedule"].nunique().max() > 1:
+        return frame["schedule"]
+    return pd.Series("", frame.index)
 
 
 def by_share(table: pd.DataFrame, everyone: list[str]) -> pd.DataFrame:

@@ -138,10 +138,10 @@ def _check_rates(config: Any, length: Length, rate: float) -> None:
 
 
 def _check_scheduled(config: Mapping[str, Any], optimizer: Any) -> None:
-    """Raise a `UserError` where a schedule would change nothing; a tuned study has one for all of its optimizers."""
+    """Raise a `UserError` where a schedule would change nothing."""
     rule = type(getattr(optimizer, "inner", optimizer))
     changes = config["schedule"]["_target_"] != "optbench.schedules.constant"
-    if changes and not getattr(rule, "scheduled", True) and "tuning" not in config:
+    if changes and not getattr(rule, "scheduled", True):
         raise UserError(
             f"schedule: {rule.__name__} heeds its learning rate at the first step alone, so that no schedule changes "
             "anything; give schedule=constant"
