@@ -311,38 +311,36 @@ def draw_panel(axes: Axes, panel: GrowthPanel, rows: pd.DataFrame) -> None:
     axes.legend(fontsize=8)
 
 
-def measure(short: bool) -> pd.DataFrame:
-    """Return what all curves are, in rounds that take turns: columns panel, line, x, round, y, limit.
+def measure(short: bool) -> Iterator[pd.DataFrame]:
+    """Yield after every round what all curves are by then: columns panel, line, x, round, y, limit.
 
     Args:
         short: Whether the smallest size of each panel's first curve in one round will do.
     """
     chosen = list(first_of_each() if short else curves())
-    rows = [
-        (curve.panel, curve.line, x, turn, curve.measure(x), curve.limit(x))
-        for turn in range(1 if short else ROUNDS)
-        for curve in chosen
-        for x in curve.sizes
-    ]
-    return pd.DataFrame(rows, columns=["panel", "line", "x", "round", "y", "limit"])
+    rows = []
+    for turn in range(1 if short else ROUNDS):
+        for curve in chosen:
+            rows += [(curve.panel, curve.line, x, turn, curve.measure(x), curve.limit(x)) for x in curve.sizes]
+        yield pd.DataFrame(rows, columns=["panel", "line", "x", "round", "y", "limit"])
 
 
 def main() -> None:
-    """Measure all curves, and write growth.csv and growth.png."""
+    """Measure all curves, and write growth.csv and growth.png after every round, so that none is lost."""
     parser = argparse.ArgumentParser(prog="python -m optbench.speed.growth", description=main.__doc__)
     parser.add_argument("--out", type=Path, default=Path("results/reference"))
     parser.add_argument("--short", action="store_true", help="the smallest size of each panel's first curve, once")
     given = parser.parse_args()
     torch.set_num_threads(1)
     quiet()
-    frame = measure(given.short)
     machine = records.provenance()["machine"]
     given.out.mkdir(parents=True, exist_ok=True)
-    written = frame.assign(machine=f"{machine['cpu']}, {machine['cores']} cores")
-    records.write(given.out / "growth.csv", written.to_csv(index=False, float_format="%.4g"))
-    with style.context():
-        files = style.save(draw(frame), given.out / "growth", ["png"], colours=64)
-    Console().print(frame.to_string(index=False), *files, sep="\n", highlight=False)
+    for frame in measure(given.short):
+        written = frame.assign(machine=f"{machine['cpu']}, {machine['cores']} cores")
+        records.write(given.out / "growth.csv", written.to_csv(index=False, float_format="%.4g"))
+        with style.context():
+            files = style.save(draw(frame), given.out / "growth", ["png"], colours=64)
+        Console().print(frame.to_string(index=False), *files, sep="\n", highlight=False)
 
 
 if __name__ == "__main__":
