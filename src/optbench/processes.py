@@ -220,22 +220,22 @@ def side_by_side(
                     running.append(Worker(i, work, items[i], output, limit))
                 except (EOFError, OSError) as error:
                     yield i, ChildProcessError(f"could not be started: {error}")
-            for worker, result in _settled(running) if running else []:
-                running.remove(worker)
-                worker.process.join(GRACE)
-                worker.bury()
-                yield worker.place, result
+            limits = [worker.deadline - time.monotonic() for worker in running if worker.deadline is not None]
+            for worker, result in news(running, max(0.0, min(limits)) if limits else None):
+                if result is not ...:
+                    running.remove(worker)
+                    worker.process.join(GRACE)
+                    worker.bury()
+                    yield worker.place, result
     finally:
         end(running)
 
 
-def _settled(workers: Sequence[Worker[T]]) -> list[tuple[Worker[T], Any]]:
-    """Wait for news, and return the workers that have come to their end, with their results."""
-    limits = [worker.deadline - time.monotonic() for worker in workers if worker.deadline is not None]
+def news(workers: Sequence[Worker[T]], seconds: float | None) -> list[tuple[Worker[T], Any]]:
+    """Wait for news for so many seconds at most, and return what each worker came to; `...` while it is at work."""
     sources: list[Any] = [source for worker in workers for source in worker.open]
-    ready = wait(sources, max(0.0, min(limits)) if limits else None)
-    results = [(worker, worker.told(ready)) for worker in workers]
-    return [(worker, result) for worker, result in results if result is not ...]
+    ready = wait(sources, seconds) if workers else []
+    return [(worker, worker.told(ready)) for worker in workers]
 
 
 def end(workers: Sequence[Worker[T]], reason: str = "interrupted") -> None:
@@ -246,11 +246,8 @@ def end(workers: Sequence[Worker[T]], reason: str = "interrupted") -> None:
         limit = time.monotonic() + GRACE
         alive = list(workers)
         while alive and time.monotonic() < limit:
-            sources: list[Any] = [source for worker in alive for source in worker.open]
-            ready = wait(sources, 0.2)
-            for worker in alive:
-                with suppress(Exception):  # a result that nobody waits for any more
-                    worker.told(ready)
+            with suppress(Exception):  # a result that nobody waits for any more
+                news(alive, 0.2)
             alive = [worker for worker in alive if worker.lives]
     except KeyboardInterrupt:
         pass

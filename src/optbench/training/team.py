@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 from torch._C._distributed_c10d import FileStore
 
 from optbench.checks import UserError, one_line
-from optbench.processes import Worker, prepare
+from optbench.processes import Worker, news, prepare
 from optbench.training.ending import GRACE, Cut, Ending
 
 PRELOADED = ["optbench.training.member", "optbench.training.run", "torch.utils.tensorboard", "torch._dynamo"]
@@ -116,9 +115,7 @@ class Watch:
 
     def _watch(self) -> None:
         while self.workers and not self.over.is_set():
-            sources = [source for worker in self.workers for source in worker.open]
-            ready = wait(sources, 0.2)
-            told = [(worker, worker.told(ready)) for worker in self.workers]
+            told = news(self.workers, 0.2)
             self.workers = [worker for worker, result in told if result is ...]
             for worker, result in told:
                 if isinstance(result, ChildProcessError) and not self.lost:
