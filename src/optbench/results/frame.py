@@ -65,7 +65,7 @@ class Results:
         lacking = [run for run in self.lacking if keep(run)]
         if len(chosen) == len(self.runs) and len(lacking) == len(self.lacking):
             return self
-        return assemble(chosen, [_table(run, "metrics", list(METRICS)) for run in chosen], lacking=lacking)
+        return assemble(chosen, lacking=lacking)
 
     def only(self, rows: Iterable[int]) -> "Results":
         """Return the results of some rows of the frame, which keep their numbers."""
@@ -81,37 +81,24 @@ def read(*roots: Path) -> Results:
     Raises:
         UserError: There is no run that can be read.
     """
-    found, unread = _find(roots)
-    if not found:
+    runs, unread = _find(roots)
+    if not runs:
         where = ", ".join(map(str, roots))
         why = f": {'; '.join(unread[:FEW])}" if unread else "; give a directory that `optbench train` wrote"
         raise UserError(f"no runs in {where}{why}")
-    runs = []
-    tables = []
-    for run in found:
-        try:
-            tables.append(_table(run, "metrics", list(METRICS)))
-            runs.append(run)
-        except UserError as error:
-            unread.append(str(error))
-    if not runs:
-        raise UserError(f"no runs that can be read: {'; '.join(unread[:FEW])}")
     lacking = list(_lacking(roots, runs, unread))
-    return assemble(runs, tables, [f"left out, as they cannot be read: {_some(unread)}"] if unread else [], lacking)
+    return assemble(runs, [f"left out, as they cannot be read: {_some(unread)}"] if unread else [], lacking)
 
 
-def assemble(
-    runs: Sequence[Run], tables: Sequence[pd.DataFrame], notes: Sequence[str] = (), lacking: Sequence[Run] = ()
-) -> Results:
+def assemble(runs: Sequence[Run], notes: Sequence[str] = (), lacking: Sequence[Run] = ()) -> Results:
     """Return runs as results.
 
     Args:
         runs: One or more.
-        tables: Their evaluations, as numbers.
         notes: What is known of them already.
         lacking: Cells of a sweep that left no record; they have a row each.
     """
-    rows = _joined(enumerate(tables), list(METRICS))
+    rows = _joined(((i, run.metrics) for i, run in enumerate(runs)), list(METRICS))
     cells = [*runs, *lacking]
     ends = pd.DataFrame([run.status for run in cells], columns=["seed", "status", "reason"])
     frame = pd.concat([pd.DataFrame(settings(cells)), ends, _outcomes(rows, len(cells))], axis=1)
@@ -190,7 +177,7 @@ def _runs(frame: pd.DataFrame) -> Iterator[tuple[int, Run]]:
 
 
 def _find(roots: Iterable[Path]) -> tuple[list[Run], list[str]]:
-    """Return all runs below directories, in the order of their names, and what is wrong with others."""
+    """Return all runs below directories, in the order of their names, their metrics read, and what ails others."""
     seen: set[str] = set()
     places = sorted((place for root in roots for place in _places(root, seen)), key=records.natural)
     found = []
@@ -198,7 +185,7 @@ def _find(roots: Iterable[Path]) -> tuple[list[Run], list[str]]:
     for place in places:
         try:
             run = records.read(place)
-            _check(run)
+            _table(run, "metrics", list(METRICS))
             found.append(run)
         except UserError as error:
             unread.append(str(error))
@@ -220,13 +207,6 @@ def _places(root: Path, seen: set[str]) -> Iterator[Path]:
         seen.add(real)
         if "status.json" in files or {"config.yaml", "metrics.csv"} <= set(files):
             yield Path(folder)
-
-
-def _check(run: Run) -> None:
-    """Raise a `UserError` where a run's config names no optimizer."""
-    optimizer = run.config.get("optimizer")
-    if not isinstance(optimizer, Mapping) or "_target_" not in optimizer:
-        raise UserError(f"{run.directory} holds no readable run: its config names no optimizer")
 
 
 def _table(run: Run, part: str, columns: list[str]) -> pd.DataFrame:
