@@ -73,8 +73,9 @@ def test_a_run_that_never_ended_is_stale(write):
 
 def test_labels_take_the_shortest_name_that_is_unique(write, tmp_path):
     for i, size in enumerate((8, "full")):
-        overrides = ["optimizer=sgd", "seed=0", f"++data.batch_size={size}", f"optimizer.lr={i}", f"schedule.lr={i}"]
-        write(str(i), overrides, [{}], data={"_target_": "optbench.data.MNIST", "batch_size": size}, schedule={"lr": i})
+        rule = {"_target_": "optbench.optimizers.SGD", "lr": i}
+        data = {"_target_": "optbench.data.MNIST", "batch_size": size}
+        write(str(i), ["optimizer=sgd", "seed=0"], [{}], optimizer=rule, data=data, schedule={"lr": i})
     frame = load(tmp_path)
     assert labels(frame) == ["optimizer", "batch_size", "optimizer.lr", "schedule.lr"]
     assert frame["batch_size"].tolist() == [8, "full"]

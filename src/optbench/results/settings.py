@@ -206,7 +206,6 @@ def _values(run: Run) -> dict[str, Any]:
     workload = run.config.get("workload")
     if isinstance(workload, Mapping) and workload.get("name") is not None:
         flat[WORKLOAD] = str(workload["name"])
-    flat = _overridden(run) | flat
     return _as_tuned(run, flat)
 
 
@@ -232,17 +231,6 @@ def _searched(run: Run) -> set[str]:
     names = set(declared) if isinstance(declared, Mapping) else set()
     ranges = {k: v for k, v in told.items() if k != "method"} if isinstance(told, Mapping) else {}
     return names | set(_flat(ranges, ""))
-
-
-def _overridden(run: Run) -> dict[str, Any]:
-    """Return what was typed of the groups' keys, for a record whose config does not hold it."""
-    typed = [override.lstrip("+").partition("=") for override in run.status.get("overrides", [])]
-    flat = {}
-    for name, _, value in typed:
-        group, _, key = name.partition(".")
-        if group in GROUPS and key and key.partition(".")[0] not in INDIFFERENT.get(group, ()):
-            flat[name] = value
-    return flat
 
 
 def _flat(node: Mapping[str, Any], prefix: str) -> dict[str, Any]:
