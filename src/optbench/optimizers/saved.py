@@ -111,7 +111,11 @@ class Saved(Grouped):
         for saved, group in zip(groups, self.param_groups, strict=False):  # of another number or size: torch says so
             self.validate({**saved, "params": group["params"]})
             for i, p in zip(saved["params"], group["params"], strict=False):
-                if s := state_dict["state"].get(i):
+                s = state_dict["state"].get(i, {})
+                for key, x in s.items():
+                    if not isinstance(x, Tensor | Real):
+                        raise UserError(f"{name}: the saved '{key}' is {x!r}, no number or tensor")
+                if s:
                     (admit or self._admit_state)(s, p, saved)
         return {**state_dict, "param_groups": groups}
 
@@ -119,17 +123,19 @@ class Saved(Grouped):
         like = working(torch.empty(p.shape, dtype=p.dtype, device="meta"))
         name = self.named
         first = {"step": 0, **self.init(like)}
-        after = first | self._after(p, like, h)
-        known = after if s.get("step") else first
-        if foreign := sorted(s.keys() - after.keys() - {"gradient_point"}):
+        known = first | self._after(p, like, h)
+        if foreign := sorted(s.keys() - known.keys() - {"gradient_point"}):
             raise UserError(f"{name}: the saved state has '{foreign[0]}', which is another class's; load one of {name}")
-        if lacking := sorted(known.keys() - s.keys()):
+        if not s.get("step", 1):
+            return  # it is made anew
+        sure = known.keys() - set(self.keeps)
+        if lacking := sorted((first.keys() | sure) - s.keys()):
             raise UserError(f"{name}: the saved state lacks '{lacking[0]}'; load one of {name}")
-        for key in known.keys() - set(self.keeps):
-            given = s[key]
-            shape = getattr(known[key], "shape", ())
-            has = tuple(getattr(given, "shape", ()))
-            if not isinstance(given, Tensor | Real):
-                raise UserError(f"{name}: the saved '{key}' is {given!r}, no number or tensor")
-            if known is after and has != shape and 0 not in shape:
-                raise UserError(f"{name}: the saved '{key}' has shape {has}, its parameter {tuple(p.shape)}")
+        self._admit_shapes(s, {key: known[key] for key in sure}, p)
+
+    def _admit_shapes(self, s: Hyper, known: State, p: Tensor) -> None:
+        for key, x in known.items():
+            shape = getattr(x, "shape", ())
+            has = tuple(getattr(s[key], "shape", ()))
+            if has != shape and 0 not in shape:
+                raise UserError(f"{self.named}: the saved '{key}' has shape {has}, its parameter {tuple(p.shape)}")

@@ -109,8 +109,10 @@ class Wrapper(Optimizer):
     def _admit_state(self, s: Hyper, p: Tensor, h: Hyper) -> None:
         if inner := {key: x for key, x in s.items() if key not in self.keeps}:
             self.inner._admit_state(inner, p, h)
-        for key in self.begin(p).keys() - s.keys():
+        known = self.begin(p)
+        for key in known.keys() - s.keys():
             raise UserError(f"{self.named}: the saved state lacks '{key}'; load one of {self._title()}")
+        self._admit_shapes(s, known, p)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore from a pickle, a deep copy or `load_state_dict`."""
