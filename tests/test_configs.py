@@ -14,8 +14,10 @@ ALONE = ["hydra.launcher.n_jobs=1"]
 SLOW = {"optimizer", "tuned", "batch_size", "decay", "schedules"}
 FEWER = {
     "all": ["optimizer=adam,newton,lbfgs"],
+    "schedules": ["optimizer=sgd"],
+    "vanishing": ["++model.activation=sigmoid"],
     "tuned": ["optimizer=adam", "budget.trials=2", "data.batch_size=8"],
-}  # one of each block; the contract trains every optimizer
+}  # one of each block or axis; the contract trains every optimizer
 
 
 def marked(names):

@@ -171,7 +171,13 @@ def save(figure: Figure, path: Path, formats: Sequence[str] = ("png", "svg"), co
             with Image.open(file) as image:
                 image.convert("RGB").quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(file)
 
-    return [write(path, kind, partial(make, kind)) for kind in formats]
+    files = []
+    layout = figure.get_layout_engine()
+    for kind in formats:
+        files.append(write(path, kind, partial(make, kind)))
+        figure.set_layout_engine("none")  # all formats have the places that the first was given
+    figure.set_layout_engine(layout)
+    return files
 
 
 def write(path: Path, kind: str, make: Callable[[Path], Any]) -> Path:
