@@ -27,8 +27,8 @@ def stacked(task, schedule=lambda t, lr: lr):
 @pytest.mark.parametrize("name", STACKABLE)
 def test_both_halves_of_a_rule_are_the_rule(name, as_written):
     lr = min(CLASSES[name].hyper["lr"], 0.1)
-    task = Task([factory(name, lr=lr * k) for k in (1.0, 0.3)] * 2, 2, steps=30)
-    halve = lambda t, lr: lr * 0.5 ** (t // 10)  # noqa: E731
+    task = Task([factory(name, lr=lr * k) for k in (1.0, 0.3)] * 2, 2, steps=12)
+    halve = lambda t, lr: lr * 0.5 ** (t // 5)  # noqa: E731
     losses, models, optims = task.alone(halve)
     together, replicas, stack = stacked(task, halve)
     torch.testing.assert_close(together, losses, rtol=1e-10, atol=0)
