@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from optbench.models import ACTIVATIONS, Factors
+from optbench.training.product import product
 
 PACK = 2**14  # parameters of up to this many elements share one vector: a kernel's launch costs more than its work
 
@@ -132,8 +133,8 @@ def forward(layers: Mapping[str, nn.Module], tensors: Mapping[str, Tensor], x: T
             case nn.BatchNorm1d():
                 h = batch_norm(layer, own, h, training)
             case Factors():
-                left = product(own["u.weight"], h[:, : layer.rows])
-                right = product(own["v.weight"], h[:, layer.rows :])
+                left = tall_product(own["u.weight"], h[:, : layer.rows])
+                right = tall_product(own["v.weight"], h[:, layer.rows :])
                 h = (left * right).sum(1, keepdim=True)
             case _:
                 h = layer(h)
@@ -145,16 +146,16 @@ def whole(layer: nn.Module) -> bool:
     return layer.state_dict().keys() == set(NAMES.get(type(layer), ()))
 
 
-def product(w: Tensor, h: Tensor) -> Tensor:
+def tall_product(w: Tensor, h: Tensor) -> Tensor:
     """Return `w h`, as `linear`."""
-    return torch.bmm(w.reshape(len(h), -1, w.shape[2]), h).view(*w.shape[:2], -1)
+    return product(w.reshape(len(h), -1, w.shape[2]), h.mT).view(*w.shape[:2], -1)
 
 
 def linear(w: Tensor, b: Tensor, h: Tensor) -> Tensor:
     """Return `w h + b`: replicas that share their columns multiply them by a single tall matrix."""
     groups = len(h)
     tall = w.reshape(groups, -1, w.shape[2])
-    return torch.baddbmm(b.reshape(groups, -1, 1), tall, h).view(*b.shape, -1)
+    return (product(tall, h.mT) + b.reshape(groups, -1, 1)).view(*b.shape, -1)
 
 
 def batch_norm(layer: nn.BatchNorm1d, own: Mapping[str, Tensor], h: Tensor, training: bool) -> Tensor:

@@ -16,8 +16,11 @@ from optbench.training.compiled import Criterion, Part, Tensors
 from optbench.training.network import Network
 from optbench.training.states import set_state, taken
 
-CACHE = 12 * 2**20
-"""Bytes of weights and state that are trained together: those of more replicas would not stay in the cache."""
+CACHE = 6 * 2**20
+"""Bytes of weights and state that are trained together: those of more replicas would not stay in the cache.
+
+With two processes on one third-level cache a step takes 240 us a replica in parts of 4 MB, 275 in parts of 10.
+"""
 
 
 class Compiled:
