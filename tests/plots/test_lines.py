@@ -43,11 +43,6 @@ def test_other_settings_are_told_by_the_look_and_optimizers_by_the_panel():
     assert all(len(ax.lines) == 4 for ax in figure.axes)
 
 
-def test_in_one_panel_every_line_has_a_look_of_its_own():
-    frame, _ = sweep(optimizer=["Adam", "SGD"], lr=[0.1, 0.2, 0.3])
-    assert len({(s.name, str(s.look)) for s in split(frame, together=True)}) == 6
-
-
 @pytest.mark.parametrize(("panels", "shape"), [(1, (1, 1)), (2, (1, 2)), (3, (1, 3)), (4, (2, 2))])
 def test_panels_are_arranged_to_be_read(panels, shape):
     frame, data = sweep(optimizer=["Adam"])

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.nn.utils import vector_to_parameters
 
-from optbench.landscape.arrays import Floats
+from optbench.landscape.arrays import Floats, evenly
 from optbench.landscape.panels import LandscapeRequest, NamedRun, read
 from optbench.landscape.task import task
 
@@ -41,7 +41,7 @@ def gradients(run: NamedRun, request: LandscapeRequest) -> Gradients:
     """
     made = task(run.run.config, request.examples, request.split, folders=request.folders).frozen()
     walk = read(run, run.name, made.parameters, 1)
-    rows = np.unique(np.linspace(0, len(walk.steps) - 1, min(POINTS, len(walk.steps))).round().astype(int))
+    rows = evenly(len(walk.steps), POINTS)
     params = dict(made.model.named_parameters())
     weights = {name: p for name, p in params.items() if p.dim() > 1}
     norms = np.empty((len(rows), len(weights)))

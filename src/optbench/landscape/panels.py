@@ -12,7 +12,7 @@ import numpy as np
 
 from optbench.checks import UserError
 from optbench.configs import CONF, trusted
-from optbench.landscape.arrays import Floats
+from optbench.landscape.arrays import Floats, evenly
 from optbench.landscape.picture import Landscape, Trail, compute
 from optbench.landscape.plane import Plane
 from optbench.landscape.task import EXAMPLES, Task, task
@@ -339,7 +339,7 @@ def read(contender: NamedRun, name: str, parameters: int, runs: int) -> Trail:
     if weights.ndim != 2 or weights.shape != (len(steps), parameters):
         raise UserError(f"as its trajectory is of {weights.shape[-1]} parameters, and its network has {parameters}")
     limit = int(np.clip(BYTES // (4 * parameters * runs), 8, RECORDED))
-    rows = np.unique(np.linspace(0, len(steps) - 1, min(limit, len(steps))).round().astype(int))
+    rows = evenly(len(steps), limit)
     kept = np.asarray(weights[rows])
     if not np.isfinite(kept[0]).all():
         raise UserError("as its start is not finite")

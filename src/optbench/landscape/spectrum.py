@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from optbench.checks import UserError
+from optbench.landscape.arrays import evenly
 from optbench.landscape.curvature import Hessian, extremes
 from optbench.landscape.task import task
 from optbench.records import Run
@@ -51,7 +52,7 @@ def along_run(run: Run, points: int = 9, examples: int = 1000) -> list[Ground]:
     steps, weights = run.trajectory
     made = task(run.config, examples)
     found = []
-    for i in sorted({round(k * (len(steps) - 1) / max(1, points - 1)) for k in range(points)}):
+    for i in evenly(len(steps), points):
         hessian = Hessian(made, weights[i])
         low, high = extremes(hessian, next(hessian.starts()))
         found.append(Ground(int(steps[i]), hessian.loss, float(hessian.gradient.norm()), low, high))

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from optbench.landscape.arrays import Floats
+from optbench.landscape.arrays import Floats, evenly
 from optbench.landscape.picture import BOUND, Landscape, Projection, View, window
 from optbench.plots import style
 
@@ -104,31 +104,14 @@ def named(values: Floats) -> list[str]:
 
 
 def looks(tracks: Sequence[Projection]) -> dict[str, dict[str, Any]]:
-    """Return a look for each name: the optimizer's own, and for its settings from dark to light in the order given."""
-    mine: dict[str, list[str]] = {}
-    for track in tracks:
-        names = mine.setdefault(track.optimizer, [])
-        if track.name not in names:
-            names.append(track.name)
-    found: dict[str, dict[str, Any]] = {}
-    for optimizer, names in mine.items():
-        if len(mine) == 1 and len(names) > 1:
-            found |= _shades(optimizer, names)
-        else:
-            for variant, name in enumerate(names):
-                own = style.look(optimizer, variant)
-                found[name] = {"color": own.colour, "linestyle": own.dash, "marker": own.marker}
-    return found
-
-
-def _shades(optimizer: str, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return looks of one optimizer's settings, from dark to light."""
-    own = style.look(optimizer)
-    shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(names)))
-    return {
-        name: {"color": shade, "linestyle": own.dash, "marker": own.marker}
-        for name, shade in zip(names, shades, strict=True)
-    }
+    """Return a look for each name: the optimizer's own, and for settings of one alone from dark to light."""
+    owners = {track.name: track.optimizer for track in tracks}
+    found = style.looks(owners)
+    if len(set(owners.values())) > 1 or len(owners) == 1:
+        return {name: own.line() | {"marker": own.marker} for name, own in found.items()}
+    shades = dict(zip(owners, style.shades(len(owners)), strict=True))
+    own = next(iter(found.values()), style.look(""))
+    return {name: {"color": shade, "linestyle": own.dash, "marker": own.marker} for name, shade in shades.items()}
 
 
 def figure(landscapes: Sequence[Landscape], title: str, notes: Sequence[str] = ()) -> Figure:
@@ -292,7 +275,7 @@ def steps(ax: Axes, tracks: Sequence[Projection], view: View, few: int = 4) -> N
     sides = np.array([np.ptp(view.alphas), np.ptp(view.betas)])
     taken: list[Floats] = []
     for track in (t for t in tracks if len(t.steps)):
-        for i in np.unique(np.linspace(0, len(track.steps) - 1, few + 1).round().astype(int))[:0:-1]:
+        for i in evenly(len(track.steps), few + 1)[:0:-1]:
             at = track.coordinates[i]
             if all(np.abs((at - other) / sides).max() > 0.06 for other in taken):
                 taken.append(at)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
-from optbench.landscape.arrays import Floats
+from optbench.landscape.arrays import Floats, evenly
 from optbench.landscape.picture import Landscape, Projection
 from optbench.plots import moving, style
 from optbench.plots.landscape import (
@@ -154,8 +154,7 @@ def moments(one: Landscape) -> list[int]:
     """Return the steps that a moving picture shows: those recorded of any path, thinned evenly."""
     recorded = [track.steps for track in one.tracks if len(track.steps)]
     steps = np.unique(np.concatenate(recorded or [np.zeros(1)])).astype(int)
-    kept = np.linspace(0, len(steps) - 1, min(FRAMES, len(steps))).round().astype(int)
-    return [int(step) for step in steps[np.unique(kept)]]
+    return [int(step) for step in steps[evenly(len(steps), FRAMES)]]
 
 
 def _clipped(one: Landscape) -> tuple[float, float]:

@@ -109,11 +109,7 @@ def draw(
                 _faint(axes, s, raw, panel)
                 _line(axes, s, curves[s], banded)
                 _crosses(axes, s, data, panel, worst)
-            shown = {s.name: curves[s] for s in group}
-            _leaving(axes, shown, window)
-            _axes(axes, panel, window)
-            _single(axes, list(shown.values()))
-            axes.set_title(f"{name}: {panel.title}" if name else panel.title)
+            _finish(axes, panel, name, {s.name: curves[s] for s in group}, window)
     legend(figure, series, ", ".join(labels(frame)[1:]) or None, rates)
     if "diverged" in set(frame["status"]):
         notes.append("Cross: where a run was last seen before it diverged.")
@@ -121,6 +117,20 @@ def draw(
     room = beside(series, rates or {}, figure.get_figheight())
     style.entitle(figure, title, " ".join(told), room)
     return figure
+
+
+def _finish(axes: Axes, panel: Panel, name: str, curves: Mapping[str, pd.DataFrame], window: Window) -> None:
+    """Give a panel with its lines its axes, its title and a note of what leaves it."""
+    _leaving(axes, curves, window)
+    _axes(axes, panel, window)
+    _single(axes, list(curves.values()))
+    title = f"{name}: {panel.title}" if name else panel.title
+    axes.set_title(textwrap.fill(title, int(11 * _inches(axes))))
+
+
+def _inches(axes: Axes) -> float:
+    """Return how many inches of a figure's width a panel has."""
+    return float(axes.figure.get_figwidth() / axes.get_gridspec().ncols)  # type: ignore[union-attr]
 
 
 def _meaning(series: Sequence[Series], banded: bool) -> str:
@@ -310,6 +320,5 @@ def _note(axes: Axes, names: Sequence[str], y: float, where: Any) -> None:
     """Write at the top or the bottom of a panel, no wider than it, what is outside."""
     more = len(names) - NAMED
     listed = ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
-    panel = axes.figure.get_figwidth() / axes.get_gridspec().ncols  # type: ignore[union-attr]
-    text = textwrap.fill(f"outside: {listed}", max(24, int(10 * panel)))
+    text = textwrap.fill(f"outside: {listed}", max(24, int(10 * _inches(axes))))
     axes.text(0.98, y, text, transform=axes.transAxes, ha="right", va=where, fontsize=7.5, color="0.35", bbox=PAPER)

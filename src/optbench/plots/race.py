@@ -113,11 +113,8 @@ def _raced(results: Results, target: float | None) -> Race:
 
 def _looks(raced: Race) -> dict[str, dict[str, Any]]:
     """Return how each contender is drawn."""
-    looks = {}
-    for _, own in raced.times.drop_duplicates("contender").groupby("optimizer", sort=False):
-        for variant, (name, optimizer) in enumerate(zip(own["contender"], own["optimizer"], strict=True)):
-            looks[str(name)] = style.line(str(optimizer), variant)
-    return looks
+    owners = dict(zip(raced.times["contender"], raced.times["optimizer"], strict=True))
+    return {name: look.line() for name, look in style.looks(owners).items()}
 
 
 def _steps(

@@ -145,6 +145,4 @@ def by_epoch(ax: Axes, best: Results, by: str, shown: Mapping[str, str]) -> None
 
 def look(name: str, shown: Mapping[str, str]) -> dict[str, Any]:
     """Return the look of a line: its optimizer's, or a variant where that has several."""
-    optimizer = shown[name]
-    same = [other for other, owner in shown.items() if owner == optimizer]
-    return style.line(optimizer, same.index(name))
+    return style.looks(shown)[name].line()

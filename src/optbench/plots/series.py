@@ -5,8 +5,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -46,28 +44,23 @@ class Series:
         return self.of(data, "done") if "done" in found else self.of(data, *(found - {"diverged"}))
 
 
-def split(frame: pd.DataFrame, together: bool = False) -> list[Series]:
+def split(frame: pd.DataFrame) -> list[Series]:
     """Return the lines of a frame of runs in its order, or by the number that tells them apart.
 
-    Args:
-        frame: The runs.
-        together: Whether all lines share a panel, so that each has a look of its own. Else, where the runs differ in
-            more than the optimizer, the look tells these settings, and each optimizer belongs in panels of its own.
+    Where the runs differ in more than the optimizer, the look tells these settings, and each optimizer belongs in
+    panels of its own.
     """
     optimizers = frame["optimizer"]
     keys = labels(frame)
     settings = keys[1:]
-    names = frame[settings].map(written).agg(", ".join, axis=1) if settings else optimizers
-    if not settings:
+    if settings:
+        names = frame[settings].map(written).agg(", ".join, axis=1)
+        looks = _shades(frame, names)
+    else:
+        names = optimizers
         # markers too where colour and dash alone would no longer tell all of them apart
         points = 1 if names.nunique() > MANY else None
         looks = {name: style.line(name, points=points) for name in names}
-    elif together:
-        variants = pd.factorize(names)[0].tolist()
-        names = optimizers + ", " + names
-        looks = {name: style.line(o, v) for name, o, v in zip(names, optimizers, variants, strict=True)}
-    else:
-        looks = _shades(frame, names)
 
     def series(runs: pd.DataFrame) -> Series:
         first = runs.index[0]
@@ -133,7 +126,7 @@ def _shades(frame: pd.DataFrame, names: "pd.Series[str]") -> dict[str, dict[str,
     if len(settings) == 1 and numbers.nunique() > 1:
         values = dict(zip(names, numbers, strict=True))
         distinct.sort(key=lambda name: (math.isnan(values[name]), values[name]))
-        colours: Sequence[Any] = list(matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(distinct))))
+        colours: Sequence[Any] = style.shades(len(distinct))
     else:
         colours = [style.COLOURS[i % len(style.COLOURS)] for i in range(len(distinct))]
     dashes = [style.SOLID, *style.DASHES]

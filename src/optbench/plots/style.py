@@ -11,13 +11,15 @@ too. It depends on the optimizer's name alone: a new optimizer changes nobody's.
 import os
 import textwrap
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
+import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure, SubFigure
 from PIL import Image
@@ -38,6 +40,17 @@ class Look(NamedTuple):
     colour: str
     dash: Dash
     marker: str
+
+    def line(self, points: int | None = None) -> dict[str, Any]:
+        """Return the keywords of `Axes.plot`.
+
+        Args:
+            points: How many points the line has; about eight of them then carry the marker, else none.
+        """
+        keywords: dict[str, Any] = {"color": self.colour, "linestyle": self.dash}
+        if points is not None:
+            keywords |= {"marker": self.marker, "markevery": max(1, points // 8), "markersize": 4.5}
+        return keywords
 
 
 CHOSEN = {
@@ -90,18 +103,27 @@ def look(optimizer: str, variant: int = 0) -> Look:
 
 
 def line(optimizer: str, variant: int = 0, points: int | None = None) -> dict[str, Any]:
-    """Return a look as keywords of `Axes.plot`.
+    """Return a look as keywords of `Axes.plot`; arguments as of `look` and `Look.line`."""
+    return look(optimizer, variant).line(points)
+
+
+def looks(owners: Mapping[str, str]) -> dict[str, Look]:
+    """Return the look of each of several lines: its optimizer's own, or variants of it where that has several.
 
     Args:
-        optimizer: As for `look`.
-        variant: As for `look`.
-        points: How many points the line has; about eight of them then carry the marker, else none.
+        owners: The optimizer of each line, by the line's name.
     """
-    own = look(optimizer, variant)
-    keywords: dict[str, Any] = {"color": own.colour, "linestyle": own.dash}
-    if points is not None:
-        keywords |= {"marker": own.marker, "markevery": max(1, points // 8), "markersize": 4.5}
-    return keywords
+    seen: Counter[str] = Counter()
+    found = {}
+    for name, optimizer in owners.items():
+        found[name] = look(optimizer, seen[optimizer])
+        seen[optimizer] += 1
+    return found
+
+
+def shades(count: int) -> list[Any]:
+    """Return so many colours, from dark to light."""
+    return list(matplotlib.colormaps["viridis"](np.linspace(0, 0.85, count)))
 
 
 @contextmanager

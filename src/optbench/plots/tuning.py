@@ -8,7 +8,7 @@ from optbench.plots import style
 from optbench.plots.panels import grid, log_axis, window
 from optbench.results import Results
 from optbench.results.settings import WORKLOAD
-from optbench.tuning.outcome import budget_curves, space_of, winners
+from optbench.tuning.outcome import budget_curves, in_units, space_of, winners
 from optbench.tuning.outcome import trials as trials_of
 
 NOTE = "Ring: the one that was chosen. Cross: a trial that diverged or failed."
@@ -18,8 +18,8 @@ def trials(results: Results, title: str) -> Figure:
     """Return every contender's trials: the validation error over the first hyperparameter that it searched."""
     tried = trials_of(results)
     best = winners(results).set_index("contender")
-    order = [name for name in best.index]
-    scaled = in_units(results, tried)
+    order = list(best.index)
+    scaled = in_units(tried)
     unit = unit_of(best)
     caption = f"Validation {unit} of each trial by the hyperparameter below the panel, best contender first. {NOTE}"
     one = not several(results)
@@ -48,9 +48,8 @@ def trials(results: Results, title: str) -> Figure:
 
 def budget(results: Results, title: str) -> Figure:
     """Return the best validation error against the number of trials, by resampling, a panel for each contender."""
-    curves = budget_curves(results)
+    curves = in_units(budget_curves(results))
     best = winners(results)
-    curves[["mean", "low", "high"]] = in_units(results, curves)[["mean", "low", "high"]]
     unit = unit_of(best)
     one = not several(results)
     caption = (
@@ -78,14 +77,6 @@ def budget(results: Results, title: str) -> Figure:
 def unit_of(best: pd.DataFrame) -> str:
     """Return what the errors of contenders are called."""
     return str(best["unit"].iloc[0]) if best["unit"].nunique() == 1 else "error (%) or loss"
-
-
-def in_units(results: Results, table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of contenders' errors with these in their units: error rates in per cent."""
-    units = trials_of(results).drop_duplicates("contender").set_index("contender")["unit"]
-    times = table["contender"].map(units).map({"loss": 1.0, "error, %": 100.0})
-    errors = [name for name in ("error", "mean", "low", "high") if name in table]
-    return table.assign(**{name: times * table[name] for name in errors})
 
 
 def several(results: Results) -> bool:

@@ -81,14 +81,8 @@ def lines(
         optimizers: The optimizer of each line; those of the settings if None.
     """
     optimizer = dict(zip(names(frame), frame["optimizer"], strict=True)) if optimizers is None else optimizers
-    seen: dict[str, int] = {}
-    found = []
-    for name in order:
-        variant = seen.get(optimizer[name], 0)
-        seen[optimizer[name]] = variant + 1
-        look = style.look(optimizer[name], variant)
-        found.append({"name": name, "colour": look.colour, "dash": dashes(look.dash)})
-    return found
+    looks = style.looks({name: optimizer[name] for name in order})
+    return [{"name": name, "colour": look.colour, "dash": dashes(look.dash)} for name, look in looks.items()]
 
 
 def curves(frame: pd.DataFrame, evaluations: pd.DataFrame) -> Chart:
@@ -285,22 +279,24 @@ def notes(raced: Race) -> str:
 
 def budget(trials: Results) -> Chart:
     """Return the best validation error of every contender against its number of trials, by resampling."""
-    curves = outcome.budget_curves(trials)
-    units = outcome.trials(trials).drop_duplicates("contender").set_index("contender")["unit"]
+    curves = outcome.in_units(outcome.budget_curves(trials))
     found: list[dict[str, Any]] = []
     for name, own in curves.groupby("contender", sort=False):
-        scale = 100.0 if units[name] == "error, %" else 1.0
-        ends = {key: (scale * own[part]).tolist() for key, part in (("y", "mean"), ("low", "low"), ("high", "high"))}
-        found.append({"name": name, "view": units[name], "x": {"trials": own["trials"].tolist()}} | ends)
-    order = outcome.winners(trials)["contender"].tolist()
+        ends = {key: own[part].tolist() for key, part in (("y", "mean"), ("low", "low"), ("high", "high"))}
+        found.append({"name": name, "view": own["unit"].iloc[0], "x": {"trials": own["trials"].tolist()}} | ends)
+    best = outcome.winners(trials)
     return {
         "id": "budget",
         "title": "Best against budget",
         "caption": "Best validation error after so many trials: mean over draws of the trials that exist, without "
         "replacement; band: 95 % of the draws. The right end is the best of all trials.",
-        "views": [{"key": unit, "title": f"best validation {unit}", "log": False} for unit in sorted(set(units))],
+        "views": [
+            {"key": unit, "title": f"best validation {unit}", "log": False} for unit in sorted(set(curves["unit"]))
+        ],
         "axes": [{"key": "trials", "title": "trials", "log": False}],
-        "lines": lines(trials.frame, order, dict(zip(curves["contender"], curves["optimizer"], strict=True))),
+        "lines": lines(
+            trials.frame, best["contender"].tolist(), dict(zip(best["contender"], best["optimizer"], strict=True))
+        ),
         "curves": found,
         "table": winner_table(trials),
     }

@@ -51,8 +51,7 @@ def winner_table(tried: Results) -> pd.DataFrame:
     """Return what each contender's trials came to, as text for readers."""
     best = outcome.winners(tried)
     one = best["unit"].nunique() == 1
-    scaled = best["error"] * best["unit"].map({"loss": 1.0, "error, %": 100.0})
-    numbers = [_number(error) for error in scaled]
+    numbers = [_number(error) for error in outcome.in_units(best)["error"]]
     texts = numbers if one else [f"{number} ({unit})" for number, unit in zip(numbers, best["unit"], strict=True)]
     return pd.DataFrame(
         {

@@ -1,16 +1,13 @@
 """A report on many runs: time, memory, and how both grow."""
 
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from optbench import records
+from optbench.speed.shell import spent
 from optbench.speed.table import Row, row
 
 SEEDS = 10
@@ -34,7 +31,7 @@ def reports(rounds: int = 1, short: bool = False) -> Iterator[Row]:
         for size in sizes:
             root = Path(folder) / str(size)
             write(root, size)
-            seconds, memory = report(root)
+            seconds, memory = spent("report", str(root))
             took.append(seconds)
             yield row(f"report on {size} runs of {EVALUATIONS} evaluations", seconds, "the aim", size / 100, 1.0)
             yield row(f"its memory, {memory / 2**20:.0f} MB for seconds", memory / MOST, "1 GB", size / 1000, 1.0)
@@ -73,14 +70,3 @@ def evaluation(epoch: int, loss: float) -> dict[str, float]:
     counts = {"epoch": epoch, "step": 100 * epoch, "grad_evals": 100 * epoch, "train_seconds": 0.1 * epoch}
     splits = {f"{split}_loss": loss for split in ("train", "test")}
     return counts | splits | {f"{split}_accuracy": accuracy for split in ("train", "test")}
-
-
-def report(root: Path) -> tuple[float, int]:
-    """Return the seconds and the bytes of memory of a report in a process of its own."""
-    command = [sys.executable, "-c", "from optbench.commands.main import main; main()", "report", str(root)]
-    before = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise RuntimeError(f"optbench report {root} ended with {status}")
-    return time.perf_counter() - before, usage.ru_maxrss * 1024

@@ -1,13 +1,10 @@
 """Sweeps of many cells: what a cell takes beyond its training, and what the sweep's own process needs of memory."""
 
-import os
-import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from optbench.speed.shell import OPTBENCH
+from optbench.speed.shell import spent
 from optbench.speed.table import Row, row
 
 SIZES = (100, 500, 2000)
@@ -35,12 +32,8 @@ def swept(size: int) -> tuple[float, int]:
     """Return the seconds of a sweep of so many cells, and the peak memory of its own process in bytes."""
     with tempfile.TemporaryDirectory() as folder:
         own = [f"seed=range({size})", "logger=none", "figures=[]", f"hydra.sweep.dir={folder}/sweep"]
-        begun = time.perf_counter()
-        with subprocess.Popen([OPTBENCH, "train", "-m", *TOY, *own], stdout=subprocess.DEVNULL) as process:
-            _, status, spent = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-        seconds = time.perf_counter() - begun
+        seconds, memory = spent("train", "-m", *TOY, *own)
         done = len(list(Path(folder, "sweep").glob("*/metrics.csv")))
-        if process.returncode or done != size:
-            raise RuntimeError(f"a sweep of {size} cells left {done}, and exit code {process.returncode}")
-        return seconds, 1024 * spent.ru_maxrss
+        if done != size:
+            raise RuntimeError(f"a sweep of {size} cells left {done}")
+        return seconds, memory

@@ -99,8 +99,8 @@ def budget_curves(results: Results) -> pd.DataFrame:
     A trial that is not done takes part, and is no better than any other.
 
     Returns:
-        One row for each contender and number of trials: `contender`, `optimizer`, `trials`, the `mean` of the best
-        over draws without replacement, and `low` and `high`, between which lie 95 % of the draws.
+        One row for each contender and number of trials: `contender`, `optimizer`, the errors' `unit`, `trials`, the
+        `mean` of the best over draws without replacement, and `low` and `high`, between which lie 95 % of the draws.
     """
     rows = []
     rng = np.random.default_rng(0)
@@ -111,10 +111,19 @@ def budget_curves(results: Results) -> pd.DataFrame:
         orders = rng.permuted(np.tile(errors, (RESAMPLES, 1)), axis=1)
         best = np.minimum.accumulate(orders, axis=1)
         low, high = np.quantile(best, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+        own = {"contender": contender} | {name: tried[name].iloc[0] for name in ("optimizer", "unit")}
         for k in range(len(errors)):
-            row = {"contender": contender, "optimizer": tried["optimizer"].iloc[0], "trials": k + 1}
-            rows.append(row | {"mean": float(best[:, k].mean()), "low": float(low[k]), "high": float(high[k])})
+            rows.append(
+                own | {"trials": k + 1, "mean": float(best[:, k].mean()), "low": float(low[k]), "high": float(high[k])}
+            )
     return pd.DataFrame(rows)
+
+
+def in_units(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of errors with these in their `unit`: error rates in per cent."""
+    times = table["unit"].map({"loss": 1.0, "error, %": 100.0})
+    errors = [name for name in ("error", "mean", "low", "high") if name in table]
+    return table.assign(**{name: times * table[name] for name in errors})
 
 
 def sentences(results: Results) -> list[str]:
