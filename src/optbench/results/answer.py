@@ -134,7 +134,9 @@ def _ties(best: Compared, tied: pd.DataFrame, frame: pd.DataFrame, ranked: Measu
     values = by_setting(frame, ranked)
     yield f"Tied with it: {names(tied, frame)}; the runs cannot tell them apart."
     gaps = [(row, paired(values[_setting(row, frame)], values[_setting(best, frame)])) for _, row in tied.iterrows()]
-    real = [(row, gap) for row, gap in gaps if len(gap) > 1 and abs(gap.mean()) >= _smallest(best, ranked)]
+    several = [(row, gap) for row, gap in gaps if len(gap) > 1]
+    least = _smallest(best, ranked)
+    real = [(row, gap) for row, gap in several if abs(gap.mean()) >= least]
     if real:
         alpha = ALPHA / len(gaps)  # of the least of them, after Holm's correction
         each = [seeds_for(float(gap.std(ddof=1)), float(gap.mean()), alpha) for _, gap in real]
@@ -143,10 +145,10 @@ def _ties(best: Compared, tied: pd.DataFrame, frame: pd.DataFrame, ranked: Measu
         seen = f"{name(row, frame)}, {points(abs(float(gap.mean())), ranked)} away"
         most = f", takes the most of the {len(real)}" if len(real) > 1 else ""
         yield f"{seeds} seeds would settle it, if the differences that were seen are real: {seen}{most}."
-    small = [gap for _, gap in gaps if len(gap) > 1 and abs(gap.mean()) < _smallest(best, ranked)]
+    small = len(several) - len(real)
     if small:
-        verb = "differs" if len(small) == 1 else "differ"
-        yield f"{len(small)} of them {verb} from it by less than {points(_smallest(best, ranked), ranked)}."
+        verb = "differs" if small == 1 else "differ"
+        yield f"{small} of them {verb} from it by less than {points(least, ranked)}."
 
 
 def _far(best: Compared, tied: pd.DataFrame, told: pd.DataFrame, frame: pd.DataFrame, ranked: Measure) -> Iterator[str]:

@@ -111,14 +111,18 @@ def known(table: pd.DataFrame) -> dict[str, Callable[[pd.DataFrame], "pd.Series[
 
 def _usual(table: pd.DataFrame, names: list[str]) -> list[str]:
     """Return the columns that are shown if none are chosen: those with anything in them."""
-    keys = list(table.columns[: table.columns.get_loc("runs")])
+    usual = list(table.columns[: table.columns.get_loc("runs")])
+    if table["rank"].notna().any() and len(table) > 1:
+        usual.append("rank")
+    usual.append("runs")
+    if table["low"].notna().any():
+        usual += ["interval", "difference"]
     classes = "final_test_accuracy_mean" in table or "final_val_accuracy_mean" in table
-    ranked = table["rank"].notna().any() and len(table) > 1
-    usual = [*keys, "rank", "runs"] if ranked else [*keys, "runs"]
-    usual += [name for name in ("interval", "difference") if table["low"].notna().any()]
     means = [name for name in SHOWN if name in names and not (classes and name == "best_test_loss")]
     usual += [name for name in means if table[f"{MEANS[name][0]}_mean"].notna().any()]
-    return [*usual, *(["reasons"] if table["reasons"].ne("").any() else [])]
+    if table["reasons"].ne("").any():
+        usual.append("reasons")
+    return usual
 
 
 def _rank(table: pd.DataFrame) -> "pd.Series[str]":

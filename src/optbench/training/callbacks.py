@@ -82,35 +82,30 @@ def refuse(callback: "Callback") -> None:
 
 
 def check_callbacks(trainer: "Trainer", measures: set[str], logged: bool, rate: bool) -> None:
-    """Raise where a callback would find that what it needs is not there.
+    """Raise a `UserError` where a callback monitors what is not measured, or lacks a logger or a learning rate.
 
     Args:
         trainer: The trainer that has them.
         measures: What a run measures and logs.
         logged: Whether there is a logger.
         rate: Whether the optimizer has a learning rate.
-
-    Raises:
-        UserError: A callback monitors what is not measured, or needs a logger or a learning rate.
     """
-    import lightning.pytorch as lightning
+    from lightning.pytorch.callbacks import DeviceStatsMonitor, LearningRateMonitor, ThroughputMonitor
 
-    known = lightning.callbacks
-    loggers = (known.LearningRateMonitor, known.DeviceStatsMonitor, known.ThroughputMonitor)
     callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
     own = [callback for callback in callbacks if not type(callback).__module__.startswith("lightning.")]
     for callback in callbacks:
         name = type(callback).__name__
         monitor = getattr(callback, "monitor", None)
-        if str(monitor).startswith("val_") and not any(measure.startswith("val_") for measure in measures):
-            raise UserError(
-                f"trainer: {name} monitors {monitor} without validation samples; give data.val_fraction=0.1"
-            )
-        if monitor is not None and monitor not in measures and not own:  # what callbacks of the user's log is not known
-            raise nearest(f"measure for {name} to monitor", str(monitor), measures, ", ".join(sorted(measures)))
-        if isinstance(callback, loggers) and not logged:
+        if monitor is not None and monitor not in measures:
+            if str(monitor).startswith("val_") and "val_loss" not in measures:
+                remedy = "give data.val_fraction=0.1"
+                raise UserError(f"trainer: {name} monitors {monitor} without validation samples; {remedy}")
+            if not own:  # what callbacks of the user's log is not known
+                raise nearest(f"measure for {name} to monitor", str(monitor), measures, ", ".join(sorted(measures)))
+        if isinstance(callback, LearningRateMonitor | DeviceStatsMonitor | ThroughputMonitor) and not logged:
             raise UserError(f"trainer: {name} has nothing to log to; give logger=tensorboard")
-        if isinstance(callback, lightning.callbacks.LearningRateMonitor) and not rate:
+        if isinstance(callback, LearningRateMonitor) and not rate:
             raise UserError(f"trainer: {name} has no learning rate to log with this optimizer; leave it out")
 
 
