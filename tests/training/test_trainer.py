@@ -79,7 +79,7 @@ def test_it_is_refused_before_anything_is_written(optbench, tmp_path, mode):
         (["trainer.gradient_clip_algorithm=value"], "clips nothing; give trainer.gradient_clip_val"),
         (["trainer.limit_train_batches=0.001"], "is less than one"),
         (["trainer.profiler=simpel"], "trainer: "),
-        (["trainer.callbacks=[{_target_:torch.nn.ReLU}]"], "a Lightning Callback"),
+        (["trainer.callbacks=[{_target_:torch.nn.ReLU}]"], "ReLU is no Lightning Callback; build on that class"),
         (["trainer.callbacks.stop._target_=lightning.pytorch.callbacks.EarlyStopping"], "monitor"),
         (
             ["trainer.callbacks=[{_target_:lightning.pytorch.callbacks.EarlyStopping,monitor:val_loss}]"],
