@@ -276,6 +276,24 @@ def test_sgd_has_no_more_than_its_steps():
 
 
 @every
+def test_autocast_around_a_step_rounds_nothing_or_is_refused(name):
+    ends = []
+    for enabled in False, True:
+        task = Task(torch.float32)
+        optimizer = task.make(name)
+        run(task, optimizer, 2)
+        task.objective()
+        try:
+            with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+                optimizer.step(lambda: torch.ones(()))
+        except UserError as error:
+            assert str(error).endswith("put only the loss there") or "closure without its loss" in str(error)
+            return
+        ends.append(task.weights())
+    same(*ends)
+
+
+@every
 def test_a_step_under_inference_mode_is_refused_and_leaves_no_state(name):
     """What it would keep could not be changed by a step outside."""
     task = Task()

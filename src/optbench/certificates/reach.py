@@ -68,7 +68,8 @@ class Recorder:
         self.file = inspect.getfile(cls)
         self.forms: set[tuple[str, Any]] = set()
         self.coverage = coverage.Coverage(data_file=None, branch=True, include=[self.file], config_file=False)
-        for pattern in (r"raise UserError", r"_without_closure\(", r"if closure is None and self._dry\(\)", SHELL):
+        refusals = (r"raise UserError", r"_without_closure\(", r"_refuse_autocast\(")
+        for pattern in (*refusals, r"if closure is None and self._dry\(\)", SHELL):
             self.coverage.exclude(pattern)
 
     @contextmanager

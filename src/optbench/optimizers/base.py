@@ -185,6 +185,9 @@ class Optimizer(Saved):
 
     def _move(self, moving: Moving) -> None:
         """Move parameters, at least one; a rule with numbers for all of them overrides this."""
+        if self.whole_tensor and torch.is_autocast_enabled(kind := moving[0][0].device.type):
+            with torch.autocast(kind, enabled=False):  # which would round products of matrices
+                return self._move(moving)
         if self.compile and self._move_compiled(moving):
             return
         for p, g, s, group in moving:
@@ -249,6 +252,11 @@ class Optimizer(Saved):
         """
         if not self._dry():
             raise UserError(f"{self.named}: step() has no closure; {remedy}")
+
+    def _refuse_autocast(self, moving: Moving) -> None:
+        """Raise a `UserError` in a step whose closure is called on the way, where autocast cannot be told apart."""
+        if moving and torch.is_autocast_enabled(moving[0][0].device.type):
+            raise UserError(f"{self.named}: step() is within autocast, which would round it; put only the loss there")
 
     def _move_compiled(self, moving: Moving) -> bool:
         """Move by the compiled rule and return True, unless that cannot be, or not in this step."""

@@ -75,7 +75,9 @@ class Flat(Optimizer):
             return self._without_closure(GRADIENTS)
         with torch.enable_grad():
             loss = closure()
-        if params := [p for p, _, _, _ in self._moving()]:
+        moving = self._moving()
+        self._refuse_autocast(moving)
+        if params := [p for p, _, _, _ in moving]:
             f = Function(params, closure, number(loss))
             try:
                 self._minimize(f)

@@ -58,6 +58,7 @@ class KFAC(Optimizer):
         with torch.enable_grad():
             loss = objective()
         moving = self._moving()
+        self._refuse_autocast(moving)
         groups = {p: h for p, _, _, h in moving}
         layers = self._layers(groups)
         first = next(iter(layers)).weight

@@ -54,13 +54,14 @@ class Objective:
         """Return the closure of a step that needs the loss function itself.
 
         Args:
-            closure: An objective, also inside the partial that Lightning's wrapper of an optimizer makes of it; or any
+            closure: An objective, also inside a partial, as Lightning's wrapper of an optimizer makes one of it; or any
                 function that returns the loss with its graph, and need not differentiate it.
             optimizer: Who needs it.
         """
         inner = closure
         while isinstance(inner, partial):
-            functions = [x for x in (*inner.args, *inner.keywords.values()) if isinstance(x, Objective | partial)]
+            inside = (inner.func, *inner.args, *inner.keywords.values())
+            functions = [x for x in inside if isinstance(x, Objective | partial)]
             inner = functions[0] if functions else None
         if isinstance(inner, Objective):
             return inner
