@@ -112,6 +112,16 @@ def test_the_version_is_told(optbench, capsys):
     assert capsys.readouterr().out == f"optbench {version('optbench')}\n"
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_may_go_away(monkeypatch, unbuffered):
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    command = [sys.executable, "-c", "from optbench.commands.main import main; main()", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
 @pytest.fixture
 def complete(tmp_path):
     """Complete a line in a real bash, to the list of what it offers."""

@@ -26,23 +26,31 @@ COMMANDS = {
 
 def main() -> None:
     """Run `optbench <command> ...`; what the user got wrong ends in one line and exit code 1."""
-    name, *rest = sys.argv[1:] or ["--help"]
-    if name in ("-V", "--version"):
-        from importlib.metadata import version
-
-        print(f"optbench {version('optbench')}")
-        return
-    if name in ("-h", "--help"):
-        print("usage: optbench <command> ...\n")
-        print("\n".join(f"  {command:12}{what}" for command, what in COMMANDS.items()))
-        return
     try:
-        if name not in COMMANDS:
-            raise nearest("command", name, COMMANDS, "optbench --help")
-        importlib.import_module(f"optbench.commands.{name}").main(rest)
+        run(*sys.argv[1:])
+        print(end="", flush=True)
     except UserError as error:
         sys.exit(f"optbench: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def run(name: str = "--help", *rest: str) -> None:
+    """Run a command with its arguments.
+
+    Raises:
+        UserError: There is no such command, or it was given something wrong.
+    """
+    if name in ("-V", "--version"):
+        from importlib.metadata import version
+
+        print(f"optbench {version('optbench')}")
+    elif name in ("-h", "--help"):
+        print("usage: optbench <command> ...\n")
+        print("\n".join(f"  {command:12}{what}" for command, what in COMMANDS.items()))
+    elif name in COMMANDS:
+        importlib.import_module(f"optbench.commands.{name}").main(list(rest))
+    else:
+        raise nearest("command", name, COMMANDS, "optbench --help")
