@@ -122,6 +122,16 @@ def test_a_reader_may_go_away(monkeypatch, unbuffered):
     assert process.returncode == 0
 
 
+@pytest.mark.slow
+def test_files_and_words_are_in_utf_8_in_any_locale(write, tmp_path):
+    for seed in (0, 1):
+        write(str(seed), ["optimizer=adam", f"seed={seed}"], [{"test_accuracy": 0.5}])
+    command = [sys.executable, "-c", "from optbench.commands.main import main; main()", "report", "0", "1"]
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, **plain}, capture_output=True, check=True)
+    assert all("±" in text for text in (done.stdout.decode(), (tmp_path / "0/report/table.md").read_text("utf-8")))
+
+
 @pytest.fixture
 def complete(tmp_path):
     """Complete a line in a real bash, to the list of what it offers."""

@@ -1,6 +1,7 @@
 """The command `optbench`: it finds the command that is meant; heavy imports happen inside each."""
 
 import importlib
+import locale
 import os
 import sys
 
@@ -26,6 +27,11 @@ COMMANDS = {
 
 def main() -> None:
     """Run `optbench <command> ...`; what the user got wrong ends in one line and exit code 1."""
+    if (
+        locale.getpreferredencoding(False).upper() != "UTF-8"
+    ):  # as Python itself has it from 3.15 on, whatever the locale
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     try:
         run(*sys.argv[1:])
         print(end="", flush=True)
