@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector as vector
 from torch.nn.utils import vector_to_parameters
+
+from optbench import surfaces
 
 Batch = tuple[Tensor, Tensor]
 
@@ -53,27 +56,19 @@ class Problem:
         return torch.stack([vector(row) for row in rows])
 
 
-def elongated_bowl(p: Tensor) -> Tensor:
-    """Return 0.7 x^2 + 0.1 y^2."""
-    return 0.7 * p[0] ** 2 + 0.1 * p[1] ** 2
-
-
-def sigmoid_pair(p: Tensor) -> Tensor:
-    """Return the error of one sigmoid unit on two points; its Hessian is indefinite at the start."""
-    x = p.new_tensor([0.5, 2.5])
-    y = p.new_tensor([0.2, 0.9])
-    return (0.5 * (torch.sigmoid(p[0] * x + p[1]) - y) ** 2).sum()
-
-
 def coupled(p: Tensor) -> Tensor:
     """Return a mild form of Rosenbrock's function, in which each coordinate's slope depends on the other."""
     return 0.5 * (1 - p[0]) ** 2 + 0.3 * (p[1] - p[0] ** 2) ** 2
 
 
-def surface(f: Callable[[Tensor], Tensor]) -> Problem:
+FUNCTIONS = {name: surfaces.get(name).f for name in ("elongated_bowl", "sigmoid_pair")} | {"coupled": coupled}
+"""Of two parameters; the Hessian of the second is indefinite at (-2, -2)."""
+
+
+def surface(name: str) -> Problem:
     """Return a function of two parameters as a problem, from (-2, -2)."""
     p = nn.Parameter(torch.tensor([-2.0, -2.0], dtype=torch.float64))
-    return Problem(f.__name__, nn.ParameterList([p]), lambda t: f(p))
+    return Problem(name, nn.ParameterList([p]), lambda t: FUNCTIONS[name](p))
 
 
 def quadratic() -> Problem:
@@ -112,9 +107,7 @@ def matrices(scale: float = 1.0) -> Problem:
 
 
 PROBLEMS: dict[str, Callable[[], Problem]] = {
-    "elongated_bowl": lambda: surface(elongated_bowl),
-    "sigmoid_pair": lambda: surface(sigmoid_pair),
-    "coupled": lambda: surface(coupled),
+    **{name: partial(surface, name) for name in FUNCTIONS},
     "network": network,
     "quadratic": quadratic,
     "matrices": matrices,

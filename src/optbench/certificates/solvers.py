@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from optbench import optimizers as ours
 from optbench.certificates.case import Case, Hyper, RateFactors, Trajectory, constant, version
-from optbench.certificates.problems import Problem, coupled, elongated_bowl
+from optbench.certificates.problems import FUNCTIONS, Problem
 from optbench.optimizers.augmented_lagrangian import Ball
 
 BOUNDS = (-2.0, 0.5)
@@ -79,9 +79,10 @@ def newton() -> list[Case]:
 
 def minimized(problem: Problem, steps: int, rate: RateFactors, damping: float = 0.0) -> Tensor:
     """Return the path of Newton's method with a fixed damping and no line search."""
-    f = {"elongated_bowl": elongated_bowl, "coupled": coupled}[problem.name]
     options = dict(lr=0.5, line_search="none", tikhonov=damping, max_iter=steps, xtol=0.0, return_all=True)
-    found = import_module("torchmin").minimize(f, problem.flat(), method="newton-exact", options=options)
+    found = import_module("torchmin").minimize(
+        FUNCTIONS[problem.name], problem.flat(), method="newton-exact", options=options
+    )
     return torch.stack(found.allvecs)
 
 
