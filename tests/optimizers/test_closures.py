@@ -136,6 +136,15 @@ def test_kfac_sees_what_a_layer_is_given_by_keyword():
     assert optimizer.state[model.layer.weight]["A"].shape == (4, 4)
 
 
+def test_kfac_says_that_it_cannot_see_through_torch_compile():
+    model, x, y = network()
+    compiled = torch.compile(model, backend="eager")
+    objective = Objective(lambda: torch.nn.functional.cross_entropy(compiled(x), y), model.parameters())
+    for given in (model, compiled):
+        with pytest.raises(UserError, match="^KFAC: the loss calls no layer of the model; .* without torch.compile$"):
+            KFAC(given.parameters(), model=given).step(objective)
+
+
 def test_kfac_refuses_data_parallel():
     model = torch.nn.DataParallel(torch.nn.Linear(2, 2))
     with pytest.raises(UserError, match="^KFAC: model is a DataParallel, .*; give its module$"):

@@ -16,6 +16,9 @@ Layers = dict[nn.Linear, list[Tensor]]
 """Linear layers, each with those of its weights and bias that move."""
 
 
+UNSEEN = "KFAC: the loss calls no layer of the model; give the model that it calls, and call that without torch.compile"
+
+
 class KFAC(Optimizer):
     """Natural gradient of the Linear layers, whose Fisher blocks are Kronecker products of two small matrices.
 
@@ -119,6 +122,8 @@ class KFAC(Optimizer):
         draw = torch.Generator(next(iter(layers)).weight.device).manual_seed((1_000_003 * h["seed"] + t) % 2**32)
         loss = sampled_loss(prediction(outputs.get(self.model, [None])[-1]), h["likelihood"], draw)
         called = [m for m in layers if m in inputs]
+        if not called:
+            raise UserError(UNSEEN)
         calls = [y for m in called for y in outputs[m]]
         slopes = iter(torch.autograd.grad(loss, calls, materialize_grads=True))
         examples = {}
@@ -158,7 +163,7 @@ def prediction(output: Any) -> Tensor:
         UserError: It is not one tensor of at least two dimensions.
     """
     if output is None:
-        raise UserError("KFAC: the loss does not call the model; give the model that the loss calls")
+        raise UserError(UNSEEN)
     if not isinstance(output, Tensor):
         raise UserError(f"KFAC: the model returns a {type(output).__name__}; let it return a tensor (batch, outputs)")
     if output.dim() < 2:
