@@ -48,6 +48,16 @@ def test_what_no_config_names_is_refused_by_name_and_nothing_happens(group, part
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_config_that_is_no_mapping_is_refused():
+    with pytest.raises(UserError, match="the record's config.yaml is no mapping"):
+        trusted([RUN])
+
+
+def test_accuracy_is_asked_of_classes_alone():
+    with pytest.raises(UserError, match="what=accuracy needs classes, and LinearRegression has none; take what=loss"):
+        problem(RUN, what="accuracy")
+
+
 def test_a_class_of_one_group_is_none_of_another():
     with pytest.raises(UserError, match="no config of the group data names"):
         trusted({**RUN, "data": RUN["model"]})

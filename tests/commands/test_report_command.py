@@ -32,6 +32,7 @@ def test_a_report_holds_the_table_and_the_figures_of_the_config(swept, optbench,
         (["--out", "a", "out=b"], "out is given twice, as a and b"),
         (["sort="], "sort= chooses nothing; leave it out"),
         (["columns=[]"], "columns=.. chooses nothing"),
+        (["target=high"], "target=high is no number; give an accuracy from 0 to 1, or a loss"),
         (["target=92"], "target=92 is no accuracy; give one from 0 to 1"),
     ],
 )

@@ -177,5 +177,7 @@ def test_what_has_no_plane_is_refused():
         Plane.fit([np.zeros((2, 4)), np.ones((2, 4))], kind="shared")
     with pytest.raises(UserError, match="of one network"):
         Plane.fit([np.zeros((2, 4)), np.ones((2, 5))], kind="shared")
+    with pytest.raises(UserError, match="along the Hessian's eigenvectors needs model=, x= and y="):
+        Plane.fit(np.zeros((2, 4)), kind="hessian")
     with pytest.raises(UserError, match="model has other parameters"):
         Plane.fit(np.zeros((2, 4)), kind="random", model=nn.Linear(2, 2))

@@ -332,3 +332,9 @@ def test_a_group_cannot_have_what_belongs_to_the_optimizer(name):
         with pytest.raises(UserError, match=f"^{name}: {key} is one for all groups"):
             whole.add_param_group({"params": [torch.nn.Parameter(torch.zeros(2))], key: getattr(whole, key)})
         assert len(whole.param_groups) == 1
+
+
+def test_a_tensor_for_a_number_is_one_real_number():
+    for lr in (torch.ones(2), torch.tensor(1j)):
+        with pytest.raises(UserError, match=r"^Adam: lr is a tensor of shape .* and type .*; give a real number$"):
+            Task().make("Adam", lr=lr)

@@ -67,6 +67,10 @@ def test_a_finished_run_is_trained_longer(optbench, capsys):
         with pytest.raises(SystemExit, match=f"{other}: resume=run goes on with the settings that it began with"):
             optbench("train", "resume=run", other, "trainer.max_epochs=5")
     assert records.read(Path("run")).status["status"] == "done"
+    saved = Path("run/checkpoint.ckpt").rename("checkpoint.ckpt")
+    with pytest.raises(SystemExit, match="resume=run: checkpoint.ckpt is missing or cannot be read; train it anew"):
+        optbench("train", "resume=run", "trainer.max_epochs=5")
+    saved.rename("run/checkpoint.ckpt")
     optbench("train", "resume=run", "trainer.max_epochs=5")
     assert "schedule:" not in capsys.readouterr().out
     optbench("train", *REGRESSION, "trainer.max_epochs=5", "hydra.run.dir=whole")

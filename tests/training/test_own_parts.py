@@ -217,6 +217,7 @@ def test_a_model_is_given_its_sizes_by_name(optbench, tmp_path, name):
         (["model._target_=test_own_parts.Seeds"], "Seeds seeds torch by itself, so that all seeds begin alike"),
         (["model._target_=test_own_parts.Unmade"], "does its __init__ begin with super().__init__()?"),
         (["model._target_=test_own_parts.nothing"], "nothing makes NoneType; it has to make a torch.nn.Module"),
+        (["~model._target_"], "model names nothing to make; give model._target_=<a class>, or model=<name>"),
         (["+model.features=3"], "model: features=3 would be replaced by the data's own 1; leave it out"),
         (
             ["data._target_=torch.utils.data.TensorDataset"],
