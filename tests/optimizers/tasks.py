@@ -31,10 +31,11 @@ class Task:
         return torch.nn.functional.cross_entropy(self.model(self.x), self.y)
 
     def make(self, name, params=None, **hyper):
-        """Return the optimizer of this name, from its config, with what a training would add."""
+        """Return the optimizer of this name, from its config, with what a training would add, and of few iterations."""
+        cls = optimizers.CLASSES[name]
         known = {"total_steps": 50, "model": self.model}
-        given = {key: known[key] for key in optimizers.CLASSES[name].needs}
-        return instantiate(configs.rule(CONFIGS[name]), _convert_="all")(params or self.params, **given, **hyper)
+        given = {key: known[key] for key in cls.needs} | ({"max_iter": 5} if "max_iter" in cls.hyper else {})
+        return instantiate(configs.rule(CONFIGS[name]), _convert_="all")(params or self.params, **{**given, **hyper})
 
     def weights(self):
         return [p.detach().clone() for p in self.params]

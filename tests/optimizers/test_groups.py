@@ -310,7 +310,7 @@ def test_rprop_compares_losses_that_are_numbers():
 
 def test_multipliers_outlive_their_first_parameter():
     task = Task()
-    optimizer = task.make("AugmentedLagrangian")
+    optimizer = task.make("AugmentedLagrangian", max_iter=20)
     run(task, optimizer, 1)
     first, second, *_ = task.params
     kept = optimizer.state[first]["multipliers"].clone()

@@ -46,7 +46,7 @@ def test_a_part_of_the_heights_has_levels_of_its_own():
     assert named(np.array([210.0, 120.0])) == ["210", "120"]
 
 
-@pytest.mark.parametrize("value", [0.0, 1.0, np.nan, np.inf, -3.0])
+@pytest.mark.parametrize("value", [0.0, np.nan, np.inf, -3.0])
 def test_values_of_any_kind_leave_figures(tmp_path, value):
     values = np.full((8, 8), value)
     for grid in (values, np.where(AXIS > 0, values, 1.0), np.where(AXIS > 0, values, -np.inf)):

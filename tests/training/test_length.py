@@ -67,9 +67,7 @@ def test_limits_that_cannot_be_are_refused(trainer, said):
     ("limits", "steps", "epochs"),
     [
         (["trainer.limit_train_batches=10"], 20, 1 / 3),
-        (["trainer.limit_train_batches=0.5"], 60, 1),
         (["trainer.max_steps=70"], 70, 7 / 6),
-        (["trainer.max_steps=20", "trainer.max_epochs=-1"], 20, 1 / 3),
         (["trainer.overfit_batches=1"], 2, 1 / 30),
         (["trainer.fast_dev_run=3"], 3, 1 / 20),
     ],

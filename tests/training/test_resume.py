@@ -56,7 +56,6 @@ def assert_same(left, right):
         ("schedule_free_adamw", 1, 2, "off"),
         ("lbfgs", 1, 2, "off"),
         ("lookahead", 1, 2, "off"),
-        ("nadam", 1, 2, "step"),
         ("lamb", 1, 2, "step"),
     ],
 )

@@ -45,29 +45,32 @@ def sweep(rounds: int = 3, short: bool = False) -> Iterator[Row]:
 
     Args:
         rounds: Repeats; at most three, since each takes minutes.
-        short: Whether one seed, one epoch and the smaller hidden layer will do.
+        short: Whether four rates, one seed, one epoch and the smaller hidden layer will do.
     """
-    seeds, epochs, hiddens = (1, 1, [20]) if short else (8, 2, [128, 20])
+    rates, seeds, epochs, hiddens = (RATES[:4], 1, 1, [20]) if short else (RATES, 8, 2, [128, 20])
     for hidden in hiddens:
         with tempfile.TemporaryDirectory() as cache:
-            cold, times = turns(contenders(seeds, epochs, hidden, cache), 0 if short else min(rounds, 3))
-        yield from rows(f"{len(RATES) * seeds} runs of Adam, hidden {hidden}", hidden, cold, times)
+            cold, times = turns(contenders(rates, seeds, epochs, hidden, cache), 0 if short else min(rounds, 3))
+        yield from rows(f"{len(rates) * seeds} runs of Adam, hidden {hidden}", hidden, cold, times)
 
 
-def contenders(seeds: int, epochs: int, hidden: int, cache: str) -> dict[str, Callable[[], Resources]]:
+def contenders(
+    rates: Sequence[float], seeds: int, epochs: int, hidden: int, cache: str
+) -> dict[str, Callable[[], Resources]]:
     """Return what trains the sweep, by name; JAX only where it is installed.
 
     Args:
+        rates: Learning rates; JAX takes the first ones of `RATES`.
         seeds: How many.
         epochs: How many.
         hidden: Width of the hidden layer.
         cache: Directory for what torch compiles.
     """
     made: dict[str, Callable[[], Resources]] = {
-        mode: partial(train, how, seeds, epochs, hidden, cache) for mode, how in MODES.items()
+        mode: partial(train, how, rates, seeds, epochs, hidden, cache) for mode, how in MODES.items()
     }
     if beside.installed():
-        made[JAX] = partial(in_jax, seeds, epochs, hidden)
+        made[JAX] = partial(in_jax, len(rates), seeds, epochs, hidden)
     return made
 
 
@@ -114,9 +117,9 @@ def rows(what: str, hidden: int, cold: Mapping[str, Resources], times: Mapping[s
     yield row(f"{what}, compiling, kept on disk", compiled.compiling, "with nothing on disk", price, 1)
 
 
-def train(how: Sequence[str], seeds: int, epochs: int, hidden: int, cache: str) -> Resources:
+def train(how: Sequence[str], rates: Sequence[float], seeds: int, epochs: int, hidden: int, cache: str) -> Resources:
     """Train the sweep in one of the modes and return its seconds."""
-    grid = [f"optimizer.lr={','.join(map(str, RATES))}", f"seed={','.join(map(str, range(seeds)))}"]
+    grid = [f"optimizer.lr={','.join(map(str, rates))}", f"seed={','.join(map(str, range(seeds)))}"]
     size = [f"trainer.max_epochs={epochs}", f"model.hidden=[{hidden}]", "figures=[]", "logger=none"]
     with tempfile.TemporaryDirectory() as folder:
         where = f"hydra.sweep.dir={folder}/sweep"
@@ -130,7 +133,7 @@ def train(how: Sequence[str], seeds: int, epochs: int, hidden: int, cache: str) 
         return Resources(whole, max(ends) - min(starts), compiling)
 
 
-def in_jax(seeds: int, epochs: int, hidden: int) -> Resources:
+def in_jax(rates: int, seeds: int, epochs: int, hidden: int) -> Resources:
     """Train the sweep in JAX and return its seconds."""
-    told, whole = beside.run(hidden, len(RATES), seeds, epochs)
+    told, whole = beside.run(hidden, rates, seeds, epochs)
     return Resources(whole, told["total"], told["compile"])
