@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from optbench.checks import UserError
-from optbench.results import compare, labels, load, read
+from optbench.results import answer, compare, labels, load, read
 from optbench.results.settings import named, unusual, usual_values
 
 ADAM = {"_target_": "optbench.optimizers.Adam", "_partial_": True}
@@ -82,6 +82,24 @@ def test_what_matters_to_training_is_a_label(write, tmp_path, differing, label):
         write(str(i), ["optimizer=adam", "seed=0"], [{}], **{key: pair[i] for key, pair in differing.items()})
     names = labels(load(tmp_path))
     assert len(names) == 2 and names[1].rpartition(".")[2] == label
+
+
+def test_the_device_that_a_run_was_trained_on_is_a_label(write, tmp_path):
+    for seed, device in enumerate(("cpu", "cuda")):
+        restate(write(str(seed), ["optimizer=adam", f"seed={seed}"], [{}]), device=device)
+    assert labels(load(tmp_path)) == ["optimizer", "device"]
+
+
+def test_a_run_that_has_not_begun_is_of_the_setting_of_the_others(write, tmp_path):
+    restate(write("0", ["optimizer=adam", "seed=0"], [{}]), device="cuda", content={"data": "a", "optimizer": "b"})
+    write("1", ["optimizer=adam", "seed=1"], [], status="failed")
+    assert labels(load(tmp_path)) == ["optimizer"]
+
+
+@pytest.mark.parametrize("epochs", [[], [{"test_loss": float("nan")}]])
+def test_runs_that_measured_nothing_are_not_ranked(write, tmp_path, epochs):
+    write("0", ["optimizer=adam", "seed=0"], epochs)
+    assert answer(load(tmp_path)) == ["No run measured a test loss, so that none is ranked."]
 
 
 def test_a_hyperparameter_of_one_optimizer_is_no_label_of_another(write, tmp_path):

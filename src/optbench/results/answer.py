@@ -42,6 +42,8 @@ def answer(frame: pd.DataFrame, table: pd.DataFrame | None = None) -> list[str]:
     if rows.empty:
         return [f"No run came to its end: {_failures(table)}."]
     ranked = measure(frame)
+    if f"{ranked.name}_mean" not in table:
+        return [f"No run measured a {ranked.words}, so that none is ranked."]
     everything = frame
     frame = frame[blocks(frame) == sizes.iloc[0]]
     others = rows.iloc[1:]

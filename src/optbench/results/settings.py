@@ -24,9 +24,9 @@ WORKLOAD = "workload"
 INDIFFERENT = {
     "data": {"seed", "chunk_size", "download"},
     "optimizer": {"search", "core"},
-    "trainer": {"enable_checkpointing", "enable_model_summary", "enable_progress_bar", "profiler"},
+    "trainer": {"accelerator", "enable_checkpointing", "enable_model_summary", "enable_progress_bar", "profiler"},
 }
-"""Keys that change nothing of what is learned; `data.seed` follows the run's own, see `_orders`."""
+"""Keys that change nothing of what is learned: for `data.seed` see `_orders`, and a status has the device."""
 
 ABSENT = "–"
 """The value of a label in a run whose config has no such key."""
@@ -43,7 +43,7 @@ def settings(runs: Sequence[Run]) -> list[dict[str, Any]]:
         runs: Each with the groups of a config, which may lack keys.
     """
     kinds = [{group: _kind(run, group) for group in GROUPS} for run in runs]
-    values = [_values(run) for run in runs]
+    values = _agreed([_values(run) for run in runs])
     groups = [group for group in GROUPS if group != "optimizer" and len({kind[group] for kind in kinds}) > 1]
     keys = _varying(kinds, values)
     workloads = [str(flat.get(WORKLOAD, ABSENT)) for flat in values]
@@ -203,10 +203,22 @@ def _values(run: Run) -> dict[str, Any]:
     content = run.status.get("content")
     if isinstance(content, Mapping):
         flat |= {f"{group}.content": str(version) for group, version in content.items()}
+    if isinstance(run.status.get("device"), str):
+        flat["device"] = run.status["device"]
     workload = run.config.get("workload")
     if isinstance(workload, Mapping) and workload.get("name") is not None:
         flat[WORKLOAD] = str(workload["name"])
     return _as_tuned(run, flat)
+
+
+def _agreed(values: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return values in which runs that have not begun have what only a begun one can tell, where all those agree."""
+    told = dict.fromkeys(key for flat in values for key in flat if key == "device" or key.endswith(".content"))
+    for key in told:
+        known = {flat[key] for flat in values if key in flat}
+        if len(known) == 1:
+            values = [{key: next(iter(known)), **flat} for flat in values]
+    return values
 
 
 def _as_tuned(run: Run, flat: dict[str, Any]) -> dict[str, Any]:

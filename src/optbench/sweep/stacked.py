@@ -61,8 +61,11 @@ def train(cells: Sequence[tuple[DictConfig, Record]], loaded: Mapping[str, Any],
         parameters = sum(p.numel() for p in runs[0].model.parameters())
         steps = measure(first.trainer, data.batches_per_epoch).steps
         module.path, module.reason = path.choose(first, parameters, steps, len(runs))
+        lightning = trainer.make_trainer(first.trainer)
+        for record in records:
+            record.status["device"] = lightning.strategy.root_device.type
         with suppress(Diverged):  # of the last run that went on: each has said so in its record
-            trainer.make_trainer(first.trainer).fit(module, ckpt_path=start, weights_only=True)
+            lightning.fit(module, ckpt_path=start, weights_only=True)
         for going in module.going():
             module.end(going, "done")
         forget(records[0].directory)

@@ -129,6 +129,7 @@ def perform(
     leads = team is None or team.rank == 0
     bar = leads and HydraConfig.get().mode == RunMode.RUN and os.isatty(1)
     trainer = make_trainer(config.trainer, logger, bar, record.directory, team)
+    record.status["device"] = trainer.strategy.root_device.type
     status = "done"
     reason = ""
     try:
