@@ -6,7 +6,7 @@ import yaml
 
 from optbench.checks import UserError
 from optbench.configs import CONF
-from optbench.tuning.contender import Contender, edge, written
+from optbench.tuning.contender import Contender, edge, in_grammar
 from optbench.tuning.search import METHODS, optuna, sobol
 from optbench.tuning.space import Choice, Range, axis, replacements, space
 
@@ -104,4 +104,4 @@ def test_an_edge_is_widened_on_its_side(method):
 
 
 def test_values_are_written_in_hydras_grammar():
-    assert written({"lr": {"low": 1e-05, "log": True}, "form": ["a", "b"]}) == "{lr:{low:1e-05,log:true},form:[a,b]}"
+    assert in_grammar({"lr": {"low": 1e-05, "log": True}, "form": ["a", "b"]}) == "{lr:{low:1e-05,log:true},form:[a,b]}"

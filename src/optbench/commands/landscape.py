@@ -18,7 +18,7 @@ from rich.table import Table
 
 from optbench import records
 from optbench.checks import NO_PNG, Colours, Count, Index, Interval, UserError, check, nearest, refuse_idle
-from optbench.configs import CONF, apart, explain, quoted
+from optbench.configs import CONF, explain, quoted, split_folders
 
 USAGE = """usage: optbench landscape DIR plane=shared what=loss split=train points=50 [field=value ...]
 
@@ -76,7 +76,7 @@ def split(arguments: Sequence[str]) -> tuple[list[Path], list[str], list[Path]]:
     Raises:
         UserError: There is no directory, or one does not exist.
     """
-    rest, folders = apart(arguments)
+    rest, folders = split_folders(arguments)
     paths = [Path(text) for text in rest if "=" not in text or Path(text).exists()]
     overrides = [text for text in rest if Path(text) not in paths]
     if not paths:

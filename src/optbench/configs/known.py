@@ -1,5 +1,6 @@
 """What configs there are: folders, groups, names, fields and figures."""
 
+import argparse
 import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -76,25 +77,23 @@ def refuse_twins(folder: Path) -> None:
         files([CONF, folder], group)
 
 
-def apart(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
+def split_folders(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
     """Return arguments without `--config-dir DIR`, and these folders.
 
     Raises:
         UserError: One of them is no directory.
     """
-    rest = list(arguments)
-    folders = list[Path]()
-    while "--config-dir" in rest:
-        at = rest.index("--config-dir")
-        if at + 1 == len(rest):
-            raise UserError("--config-dir is followed by no directory; give the folder of your configs")
-        folder = Path(rest[at + 1])
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--config-dir", action="append", type=Path, default=[])
+    try:
+        given, rest = parser.parse_known_args(arguments)
+    except argparse.ArgumentError:
+        raise UserError("--config-dir is followed by no directory; give the folder of your configs") from None
+    for folder in given.config_dir:
         if not folder.is_dir():
             raise UserError(f"--config-dir {folder} is no directory; give one with folders such as optimizer/")
         refuse_twins(folder)
-        folders.append(folder.resolve())
-        del rest[at : at + 2]
-    return rest, folders
+    return rest, [folder.resolve() for folder in given.config_dir]
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from optbench.checks import UserError, check, nearest
-from optbench.configs import CONF, apart, explain, quoted
+from optbench.configs import CONF, explain, quoted, split_folders
 from optbench.surfaces.setting import Setting
 
 DRAWN = ("panels", "caption", "page", "animate", "colours", "processes")
@@ -29,7 +29,7 @@ class Request:
     @classmethod
     def of(cls, arguments: Sequence[str]) -> "Request":
         """Return the request of a command line."""
-        rest, folders = apart(arguments)
+        rest, folders = split_folders(arguments)
         for argument in rest:
             if "=" not in argument or argument.startswith("-"):
                 raise UserError(f"'{argument}' is not field=value; see optbench surface --help")

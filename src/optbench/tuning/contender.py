@@ -89,7 +89,7 @@ class Contender:
         """Return the overrides of a trial."""
         ranges = {name: axis.plain() for name, axis in self.space.items()}
         own = [*_values(point), f"seed={seed}", "tuning.stage=trials"]
-        return [*self.overrides, *own, f"tuning.space={written(ranges)}"]
+        return [*self.overrides, *own, f"tuning.space={in_grammar(ranges)}"]
 
     def final(self, point: Proposal, seed: int, trials: int | str) -> list[str]:
         """Return the overrides of a final run.
@@ -139,14 +139,14 @@ def edge(point: Proposal, space: Space, trials: int) -> dict[str, bool]:
     return found
 
 
-def written(value: Any) -> str:
+def in_grammar(value: Any) -> str:
     """Return a value in Hydra's grammar."""
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{written(inner)}" for key, inner in value.items()) + "}"
+        return "{" + ",".join(f"{key}:{in_grammar(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return "[" + ",".join(map(written, value)) + "]"
+        return "[" + ",".join(map(in_grammar, value)) + "]"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _values(point: Proposal) -> list[str]:
-    return [f"++optimizer.{name}={written(value)}" for name, value in point.items()]
+    return [f"++optimizer.{name}={in_grammar(value)}" for name, value in point.items()]
