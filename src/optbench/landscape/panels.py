@@ -102,10 +102,6 @@ def pictures(contenders: Sequence[NamedRun], request: LandscapeRequest) -> tuple
     Runs of another network, other data, other examples or another start have a picture of their own. So has each run
     where the kind of plane is of one run.
 
-    Args:
-        contenders: The runs.
-        request: What is to be drawn.
-
     Raises:
         UserError: Nothing can be drawn.
     """
@@ -184,11 +180,7 @@ def grouped(
 ) -> tuple[list[Group], list[str]]:
     """Return runs by the surface that they share, most finished runs first, and notes on some of them.
 
-    Args:
-        contenders: The runs.
-        request: What is to be drawn.
-        several: Whether they are of several seeds, which their names then tell.
-        left: Where those are named that have no path or no surface.
+    Where they are of several seeds, their names tell these; those without path or surface are named in `left`.
     """
     groups: dict[str, Group] = {}
     tasks: dict[str, Task] = {}
@@ -230,12 +222,7 @@ def planes(
 ) -> Iterable[tuple[Plane, list[Trail], str]]:
     """Yield the planes of runs that share a surface, with the walks on each and what tells it from the others.
 
-    Args:
-        smooth: Their model and its loss, which has a Hessian.
-        walks: The runs.
-        request: What is to be drawn.
-        seed: Of random directions.
-        left: Where those that no plane can be had for are named.
+    `smooth` is their model with a loss that has a Hessian; those that no plane can be had for are named in `left`.
     """
     kind = request.plane
     fit = partial(Plane.fit, kind=kind, model=smooth.model, x=smooth.x, y=smooth.y, loss=smooth.loss, seed=seed)

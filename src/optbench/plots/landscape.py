@@ -117,12 +117,7 @@ def looks(tracks: Sequence[Projection]) -> dict[str, dict[str, Any]]:
 def figure(landscapes: Sequence[Landscape], title: str, notes: Sequence[str] = ()) -> Figure:
     """Return the contours of landscapes with their paths, and below each the error of its recorded points.
 
-    A picture whose error exceeds `BOUND` says so in its title.
-
-    Args:
-        landscapes: The pictures; at least one.
-        title: What stands above.
-        notes: What stands below besides the caption.
+    A picture whose error exceeds `BOUND` says so in its title. Notes stand below besides the caption.
     """
     wide = max(len(one.views) for one in landscapes)
     columns = 1 if wide > 1 else min(3, len(landscapes))

@@ -12,12 +12,9 @@ from optbench.plots.page import SYMBOLS, dashes, digits, filled, rounded
 
 
 def page(landscapes: Sequence[Landscape], title: str, notes: Sequence[str] = ()) -> str:
-    """Return the page of landscapes, as HTML with everything in it.
+    """Return the page of landscapes that differ in plane, split or measure, as HTML with everything in it.
 
-    Args:
-        landscapes: Pictures, of which plane, split and what is measured differ.
-        title: What stands above.
-        notes: What stands below besides the pictures' own.
+    Notes stand below besides the pictures' own.
     """
     look = looks([track for one in landscapes for track in one.tracks])
     shown = [describe(one, look, notes) for one in landscapes]

@@ -51,16 +51,9 @@ def ranking(results: Results, title: str) -> Figure:
 def _value(
     axes: Axes, place: int, mean: float, interval: NDArray[np.float64], first: float, colour: str, text: str
 ) -> None:
-    """Draw a row's mean with its interval, and write it behind, or why there is none.
+    """Draw a row's mean with its interval, and write it behind, or why there is none, where the axis starts at `first`.
 
-    Args:
-        axes: Those of the figure.
-        place: The row, from 0.
-        mean: Its mean; infinite where a run counts with the worst value, and not a number where none is done.
-        interval: Of the mean, low and high, shape (2,).
-        first: Where the axis starts.
-        colour: Of the dot.
-        text: The mean.
+    The mean is infinite where a run counts with the worst value, and not a number where none is done.
     """
     if np.isfinite(interval).all():
         axes.plot(interval, [place, place], color=colour, linewidth=1.6)

@@ -76,11 +76,7 @@ def legend(
 ) -> None:
     """Put one legend of all lines to the right of a figure's panels; it says which settings lack runs.
 
-    Args:
-        figure: The figure, whose height decides into how many columns the lines go.
-        series: The lines.
-        title: What the names are of.
-        rates: Learning rate of each run by its row of the frame; a name that stands for one rate is followed by it.
+    A name that stands for one learning rate is followed by it: `rates` has that of each run, by its row of the frame.
     """
     handles = entries(series, rates or {})
     figure.legend(

@@ -155,13 +155,9 @@ def context() -> Iterator[None]:
 
 
 def entitle(figure: Figure, title: str, caption: str = "", taken: float = 0.0) -> None:
-    """Put a title above a figure and a caption below it, in lines that fit.
+    """Put a title above a figure and a caption, if there is one, below it, in lines that fit.
 
-    Args:
-        figure: The figure.
-        title: Its title.
-        caption: Its caption, if it has one.
-        taken: Inches beside the title that are not its own.
+    So many inches beside the title are taken by others.
     """
     figure.suptitle(textwrap.fill(title, int(10.5 * (figure.get_figwidth() - taken))), x=0.01, ha="left")
     if caption:

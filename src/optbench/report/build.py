@@ -259,14 +259,7 @@ def draw_all(found: Found, names: Sequence[str], out: Path) -> tuple[list[Path],
 
 
 def draw(name: str, results: Results, title: str, out: Path, **choices: Any) -> list[Path]:
-    """Draw one figure and return its files.
-
-    Args:
-        name: Of the figure.
-        results: What it shows.
-        title: What stands above.
-        out: Where it goes.
-        choices: What else its function takes.
+    """Draw one figure of results into a folder, by what else its function takes, and return its files.
 
     Raises:
         UserError: There is no such figure.

@@ -36,12 +36,7 @@ def write_all(
 ) -> Path:
     """Write all settings to a folder, and the first to `<folder>_best` if all are too many; return what to look at.
 
-    Args:
-        folder: As for `write`, and so are the others.
-        charts: See there.
-        frame: See there.
-        comparison: See there.
-        figures: See there.
+    Arguments are those of `write`.
     """
     best = folder.with_name(f"{folder.name}_best")
     write(folder, charts, frame, comparison, figures)

@@ -29,7 +29,7 @@ BENCHMARKS = {
     "gpu": ("optbench.speed.gpu", "stacks"),
     "report": ("optbench.speed.report", "reports"),
 }
-"""What yields rows: functions that take the number of rounds, and most of them also whether to be short."""
+"""What yields rows. Most take `rounds`, the repeats of each contender, or `short`, whether little of it will do."""
 
 
 def main() -> None:
@@ -72,8 +72,9 @@ def measured(name: str, rounds: int, short: bool) -> list[Row]:
     """
     module, function = BENCHMARKS[name]
     rows_of = getattr(importlib.import_module(module), function)
-    options = {"short": True} if short and "short" in inspect.signature(rows_of).parameters else {}
-    return [{"benchmark": name, **row} for row in rows_of(rounds=0 if short else rounds, **options)]
+    known = {"rounds": 0 if short else rounds, "short": short}
+    given = {key: value for key, value in known.items() if key in inspect.signature(rows_of).parameters}
+    return [{"benchmark": name, **row} for row in rows_of(**given)]
 
 
 def shown(rows: Sequence[Row], machine: str) -> Table:

@@ -14,15 +14,11 @@ LIMIT = 0.02
 MODES = {"a run alone": ["replicas=off"], "a stack of 4": ["seed=0,1,2,3", "replicas=4"]}
 
 
-def saving(rounds: int = 1, short: bool = False) -> Iterator[Row]:
+def saving(short: bool = False) -> Iterator[Row]:
     """Yield the seconds that runs of Adam on the embedded digits spend on saving, against those of the whole run.
 
     Both are of the same run, so that no other one's noise is in the ratio. States are asked for ever so often (after
     0.001 minutes), which leaves it to the limit how many there are.
-
-    Args:
-        rounds: Not used: a ratio within a run needs no repeats.
-        short: Whether one epoch will do.
     """
     epochs = 1 if short else 40
     for name, how in MODES.items():

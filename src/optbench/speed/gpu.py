@@ -19,12 +19,7 @@ STEPS = 50
 
 
 def stacks(rounds: int = 7, short: bool = False) -> Iterator[Row]:
-    """Yield training steps of stacks of 784-128-10 with Adam, all replicas on one mini-batch of 64.
-
-    Args:
-        rounds: Repeats.
-        short: Whether the smaller stacks will do.
-    """
+    """Yield training steps of stacks of 784-128-10 with Adam, all replicas on one mini-batch of 64."""
     for replicas in REPLICAS[: 2 if short else None]:
         times = race(contenders(replicas), rounds)
         what = f"step of {replicas} replicas on a GPU, hidden 128"

@@ -53,12 +53,7 @@ SHORT = (GridSize("784-20-10, 100 images, 5 x 5", 20, 100, 5, False, math.nan),)
 
 
 def grids(rounds: int = 7, short: bool = False) -> Iterator[Row]:
-    """Yield grids of networks in one thread, and `study=landscape` with all that it draws.
-
-    Args:
-        rounds: Repeats.
-        short: Whether one small grid will do.
-    """
+    """Yield grids of networks in one thread, and `study=landscape` with all that it draws."""
     for case in SHORT if short else CASES:
         yield from compare(case, rounds)
     if not short:

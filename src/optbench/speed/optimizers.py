@@ -28,12 +28,7 @@ FUSED = ("SGD", "Momentum", "NAG", "Adagrad", "Adam", "AdamW", "AMSGrad")
 
 
 def steps(rounds: int = 7, short: bool = False) -> Iterator[Row]:
-    """Yield the steps of every rule that is element-wise, at three sizes.
-
-    Args:
-        rounds: Repeats.
-        short: Whether some rules at the smallest size are to show that all is in order.
-    """
+    """Yield the steps of every rule that is element-wise, at three sizes."""
     chosen = [name for name in rules() if name in SHORT or not short]
     sizes = [min(SIZES)] if short else list(SIZES)
     for name in chosen:

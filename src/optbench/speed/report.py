@@ -16,14 +16,10 @@ MOST = 2**30
 """Bytes that a report on 1,000 runs may take."""
 
 
-def reports(rounds: int = 1, short: bool = False) -> Iterator[Row]:
+def reports(short: bool = False) -> Iterator[Row]:
     """Yield `optbench report` on 1,000 runs of 100 evaluations, start and imports included, and on ten times as many.
 
     The aims are 10 s, a gigabyte, and ten times the time for ten times the runs; a row's `against` holds these.
-
-    Args:
-        rounds: Not used: each report runs once.
-        short: Whether 20 runs will do.
     """
     sizes = (20,) if short else (1000, 10_000)
     with tempfile.TemporaryDirectory() as folder:

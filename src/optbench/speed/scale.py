@@ -13,14 +13,10 @@ MOST = 2**30
 """Bytes that a sweep's own process may take, of which what it imports is two thirds."""
 
 
-def sweeps(rounds: int = 1, short: bool = False) -> Iterator[Row]:
+def sweeps(short: bool = False) -> Iterator[Row]:
     """Yield what a cell of a toy problem takes by sweeps of 100 to 2,000 cells, start, check and report included.
 
     Training such a cell takes a millisecond, so that what is measured is all else. The aim is 0.05 s a cell.
-
-    Args:
-        rounds: Not used: each sweep runs once.
-        short: Whether 4 cells will do.
     """
     for size in (4,) if short else SIZES:
         seconds, memory = swept(size)

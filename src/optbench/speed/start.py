@@ -13,11 +13,7 @@ from optbench.speed.table import Row, row
 
 
 def commands(rounds: int = 7) -> Iterator[Row]:
-    """Yield `optbench --help`, and `optbench train` from the shell to its first step, against what a user waits for.
-
-    Args:
-        rounds: Repeats.
-    """
+    """Yield `optbench --help`, and `optbench train` from the shell to its first step, against what a user waits for."""
     times = race({"help": partial(optbench, "--help"), "train": train}, rounds)
     yield row("optbench --help", times["help"].median, "limit", 0.5, 1)
     yield row("optbench train, to its first step", times["train"].median, "limit", 4, 1)

@@ -13,14 +13,10 @@ from optbench.speed.table import Row, row
 from optbench.speed.training import textbook, write_digits
 
 
-def seven(rounds: int = 1, short: bool = False) -> Iterator[Row]:
+def seven(short: bool = False) -> Iterator[Row]:
     """Yield `study=seven` on 60,000 images with one seed, start, table and figures included, against tutorials' loops.
 
     Of the loops a single epoch an optimizer is timed, and taken ten times.
-
-    Args:
-        rounds: Not used: both sides take minutes, and run once.
-        short: Whether one epoch on a thousand images will do.
     """
     images = 1000 if short else 60_000
     epochs = 1 if short else 10

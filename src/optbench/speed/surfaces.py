@@ -19,11 +19,7 @@ SIDE = 400
 
 
 def paths(rounds: int = 7) -> Iterator[Row]:
-    """Yield a path of Adam, many paths as one batch against a single one, and the grid that takes longest.
-
-    Args:
-        rounds: Repeats.
-    """
+    """Yield a path of Adam, many paths as one batch against a single one, and the grid that takes longest."""
     f = surfaces.get("rosenbrock").f
     start = torch.tensor([-1.2, 1.0], dtype=torch.float64)
     go = partial(descend, f, partial(Adam, lr=0.01))
@@ -40,12 +36,7 @@ def paths(rounds: int = 7) -> Iterator[Row]:
 
 
 def gallery(rounds: int = 1, short: bool = False) -> Iterator[Row]:
-    """Yield what `study=gallery` takes from the shell, on two processes.
-
-    Args:
-        rounds: Repeats.
-        short: Whether one study of it will do.
-    """
+    """Yield what `study=gallery` takes from the shell, on two processes."""
     arguments = ["study=bowls"] if short else ["study=gallery", "processes=2"]
     name = ", ".join(arguments)
     times = race({name: partial(draw, arguments)}, rounds)

@@ -42,10 +42,6 @@ def sweep(rounds: int = 3, short: bool = False) -> Iterator[Row]:
     """Yield what 8 learning rates of Adam by some seeds take on the embedded digits, all contenders in turns.
 
     The first, uncounted round begins with nothing compiled, and tells the cold price.
-
-    Args:
-        rounds: Repeats; at most three, since each takes minutes.
-        short: Whether four rates, one seed, one epoch and the smaller hidden layer will do.
     """
     rates, seeds, epochs, hiddens = (RATES[:4], 1, 1, [20]) if short else (RATES, 8, 2, [128, 20])
     for hidden in hiddens:

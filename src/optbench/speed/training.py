@@ -72,10 +72,6 @@ def steps(rounds: int = 7, short: bool = False) -> Iterator[Row]:
     All train 784-128-10 on the 10,000 embedded digits with mini-batches of 64 on one thread. The bare loop gathers,
     steps and does nothing else; the other is Lightning as its users know it, without a call of `log`. A compiled step
     stands beside JAX's scan over an epoch too, on one core, where JAX is installed.
-
-    Args:
-        rounds: Repeats.
-        short: Whether a repeat has one epoch of 10 steps instead of three of 157.
     """
     data = MNISTSubset(train_size=640 if short else None)
     epochs = 1 if short else 3
@@ -122,10 +118,6 @@ def epoch(rounds: int = 3, short: bool = False) -> Iterator[Row]:
     """Yield an epoch over 60,000 images against a loop with DataLoader, transforms and a call of `item` a step.
 
     The images are the embedded 10,000 digits six times over, as the IDX files that both sides read.
-
-    Args:
-        rounds: Repeats.
-        short: Whether a thousand images will do.
     """
     size = 1000 if short else 60_000
     with tempfile.TemporaryDirectory() as root:
