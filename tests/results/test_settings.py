@@ -254,3 +254,14 @@ def test_what_all_but_a_few_optimizers_have_needs_no_name():
     names = named(unusual(frame, usual), ["batch_size", "max_epochs", "lr"]).tolist()
     assert names == ["A, lr 0.1", "B, lr 0.1", "B, lr 0.2", "C, batch_size full, max_epochs 30, lr 0.1"]
     assert usual_values(frame[::-1], list(frame)[1:]) == usual
+
+
+@pytest.mark.parametrize("asked", [[0.5, 0.99], {"low": 0.5, "high": 0.99, "log": False}], ids=str)
+def test_what_a_tuned_study_searched_is_one_label_however_the_range_was_given(write, tmp_path, asked):
+    for i, beta in enumerate((0.6, 0.9)):
+        given = {"optimizer": {**ADAM, "lr": 0.1, "beta": beta, "search": {"lr": [0.01, 1]}}}
+        given |= {"search": {"method": "sobol", "beta": asked}, "tuning": {"stage": "finals", "trials": 4}}
+        write(str(i), ["optimizer=adam", f"seed={i}"], [{}], **given)
+    frame = load(tmp_path)
+    assert labels(frame) == ["optimizer", "setting"]
+    assert set(frame["setting"]) == {"lr=0.1, beta=0.6", "lr=0.1, beta=0.9"}

@@ -240,9 +240,9 @@ def _searched(run: Run) -> set[str]:
     """Return the dotted names of the hyperparameters that a config declares or was told to search."""
     declared = _group(run, "optimizer").get("search")
     told = run.config.get("search")
-    names = set(declared) if isinstance(declared, Mapping) else set()
-    ranges = {k: v for k, v in told.items() if k != "method"} if isinstance(told, Mapping) else {}
-    return names | set(_flat(ranges, ""))
+    ranges = {**declared} if isinstance(declared, Mapping) else {}
+    ranges |= told if isinstance(told, Mapping) else {}
+    return {re.sub(r"\.(low|high|log)$", "", name) for name in flatten(ranges)}
 
 
 def _flat(node: Mapping[str, Any], prefix: str) -> dict[str, Any]:
