@@ -10,6 +10,7 @@ from stacks import STACKABLE, Task, factory, weights
 from torch.nn.functional import cross_entropy
 
 from optbench import records
+from optbench.models import mlp
 from optbench.optimizers import CLASSES
 from optbench.training.path import choose
 from optbench.training.whole import Compiled, together
@@ -75,6 +76,9 @@ def test_auto_compiles_where_it_pays():
     config = {"compile": "auto", "optimizer": adam, "trainer": {}}
     assert choose(config, 101_770, 1_570)[0] == "off" and choose(config, 101_770, 10**6)[0] == "step"
     assert choose(config, 101_770, 1_570, 32)[0] == "step"
+    kinds = {name: {"_target_": f"optbench.optimizers.{name}"} for name in ("SGD", "Adam", "LAMB")}
+    ways = {name: choose({**config, "optimizer": own}, 101_770, 800, 32)[0] for name, own in kinds.items()}
+    assert ways == {"SGD": "off", "Adam": "off", "LAMB": "step"}  # what costs more gains more
     assert choose({**config, "optimizer": {"_target_": "optbench.optimizers.SAM"}}, 101_770, 10**6)[0] == "off"
     assert choose({**config, "compile": "off"}, 101_770, 10**6)[0] == "off"
     assert choose({**config, "optimizer": {**adam, "compile": True}}, 1, 1)[0] == "update"
@@ -90,6 +94,13 @@ def test_a_sweep_of_compiled_steps_is_the_sweep_as_written(optbench):
         assert run.status["path"] == "compiled step" and run.status["compile_seconds"] > 0
         assert plain[name].status["path"] == "plain step"
         pd.testing.assert_frame_equal(run.steps, plain[name].steps, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_norms_of_tensors_compile_beside_those_of_layers():
+    models = [mlp(20, 4, hidden=(8, 6), normalization="layer") for _ in range(2)]
+    optims = [CLASSES["LAMB"](model.parameters()) for model in models]
+    Compiled(models, optims, cross_entropy, 1, (torch.randn(700, 20), torch.randint(4, (700,))))
 
 
 @pytest.mark.slow

@@ -81,8 +81,11 @@ class Plan:
         return losses.sum(), losses
 
 
-SMALL_KERNELS = {"max_fusion_size": 8}
-"""What keeps the compiler from fusing so much around the norms of a tensor that it loses a buffer, as in LAMB."""
+SMALL_KERNELS = {"max_fusion_size": 4}
+"""What keeps the compiler from fusing so much around the norms of a tensor that it loses a buffer, as in LAMB.
+
+With 8 it loses one where there are layer norms besides.
+"""
 
 
 COMPILED: dict[str, Step] = {}
