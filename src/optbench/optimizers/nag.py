@@ -40,8 +40,11 @@ class NAG(Optimizer):
     @staticmethod
     def update(g: Tensor, p: Tensor, s: State, t: int, h: Hyper) -> tuple[Tensor, State]:
         g = add_scaled(g, h["weight_decay"], p)
-        a = (1 + (1 + 4 * s["a"] ** 2) ** 0.5) / 2
-        beta = (s["a"] - 1) / a if h["form"] == "fista" else h["beta"]
+        a = s["a"]
+        beta = h["beta"]
+        if h["form"] == "fista":
+            a = (1 + (1 + 4 * s["a"] ** 2) ** 0.5) / 2
+            beta = (s["a"] - 1) / a
         rate = 1.0 if h["form"] == "torch" else h["lr"]
         ahead = add_scaled_(decayed_(s, "ahead", beta), beta * rate, g)
         step = add_scaled(ahead, rate, g)
