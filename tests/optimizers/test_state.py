@@ -276,6 +276,20 @@ def test_sgd_has_no_more_than_its_steps():
 
 
 @every
+def test_counting_from_the_start_again_keeps_the_rest_of_the_state(name):
+    """As some do with Adam's corrections of its means; torch's keep them too."""
+    task, other = Task(), Task()
+    optimizer, twin = task.make(name), other.make(name)
+    run(task, optimizer, 2)
+    run(other, twin, 2)
+    names = [{k: x for k, x in s.items() if k != "step"} for s in twin.state.values()]
+    for s, kept in zip(twin.state.values(), copy.deepcopy(names), strict=True):
+        s["step"] = 0
+        twin._moving()
+        same({k: x for k, x in s.items() if k != "step"}, kept)
+
+
+@every
 def test_autocast_around_a_step_rounds_nothing_or_is_refused(name):
     ends = []
     for enabled in False, True:

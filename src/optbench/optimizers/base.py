@@ -78,6 +78,7 @@ class Optimizer(Saved):
         self.compile = check(self.named, "compile", compile, Compile) in (True, "update")
         self._programs: list[Program] = []
         self._refused = ""
+        self._dried = False
         self._dtypes: list[torch.dtype] = []
         super().__init__(params, **hyper)
 
@@ -156,7 +157,7 @@ class Optimizer(Saved):
                 if g.layout is not torch.strided:
                     raise UserError(f"{self.named}: a gradient is {g.layout}; use a dense one")
                 s = state.get(p)
-                if not s or not s.get("step"):  # what there is before the first step may be of weights that were others
+                if not s or (not s.get("step") and self._unbegun(s)):
                     if not p.numel():
                         continue
                     s = self._begin(p)
@@ -165,6 +166,10 @@ class Optimizer(Saved):
                 moving.append((p, working(g), s, group))
         self._follow([g.dtype for _, g, _, _ in moving], moving)
         return moving
+
+    def _unbegun(self, s: State) -> bool:
+        """Return whether a state is yet to be made: there is none, or that of a dry step, with other weights."""
+        return "step" not in s or (self._dried and not s["step"])
 
     def _begin(self, p: Tensor) -> State:
         """Return the state of a parameter, made anew."""
@@ -231,6 +236,7 @@ class Optimizer(Saved):
         moving = self._moving()
         if any(g.any() for _, g, _, _ in moving):
             return False
+        self._dried = True
         for p, _, s, group in moving:
             later = self._after(p, working(p), group)
             s.update({key: x for key, x in later.items() if key not in s or isinstance(x, Tensor)})
@@ -302,7 +308,8 @@ class Optimizer(Saved):
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle or a deep copy keeps."""
         own = {part: getattr(self, part) for part in self.parts}
-        return super().__getstate__() | own | {"compile": self.compile, "_programs": [], "_refused": "", "_dtypes": []}
+        fresh = {"_programs": [], "_refused": "", "_dtypes": []}
+        return super().__getstate__() | own | fresh | {"compile": self.compile, "_dried": self._dried}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore from a pickle, a deep copy or `load_state_dict`, which fills the objects that others may hold."""

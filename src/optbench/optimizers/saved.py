@@ -126,9 +126,8 @@ class Saved(Grouped):
         known = first | self._after(p, like, h)
         if foreign := sorted(s.keys() - known.keys() - {"gradient_point"}):
             raise UserError(f"{name}: the saved state has '{foreign[0]}', which is another class's; load one of {name}")
-        if not s.get("step", 1):
-            return  # it is made anew
-        sure = known.keys() - set(self.keeps)
+        stepped = s.get("step", 1)
+        sure = known.keys() - set(self.keeps) if stepped else set()
         if lacking := sorted((first.keys() | sure) - s.keys()):
             raise UserError(f"{name}: the saved state lacks '{lacking[0]}'; load one of {name}")
         self._admit_shapes(s, {key: known[key] for key in sure}, p)

@@ -15,7 +15,7 @@ from optbench.optimizers.saved import Admit
 Factory = Callable[..., Optimizer]
 
 
-SHARED = ("state", "param_groups", "defaults")
+SHARED = ("state", "param_groups", "defaults", "_dried")
 
 
 def shared(name: str) -> Any:
@@ -44,6 +44,7 @@ class Wrapper(Optimizer):
     state = shared("state")
     param_groups = shared("param_groups")
     defaults = shared("defaults")
+    _dried = shared("_dried")
     compares: ClassVar[bool] = False
     """Whether `end` looks at where a parameter was."""
 
@@ -66,7 +67,7 @@ class Wrapper(Optimizer):
         if closure is None and self._dry():
             return None
         able = [(p, group) for group in self.param_groups for p in group["params"] if p.requires_grad and p.numel()]
-        first = {p: self.begin(working(p)) for p, _ in able if not self.state.get(p, {}).get("step")}
+        first = {p: self.begin(working(p)) for p, _ in able if self._unbegun(self.state.get(p, {}))}
         starts = [p.clone() if self.compares else p for p, _ in able]
         loss = self.inner.step(closure)
         for (p, group), start in zip(able, starts, strict=True):
