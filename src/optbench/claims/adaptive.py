@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from optbench import surfaces
-from optbench.claims.claim import SEEDS, Finding, claim, first_below, gradient_steps, listed, path, verdict
+from optbench.claims.claim import SEEDS, Finding, at, claim, first_below, gradient_steps, listed, path, verdict
 from optbench.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, AMSGrad, RMSprop
 from optbench.optimizers.wrapper import Factory
 from optbench.surfaces.descent import descend, with_rates
@@ -84,7 +84,7 @@ def adadelta_rate() -> Finding:
     """Adadelta needs no learning rate."""
     reached = {}
     for unit in (0.01, 1.0, 100.0):
-        start = unit * torch.tensor([2.0, 2.0], dtype=torch.float64)
+        start = unit * at(2.0, 2.0)
         walked = descend(lambda w, unit=unit: ((w / unit) ** 2).sum(), Adadelta, start, 5000)
         reached[unit] = first_below((walked / start).norm(dim=1) / math.sqrt(2), 0.1)
     told = ", ".join(f"{unit:g}: {'not in 5,000' if n is None else n}" for unit, n in reached.items())
@@ -212,10 +212,9 @@ def moving_targets() -> Finding:
 @claim("001")
 def adamw_direct() -> Finding:
     """AdamW's path to the minimum is more direct than that of Adam with L2."""
-    start = torch.tensor([4.0, 1.0], dtype=torch.float64)
     told = {}
     for rule in (Adam, AdamW):
-        walked = descend(lambda w: (w**2).sum(), partial(rule, lr=0.1, weight_decay=0.1), start, 400)
+        walked = descend(lambda w: (w**2).sum(), partial(rule, lr=0.1, weight_decay=0.1), at(4.0, 1.0), 400)
         length = float(walked.diff(dim=0).norm(dim=1).sum() / (walked[-1] - walked[0]).norm())
         told[rule.__name__] = (length, float(walked[100:200].norm(dim=1).mean()))
     numbers = ", ".join(f"{name} {a:.3f} and {b:.2g}" for name, (a, b) in told.items())

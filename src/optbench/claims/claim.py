@@ -76,6 +76,11 @@ def listed(found: Mapping[Any, Any], form: str = "") -> str:
     return ", ".join(f"{name} {x:{form}}" for name, x in zip(names, found.values(), strict=True))
 
 
+def at(*point: float) -> Tensor:
+    """Return a point in float64."""
+    return torch.tensor(point, dtype=torch.float64)
+
+
 def path(name: str, rule: Any, start: tuple[float, ...] | None = None, steps: int = 100, **options: Any) -> Tensor:
     """Return the path of an optimizer on a named surface, shape (steps + 1, parameters).
 
@@ -87,8 +92,7 @@ def path(name: str, rule: Any, start: tuple[float, ...] | None = None, steps: in
         **options: Of `descend`.
     """
     surface = surfaces.get(name)
-    point = torch.tensor(start or surface.starts[0], dtype=torch.float64)
-    return descend(surface.f, rule, point, steps, **options)
+    return descend(surface.f, rule, at(*(start or surface.starts[0])), steps, **options)
 
 
 def first_below(values: Tensor, level: float) -> int | None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.func import grad, hessian, vmap
 
 from optbench import surfaces
-from optbench.claims.claim import SEEDS, Finding, claim, first_below, listed, path, verdict
+from optbench.claims.claim import SEEDS, Finding, at, claim, first_below, listed, path, verdict
 from optbench.claims.minima import along_saddle
 from optbench.claims.valleys import best, count
 from optbench.optimizers import LBFGS, SGD, Adam, ConjugateGradient, Momentum, Newton
@@ -90,14 +90,14 @@ def newton_singular() -> Finding:
 def newton_raphson() -> Finding:
     """Newton's method is Newton-Raphson's on the derivative; on the function itself that finds roots."""
     f = surfaces.get("cosh").f
-    x = torch.tensor([3.0], dtype=torch.float64)
+    x = at(3.0)
     roots = [x]
     for _ in range(5):
         x = x - gradients(f, x[None])[0] / hessians(f, x[None])[0, 0]
         roots.append(x)
     gap = float((torch.stack(roots) - path("cosh", Newton, (3.0,), 5)).abs().max())
     g = surfaces.get("x2_3x_2").f
-    x = torch.tensor([5.0], dtype=torch.float64)
+    x = at(5.0)
     for _ in range(20):
         x = x - g(x) / gradients(g, x[None])[0]
     lowest = float(path("x2_3x_2", Newton, (5.0,), 1)[-1])
@@ -132,7 +132,7 @@ def momentum_curvature() -> Finding:
             partial(Momentum, lr=4 / (1 + root) ** 2, beta=((1 - root) / (1 + root)) ** 2),
             Newton,
         )
-        scale = torch.tensor([1.0, low], dtype=torch.float64)
+        scale = at(1.0, low)
         start = torch.ones(2, dtype=torch.float64)
         steps = (int(5 * condition), int(5 * condition), 5)
         walked = [

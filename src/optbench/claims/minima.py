@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from optbench import surfaces
-from optbench.claims.claim import SEEDS, Finding, claim, first_below, listed, path, verdict
+from optbench.claims.claim import SEEDS, Finding, at, claim, first_below, listed, path, verdict
 from optbench.optimizers import NAG, SGD, Adagrad, Adam, Momentum, RMSprop
 from optbench.surfaces.descent import descend
 from optbench.surfaces.terrain import gradients, hessians, name_point
@@ -65,8 +65,7 @@ def noise_local_minimum() -> Finding:
         counts[sigma] = 0
         for seed in range(SEEDS):
             rule = partial(SGD, lr=0.02)
-            start = torch.tensor(START, dtype=torch.float64)
-            walked = descend(surface.f, rule, start, 500, noise=sigma, seed=seed, project=surface.clamp)
+            walked = descend(surface.f, rule, at(*START), 500, noise=sigma, seed=seed, project=surface.clamp)
             counts[sigma] += bool((walked[-100:] > 0.5).all())
     numbers = ", ".join(f"{count} at sigma {sigma:g}" for sigma, count in counts.items())
     return Finding(
@@ -89,7 +88,7 @@ def schedule_local_minimum() -> Finding:
     """Schedules of the learning rate lead out of local minima."""
     surface = surfaces.get("x_cos_pi_x")
     counts = {}
-    start = torch.tensor(START, dtype=torch.float64).expand(SEEDS, 1)
+    start = at(*START).expand(SEEDS, 1)
     for name, schedule in {"constant": None, "falling": falling, "cyclic": swinging}.items():
         rule = partial(SGD, lr=0.04)
         options = dict[str, Any](noise=4.0, batched=True, project=surface.clamp)
@@ -104,8 +103,7 @@ def schedule_local_minimum() -> Finding:
 def along_saddle(rule: Any, beside: float, noise: float = 0.0, seed: int = 0) -> int | None:
     """Return after how many steps a rule is away from the saddle's ridge by 1, or None within 200."""
     surface = surfaces.get("saddle")
-    start = torch.tensor([1.5, beside], dtype=torch.float64)
-    walked = descend(surface.f, rule, start, 200, noise=noise, seed=seed, project=surface.clamp)
+    walked = descend(surface.f, rule, at(1.5, beside), 200, noise=noise, seed=seed, project=surface.clamp)
     return first_below(-walked[:, 1].abs(), -1.0)
 
 
@@ -174,7 +172,7 @@ def saddle_batch() -> Finding:
 def maxima() -> Finding:
     """Descent rarely stays at a maximum."""
     surface = surfaces.get("x_cos_pi_x")
-    top = torch.tensor(surface.maxima[0], dtype=torch.float64).expand(SEEDS, 1)
+    top = at(*surface.maxima[0]).expand(SEEDS, 1)
     stayed = {}
     for sigma in (0.0, 0.01):
         ends = descend(surface.f, partial(SGD, lr=0.02), top, 300, noise=sigma, batched=True)[-1]
@@ -209,8 +207,7 @@ def momentum_plateau() -> Finding:
     """Momentum coasts across plateaus."""
     steps = {}
     for rule in (SGD, Momentum):
-        start = torch.tensor([-1.0], dtype=torch.float64)
-        walked = descend(two_steps, partial(rule, lr=0.1), start, 8000)[:, 0]
+        walked = descend(two_steps, partial(rule, lr=0.1), at(-1.0), 8000)[:, 0]
         steps[rule.__name__] = first_below(-walked, -7.0)
     numbers = ", ".join(f"{name} {'not in 8,000' if n is None else n}" for name, n in steps.items())
     measured = f"steps of 0.1 down a slope, across a plateau of some 5 and to the next slope: {numbers}"

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from optbench.certificates.properties import rarity_gain
-from optbench.claims.claim import SEEDS, Finding, claim, first_below, listed, verdict
+from optbench.claims.claim import SEEDS, Finding, at, claim, first_below, listed, verdict
 from optbench.optimizers import NAG, SGD, Adadelta, Adagrad, Adam, Adamax, Momentum, RMSprop, Rprop
 from optbench.surfaces.descent import descend, with_rates
 from optbench.surfaces.problems import line, sparse_dense
@@ -53,8 +53,7 @@ def batch_paths() -> Finding:
         crooked = []
         away = []
         for seed in range(SEEDS):
-            start = torch.tensor([1.0, 1.0], dtype=torch.float64)
-            walked = descend(surface.stream(batch, seed), partial(SGD, lr=0.02), start, 1000, online=True)
+            walked = descend(surface.stream(batch, seed), partial(SGD, lr=0.02), at(1.0, 1.0), 1000, online=True)
             crooked.append(float(walked.diff(dim=0).norm(dim=1).sum()))
             away.append(float(surface.above(walked[-100:]).mean()))
         lengths[batch] = sum(crooked) / SEEDS
@@ -75,7 +74,7 @@ def batch_epoch() -> Finding:
     for batch in (1, 10, 200):
         losses = []
         for seed in range(SEEDS):
-            start = torch.tensor([1.0, 0.0], dtype=torch.float64)
+            start = at(1.0, 0.0)
             walked = descend(surface.stream(batch, seed), partial(SGD, lr=0.02), start, 200 // batch, online=True)
             losses.append(float(surface.above(walked[-1])))
         after[batch] = sum(losses) / SEEDS
@@ -116,7 +115,7 @@ def sgd_end() -> Finding:
     def one_each(w: torch.Tensor, t: int) -> torch.Tensor:
         return torch.stack([parts(x, i[None]) for x, i in zip(w, orders[:, t - 1], strict=True)])
 
-    start = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    start = at(1.0, 0.0)
     rule = partial(SGD, lr=0.02)
     single = descend(one_each, rule, start.expand(SEEDS, 2), 8000, online=True, batched=True)[::200]
     full = descend(surface.f, rule, start, 1000)
@@ -152,8 +151,7 @@ def rprop_noise() -> Finding:
     """Rprop converges under noisy gradients."""
     ends = {}
     for rule in (partial(Rprop, lr=0.01), partial(SGD, lr=0.05)):
-        start = torch.tensor([2.0, 2.0], dtype=torch.float64)
-        runs = [descend(lambda w: (w**2).sum(), rule, start, 500, noise=4.0, seed=seed) for seed in range(SEEDS)]
+        runs = [descend(lambda w: (w**2).sum(), rule, at(2.0, 2.0), 500, noise=4.0, seed=seed) for seed in range(SEEDS)]
         losses = torch.stack([(run[-100:] ** 2).sum(1).mean() for run in runs])
         ends[rule.func.__name__] = float(losses.mean())
     measured = (
@@ -170,7 +168,7 @@ def adagrad_sparse() -> Finding:
     best = {}
     for rule in (SGD, Momentum, Adagrad):
         rates = torch.logspace(-4, 1, 21, dtype=torch.float64)
-        start = torch.tensor(surface.starts[0], dtype=torch.float64).expand(len(rates), -1)
+        start = at(*surface.starts[0]).expand(len(rates), -1)
         walked = descend(surface.stream(8, 0), with_rates(rule, rates[:, None]), start, 400, online=True, batched=True)
         best[rule.__name__] = float(surface.above(walked[-40:]).mean(0).nan_to_num(float("inf")).min())
     return Finding(

@@ -1,12 +1,13 @@
 """Claims about methods for problems of their own kind: bounds, constraints, factors, weights that are to be zero."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import Tensor
 
 from optbench import surfaces
-from optbench.claims.claim import SEEDS, Finding, claim, first_below, listed, path, verdict
+from optbench.claims.claim import SEEDS, Finding, at, claim, first_below, listed, path, verdict
 from optbench.optimizers import FTRL, LBFGS, LBFGSB, SGD, Adam, AugmentedLagrangian, Objective, Rprop
 from optbench.surfaces.descent import descend
 from optbench.surfaces.entry import limits
@@ -31,7 +32,7 @@ def constraints() -> Finding:
     """L-BFGS-BF, as it is called there, handles nonlinear constraints."""
     disk = surfaces.get("disk")
     end = path("disk", partial(AugmentedLagrangian, **limits(disk)), steps=15)[-1]
-    away = float((end - torch.tensor(disk.minima[0], dtype=torch.float64)).norm())
+    away = float((end - at(*disk.minima[0])).norm())
     measured = f"Rosenbrock's function inside x² + y² = 1.5: {away:.0e} from the solution after 15 steps"
     return Finding(verdict(away < 1e-5), measured)
 
@@ -42,7 +43,7 @@ def factorization() -> Finding:
     found: dict[str, list[float]] = {"L-BFGS": [], "Adam": []}
     for seed in range(SEEDS):
         problem = Factorization.draw(seed=seed)
-        start = torch.tensor(problem.surface.starts[0], dtype=torch.float64)
+        start = at(*problem.surface.starts[0])
         p = torch.nn.Parameter(start.clone())
         optimizer = LBFGS([p], line_search="strong_wolfe")
         objective = Objective(lambda: problem.loss(p), [p])  # noqa: B023
@@ -57,18 +58,18 @@ def factorization() -> Finding:
     return Finding(verdict(right["L-BFGS"] > right["Adam"]), measured)
 
 
+def useless_features() -> Callable[[Tensor], Tensor]:
+    """Return the loss of a regression on fifty features, of which the first five count."""
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(500, 50, generator=draw, dtype=torch.float64)
+    y = x[:, :5].sum(1) + 0.1 * torch.randn(500, generator=draw, dtype=torch.float64)
+    return lambda w: ((x @ w - y) ** 2).mean() / 2
+
+
 @claim("004")
 def ftrl_zeros() -> Finding:
     """FTRL-Proximal makes weights that are exactly zero."""
-    draw = torch.Generator().manual_seed(0)
-    x = torch.randn(500, 50, generator=draw, dtype=torch.float64)
-    true = torch.zeros(50, dtype=torch.float64)
-    true[:5] = 1.0
-    y = x @ true + 0.1 * torch.randn(500, generator=draw, dtype=torch.float64)
-
-    def loss(w: Tensor) -> Tensor:
-        return ((x @ w - y) ** 2).mean() / 2
-
+    loss = useless_features()
     start = torch.zeros(50, dtype=torch.float64)
     ftrl = descend(loss, partial(FTRL, lr=0.1, l1=1.0), start, 500)[-1]
     sgd = descend(lambda w: loss(w) + 0.02 * w.abs().sum(), partial(SGD, lr=0.1), start, 500)[-1]
@@ -99,14 +100,12 @@ def rprop_plus() -> Finding:
 @claim("004")
 def ftrl_tuning() -> Finding:
     """FTRL-Proximal wants careful tuning."""
-    draw = torch.Generator().manual_seed(0)
-    x = torch.randn(500, 50, generator=draw, dtype=torch.float64)
-    y = x[:, :5].sum(1) + 0.1 * torch.randn(500, generator=draw, dtype=torch.float64)
+    loss = useless_features()
     kept = {}
     for l1 in (0.1, 1.0, 10.0, 100.0):
         rule = partial(FTRL, lr=0.1, l1=l1)
         start = torch.zeros(50, dtype=torch.float64)
-        end = descend(lambda w: ((x @ w - y) ** 2).mean() / 2, rule, start, 500)[-1]
+        end = descend(loss, rule, start, 500)[-1]
         kept[l1] = int((end[:5] != 0).sum()), int((end[5:] != 0).sum())
     numbers = ", ".join(f"{l1:g}: {a} and {b}" for l1, (a, b) in kept.items())
     measured = f"of 5 useful and 45 useless weights are not zero, by l1: {numbers}"

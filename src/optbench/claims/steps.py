@@ -5,7 +5,7 @@ from functools import partial
 
 import torch
 
-from optbench.claims.claim import Finding, claim, gradient_steps, path, verdict
+from optbench.claims.claim import Finding, at, claim, gradient_steps, path, verdict
 from optbench.optimizers import (
     NAG,
     SGD,
@@ -117,7 +117,7 @@ def rmsprop_half_life() -> Finding:
 @claim("001")
 def sgd_weight_decay() -> Finding:
     """In SGD, L2 regularization is true weight decay."""
-    start = torch.tensor([4.0, 1.0], dtype=torch.float64)
+    start = at(4.0, 1.0)
     lr = 0.1
     decay = 0.05
     inside = descend(lambda w: (w**2).sum(), partial(SGD, lr=lr, weight_decay=decay), start, 50)

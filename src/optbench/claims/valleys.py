@@ -8,9 +8,12 @@ from typing import Any
 import torch
 
 from optbench import surfaces
-from optbench.claims.claim import SEEDS, Finding, claim, first_below, listed, path, verdict
+from optbench.claims.claim import SEEDS, Finding, at, claim, first_below, listed, path, verdict
 from optbench.optimizers import CLASSES, LBFGS, NAG, SGD, Adagrad, Adam, ConjugateGradient, Momentum, RMSprop
 from optbench.surfaces.descent import descend, with_rates
+
+LEVELS = (("ravine", 1e-3), ("elongated_bowl", 1e-3), ("mild_bowl", 1e-3), ("rosenbrock", 1e-1))
+"""Where steps are counted, and to which loss."""
 
 
 def flips(points: torch.Tensor) -> int:
@@ -81,7 +84,7 @@ def momentum_faster() -> Finding:
     """Momentum converges faster than gradient descent."""
     told = []
     wins = []
-    for name, level in (("ravine", 1e-3), ("elongated_bowl", 1e-3), ("mild_bowl", 1e-3), ("rosenbrock", 1e-1)):
+    for name, level in LEVELS:
         plain = best(SGD, name, level)
         rolling = {beta: best(partial(Momentum, beta=beta), name, level) for beta in (0.3, 0.5, 0.9)}
         wins.append(min(rolling.values()) < plain)
@@ -97,7 +100,7 @@ def best(rule: Any, name: str, level: float, steps: int = 2000) -> float:
     """Return the fewest steps in which a rule comes to a level, over twelve rates; infinity if it never does."""
     surface = surfaces.get(name)
     rates = torch.logspace(-4, 0, 12, dtype=torch.float64)
-    start = torch.tensor(surface.starts[0], dtype=torch.float64).expand(len(rates), -1)
+    start = at(*surface.starts[0]).expand(len(rates), -1)
     walked = descend(surface.f, with_rates(rule, rates[:, None]), start, steps, batched=True)
     above = surface.above(walked).unbind(1)
     found = [first_below(values, level) for values in above]
@@ -140,7 +143,7 @@ def nag_faster() -> Finding:
     """NAG converges faster than momentum."""
     told = []
     wins = 0
-    for name, level in (("ravine", 1e-3), ("elongated_bowl", 1e-3), ("mild_bowl", 1e-3), ("rosenbrock", 1e-1)):
+    for name, level in LEVELS:
         rolling, ahead = (best(rule, name, level) for rule in (Momentum, NAG))
         wins += ahead < rolling
         told.append(f"{name} {count(rolling)} and {count(ahead)}")
@@ -207,7 +210,7 @@ def rate_phases() -> Finding:
     """No constant rate is right at first and at the end; one that falls is."""
     surface = surfaces.get("d2l_bowl")
     away = {}
-    start = torch.tensor([-5.0, -5.0], dtype=torch.float64).expand(SEEDS, 2)
+    start = at(-5.0, -5.0).expand(SEEDS, 2)
     for name, lr, schedule in RATES_AND_PHASES:
         walked = descend(surface.f, partial(SGD, lr=lr), start, 600, noise=1.0, schedule=schedule, batched=True)
         distance = walked.norm(dim=2).mean(1)
@@ -245,7 +248,7 @@ def adagrad_straight() -> Finding:
 def feature_scales() -> Finding:
     """With features of size 1000 and 0.01 one parameter explodes and the other hardly moves."""
     draw = torch.Generator().manual_seed(0)
-    scales = torch.tensor([1000.0, 0.01], dtype=torch.float64)
+    scales = at(1000.0, 0.01)
     x = scales * torch.randn(200, 2, generator=draw, dtype=torch.float64)
     true = 1 / scales
     loss = lambda w: ((x @ (w - true)) ** 2).mean() / 2  # noqa: E731
@@ -327,9 +330,8 @@ def decay_too_fast() -> Finding:
     surface = surfaces.get("d2l_bowl")
     ends = {}
     for name, schedule in schedules.items():
-        start = torch.tensor([-5.0, -5.0], dtype=torch.float64)
         runs = [
-            descend(surface.f, partial(SGD, lr=0.01), start, 100, noise=1.0, seed=seed, schedule=schedule)[-1]
+            descend(surface.f, partial(SGD, lr=0.01), at(-5.0, -5.0), 100, noise=1.0, seed=seed, schedule=schedule)[-1]
             for seed in range(SEEDS)
         ]
         ends[name] = float(torch.stack(runs).norm(dim=1).mean())
