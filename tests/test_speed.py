@@ -7,8 +7,7 @@ import time
 import pandas as pd
 import pytest
 
-from optbench.speed import __main__ as speed
-from optbench.speed import checkpoint, growth, study, surfaces, sweep
+from optbench.speed import __main__ as speed, checkpoint, growth, study, surfaces, sweep
 from optbench.speed.optimizers import rules
 from optbench.speed.race import Time, race
 

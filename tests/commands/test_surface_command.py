@@ -10,9 +10,7 @@ from PIL import Image
 from rich.console import Console
 
 from optbench.checks import UserError
-from optbench.commands import gallery
-from optbench.commands import surface as command
-from optbench.commands import terrain as terrain_command
+from optbench.commands import gallery, surface as command, terrain as terrain_command
 from optbench.configs import CONF
 from optbench.plots.surface import check_panels
 from optbench.surfaces.compute import compute

@@ -13,8 +13,7 @@ from optbench.checks import UserError
 from optbench.landscape import Plane, accuracy, barrier, interpolation, loss_grid
 from optbench.landscape.grid import PlaneLoss, losses
 from optbench.landscape.segment import barriers
-from optbench.landscape.task import Task
-from optbench.landscape.task import task as problem
+from optbench.landscape.task import Task, task as problem
 from optbench.models import mlp
 
 DIGITS = {"_target_": "optbench.data.MNISTSubset", "train_size": 80, "test_size": 10}

@@ -6,8 +6,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parameters_to_vector as vector
-from torch.nn.utils import vector_to_parameters
+from torch.nn.utils import parameters_to_vector as vector, vector_to_parameters
 
 from optbench import surfaces
 

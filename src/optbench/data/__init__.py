@@ -18,25 +18,15 @@ A value of a wrong type or out of range, or more samples than there are, is a `U
 constructor or from `setup`.
 """
 
-from optbench.data.chunks import Chunks
-from optbench.data.factorization import MatrixFactorization
-from optbench.data.mnist import IDX, MNIST, FashionMNIST, MNISTSubset
-from optbench.data.module import DataModule
-from optbench.data.regression import LinearRegression
-from optbench.data.samples import MNIST1D, Digits, FromDataset, Samples, Table
-
-__all__ = [
-    "IDX",
-    "MNIST",
-    "MNIST1D",
-    "Chunks",
-    "DataModule",
-    "Digits",
-    "FashionMNIST",
-    "FromDataset",
-    "LinearRegression",
-    "MNISTSubset",
-    "MatrixFactorization",
-    "Samples",
-    "Table",
-]
+from optbench.data.chunks import Chunks as Chunks
+from optbench.data.factorization import MatrixFactorization as MatrixFactorization
+from optbench.data.mnist import IDX as IDX, MNIST as MNIST, FashionMNIST as FashionMNIST, MNISTSubset as MNISTSubset
+from optbench.data.module import DataModule as DataModule
+from optbench.data.regression import LinearRegression as LinearRegression
+from optbench.data.samples import (
+    MNIST1D as MNIST1D,
+    Digits as Digits,
+    FromDataset as FromDataset,
+    Samples as Samples,
+    Table as Table,
+)

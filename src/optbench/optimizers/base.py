@@ -16,8 +16,7 @@ from optbench.optimizers.arithmetic import Spent, subtract_, working
 from optbench.optimizers.compiling import Program
 from optbench.optimizers.groups import Params
 from optbench.optimizers.objective import Closure
-from optbench.optimizers.rule import Hyper as Hyper
-from optbench.optimizers.rule import State as State
+from optbench.optimizers.rule import Hyper as Hyper, State as State
 from optbench.optimizers.saved import Saved
 from optbench.optimizers.signature import declared, documented, signature
 

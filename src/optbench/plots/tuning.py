@@ -8,8 +8,7 @@ from optbench.plots import style
 from optbench.plots.panels import grid, log_axis, window
 from optbench.results import Results
 from optbench.results.settings import WORKLOAD
-from optbench.tuning.outcome import budget_curves, in_units, space_of, winners
-from optbench.tuning.outcome import trials as trials_of
+from optbench.tuning.outcome import budget_curves, in_units, space_of, trials as trials_of, winners
 
 NOTE = "Ring: the one that was chosen. Cross: a trial that diverged or failed."
 

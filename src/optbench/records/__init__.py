@@ -15,49 +15,30 @@ bytes each file has and its SHA-256; `read` believes none of it without a look. 
 `.lock`, which the kernel takes back when that process ends, however it ends.
 """
 
-from optbench.records.files import folder, inventory, prepare, write
-from optbench.records.key import identity
-from optbench.records.lock import Busy, Lock, locked
-from optbench.records.origin import provenance
-from optbench.records.place import clear, restart, vacant
-from optbench.records.reading import Run, find, inspect, key_of, natural, read, survey
-from optbench.records.status import ENDS, STATUSES, Rerun, anew, ended, lose, resumable, status_of
-from optbench.records.tables import METRICS
-from optbench.records.trajectory import TRAJECTORY
-from optbench.records.writing import Finished, Record, Resume, Silent
-
-__all__ = [
-    "ENDS",
-    "METRICS",
-    "STATUSES",
-    "TRAJECTORY",
-    "Busy",
-    "Finished",
-    "Lock",
-    "Record",
-    "Rerun",
-    "Resume",
-    "Run",
-    "Silent",
-    "anew",
-    "clear",
-    "ended",
-    "find",
-    "folder",
-    "identity",
-    "inspect",
-    "inventory",
-    "key_of",
-    "lose",
-    "locked",
-    "natural",
-    "prepare",
-    "provenance",
-    "read",
-    "restart",
-    "resumable",
-    "status_of",
-    "survey",
-    "vacant",
-    "write",
-]
+from optbench.records.files import folder as folder, inventory as inventory, prepare as prepare, write as write
+from optbench.records.key import identity as identity
+from optbench.records.lock import Busy as Busy, Lock as Lock, locked as locked
+from optbench.records.origin import provenance as provenance
+from optbench.records.place import clear as clear, restart as restart, vacant as vacant
+from optbench.records.reading import (
+    Run as Run,
+    find as find,
+    inspect as inspect,
+    key_of as key_of,
+    natural as natural,
+    read as read,
+    survey as survey,
+)
+from optbench.records.status import (
+    ENDS as ENDS,
+    STATUSES as STATUSES,
+    Rerun as Rerun,
+    anew as anew,
+    ended as ended,
+    lose as lose,
+    resumable as resumable,
+    status_of as status_of,
+)
+from optbench.records.tables import METRICS as METRICS
+from optbench.records.trajectory import TRAJECTORY as TRAJECTORY
+from optbench.records.writing import Finished as Finished, Record as Record, Resume as Resume, Silent as Silent
