@@ -1,7 +1,7 @@
 """The training loader: chunks of mini-batches out of tensors in memory."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -92,3 +92,29 @@ class Chunks:
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Let the next iteration, where it is of that epoch, go on from there."""
         self._resume = state["epoch"], state["done"]
+
+
+class Batches(Chunks):
+    """Chunks with the mini-batches of several orders side by side: x (mini-batches, orders, batch, features).
+
+    Args:
+        loaders: The chunks of each order, of the same data. A full batch has no order: there is one for all.
+    """
+
+    def __init__(self, loaders: Sequence[Chunks]) -> None:
+        first = loaders[0]
+        super().__init__(first.x, first.y, first.batch_size, first.seed)  # its edges are the first's own
+        self.edges = first.edges
+        self.loaders = loaders
+
+    def order(self, epoch: int) -> Tensor:
+        """Return the orders of an epoch: indices (samples, orders)."""
+        return torch.stack([loader.order(epoch) for loader in self.loaders], 1)
+
+    def _gather(self, tensor: Tensor, rows: Tensor | None) -> Tensor:
+        if rows is None:
+            return tensor[None, None]
+        size = min(self.batch_size, len(rows))
+        orders = len(self.loaders)
+        index = rows.view(-1, size, orders).mT.flatten()
+        return tensor.index_select(0, index).view(-1, orders, size, *tensor.shape[1:])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from optbench.checks import one_line
 from optbench.data import DataModule
-from optbench.data.chunks import Chunks
+from optbench.data.chunks import Batches
 from optbench.optimizers.base import Optimizer
 from optbench.optimizers.halves import Unsplit
 from optbench.sweep.stack import Stack
@@ -27,32 +27,6 @@ from optbench.training.whole import Compiled
 
 STATE = "stack.ckpt"
 """The state of a stack, in the directory of its first run."""
-
-
-class Batches(Chunks):
-    """Chunks with the mini-batches of several orders side by side: x (mini-batches, orders, batch, features).
-
-    Args:
-        loaders: The chunks of each order, of the same data. A full batch has no order: there is one for all.
-    """
-
-    def __init__(self, loaders: Sequence[Chunks]) -> None:
-        first = loaders[0]
-        super().__init__(first.x, first.y, first.batch_size, first.seed)  # its edges are the first's own
-        self.edges = first.edges
-        self.loaders = loaders
-
-    def order(self, epoch: int) -> Tensor:
-        """Return the orders of an epoch: indices (samples, orders)."""
-        return torch.stack([loader.order(epoch) for loader in self.loaders], 1)
-
-    def _gather(self, tensor: Tensor, rows: Tensor | None) -> Tensor:
-        if rows is None:
-            return tensor[None, None]
-        size = min(self.batch_size, len(rows))
-        orders = len(self.loaders)
-        index = rows.view(-1, size, orders).mT.flatten()
-        return tensor.index_select(0, index).view(-1, orders, size, *tensor.shape[1:])
 
 
 class Replica(Training):

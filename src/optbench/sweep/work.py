@@ -45,24 +45,19 @@ def batches(
         side_by_side: How many train at a time.
         hydra: The sweep's settings of Hydra.
     """
-    told = []
     stacks = begun(everything, cells)
-    if stacks:
-        told.append(f"going on with {len(stacks)} stacks of {sum(map(len, stacks))} runs")
+    going = f"going on with {len(stacks)} stacks of {sum(map(len, stacks))} runs" if stacks else ""
     held = {cell.key for stack in stacks for cell in stack}
     left = [cell for cell in cells if cell.key not in held]
-    asked = [name for name in APART if OmegaConf.select(hydra, name)]
-    known = [cell for cell in left if not (cell.suspect or asked)]
-    alone = [[cell] for cell in left if cell.suspect or asked]
-    together = []
-    if known:
-        with unharmed():
-            planned, line = plan([cell.task for cell in known], side_by_side)
-        together = [[known[i] for i in batch] for batch in planned]
-        told.append(line)
+    asked = next((name for name in APART if OmegaConf.select(hydra, name)), None)
+    known = [] if asked else [cell for cell in left if not cell.suspect]
+    with unharmed():
+        planned, line = plan([cell.task for cell in known], side_by_side)
     if asked:
-        told.append(f"one by one: hydra.{asked[0]} is of a job")
-    return [*stacks, *together, *alone], "\n".join(line for line in told if line)
+        line = f"one by one: hydra.{asked} is of a job"
+    together = [[known[i] for i in batch] for batch in planned]
+    alone = [[cell] for cell in left if asked or cell.suspect]
+    return [*stacks, *together, *alone], "\n".join(filter(None, (going, line)))
 
 
 BUSY = "busy"
