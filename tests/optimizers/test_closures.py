@@ -145,6 +145,15 @@ def test_kfac_says_that_it_cannot_see_through_torch_compile():
             KFAC(given.parameters(), model=given).step(objective)
 
 
+def test_kfac_refuses_layers_that_share_a_weight():
+    torch.manual_seed(0)
+    model, x = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Tanh(), torch.nn.Linear(3, 3)), torch.randn(5, 3)
+    model[2].weight = model[0].weight
+    objective = Objective(lambda: model(x).square().mean(), model.parameters())
+    with pytest.raises(UserError, match="^KFAC: two Linear layers have one weight, .*; give each its own$"):
+        KFAC(model.parameters(), model=model).step(objective)
+
+
 def test_kfac_refuses_data_parallel():
     model = torch.nn.DataParallel(torch.nn.Linear(2, 2))
     with pytest.raises(UserError, match="^KFAC: model is a DataParallel, .*; give its module$"):

@@ -94,6 +94,8 @@ class KFAC(Optimizer):
         linear = [m for m in self.model.modules() if isinstance(m, nn.Linear) and m.weight in groups]
         if not linear:
             raise UserError("KFAC: the model has no Linear layer whose weights are given to it; use another optimizer")
+        if len({m.weight for m in linear}) < len(linear):
+            raise UserError("KFAC: two Linear layers have one weight, and so one pair of factors; give each its own")
         return {m: [p for p in (m.weight, m.bias) if p in groups] for m in linear}
 
     def _renew(self, objective: Objective, layers: Layers, t: int, h: Hyper) -> None:
