@@ -131,6 +131,23 @@ def test_follows_the_type_of_the_parameters(name):
     same(run(other, twin[1], 2), task.weights())
 
 
+@every
+def test_follows_the_type_of_parameters_that_move_by_turns(name):
+    task = Task(torch.float32)
+    optimizer = task.make(name)
+    run(task, optimizer, 1)
+    task.model.double()
+    task.x = task.x.double()
+    for moves in (task.params[:2], task.params[2:]):
+        for p in task.params:
+            p.requires_grad_(any(p is q for q in moves))
+            p.grad = None
+        task.objective.params = moves
+        run(task, optimizer, 1)
+    for s in optimizer.state.values():
+        assert all(x.dtype is torch.float64 for x in s.values() if isinstance(x, torch.Tensor))
+
+
 class Tuned(lightning.LightningModule):
     """A task under Lightning, which steps through its wrapper of the optimizer."""
 

@@ -78,7 +78,7 @@ class Optimizer(Saved):
         self._programs: list[Program] = []
         self._refused = ""
         self._dried = False
-        self._dtypes: list[torch.dtype] = []
+        self._types: list[tuple[int, torch.dtype]] = []
         super().__init__(params, **hyper)
 
     # What kind of rule it is -----------------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ class Optimizer(Saved):
                 elif "gradient_point" in s:
                     raise UserError(f"{self.named}: the parameters are at the iterate; call train() before step()")
                 moving.append((p, working(g), s, group))
-        self._follow([g.dtype for _, g, _, _ in moving], moving)
+        self._follow(moving)
         return moving
 
     def _unbegun(self, s: State) -> bool:
@@ -177,11 +177,12 @@ class Optimizer(Saved):
         s.update({"step": 0, **self.init(working(p))})
         return s
 
-    def _follow(self, dtypes: list[torch.dtype], moving: Moving) -> None:
-        """Give states the types that their parameters have, if these are not those of the last step."""
-        if dtypes == self._dtypes:
+    def _follow(self, moving: Moving) -> None:
+        """Give states the types that their parameters have, unless these moved with the same types in the last step."""
+        types = [(id(p), g.dtype) for p, g, _, _ in moving]
+        if types == self._types:
             return
-        self._dtypes = dtypes
+        self._types = types
         for _, g, s, _ in moving:
             for key, x in s.items():
                 if isinstance(x, Tensor) and x.is_floating_point():
@@ -307,7 +308,7 @@ class Optimizer(Saved):
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle or a deep copy keeps."""
         own = {part: getattr(self, part) for part in self.parts}
-        fresh = {"_programs": [], "_refused": "", "_dtypes": []}
+        fresh = {"_programs": [], "_refused": "", "_types": []}
         return super().__getstate__() | own | fresh | {"compile": self.compile, "_dried": self._dried}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
