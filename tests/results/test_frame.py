@@ -2,12 +2,11 @@
 
 import shutil
 
-import pandas as pd
 import pytest
 
 from optbench import records
 from optbench.checks import UserError
-from optbench.results.frame import evaluations, labels, load, steps, whole
+from optbench.results.frame import evaluations, labels, load, steps
 
 
 def test_a_sweep_is_labelled_by_what_varies_in_it(swept):
@@ -99,18 +98,3 @@ def test_a_config_of_the_user_keeps_its_name(write, tmp_path):
 def test_a_folder_without_runs_is_refused(tmp_path):
     with pytest.raises(UserError, match="no runs in .*; give a directory that"):
         load(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("made", "said"),
-    [
-        ({"optimizer": ["SGD"]}, "a frame of runs lacks seed, status; give what load returns"),
-        (
-            {"optimizer": ["SGD"] * 2, "seed": [0, 0], "status": ["done"] * 2},
-            "a frame of runs has optimizer=SGD, seed=0 twice; drop all but one",
-        ),
-    ],
-)
-def test_a_frame_made_by_hand_tells_runs_apart(made, said):
-    with pytest.raises(UserError, match=said):
-        whole(pd.DataFrame(made))
