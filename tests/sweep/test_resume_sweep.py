@@ -90,7 +90,7 @@ def test_a_single_run_is_trained_again_where_asked(optbench, capsys):
         optbench("train", "resume=sweep/run", "rerun=all")
     capsys.readouterr()
     optbench("train", "resume=sweep/run", "trainer.max_epochs=4")
-    assert re.search(r"schedule: the (\d+) steps so far had the rates of a run of \1 steps", capsys.readouterr().out)
+    assert re.search(r"schedule: it spans the run, which has \d+ steps now; the \d+ so far", capsys.readouterr().out)
 
 
 def test_a_sweep_ends_with_its_first_failure_where_asked(optbench):

@@ -204,8 +204,8 @@ def check_longer(config: DictConfig, directory: Path) -> None:
     steps = saved["run"]["steps"]
     if rates(config, before, steps) != rates(config, after, steps):
         print(
-            f"schedule: the {steps} steps so far had the rates of a run of {before.steps} steps, and the others will "
-            f"have those of one of {after.steps}; for one schedule throughout, train anew"
+            f"schedule: it spans the run, which has {after.steps} steps now; the {steps} so far keep the rates of a "
+            "shorter one; for one schedule throughout, train anew"
         )
 
 
