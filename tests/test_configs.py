@@ -11,21 +11,17 @@ GROUPS = sorted({path.parent.relative_to(CONF).as_posix() for path in CONF.rglob
 STUDIES = sorted(path.stem for path in (CONF / "study").glob("*.yaml"))
 TINY = ["data.train_size=100", "data.test_size=20", "trainer.max_epochs=1", "model.hidden=[8,8]", "seed=0"]
 ALONE = ["hydra.launcher.n_jobs=1"]
-SLOW = {"optimizer", "tuned", "batch_size", "decay", "schedules"}
 FEWER = {
     "all": ["optimizer=adam,newton,lbfgs"],
+    "decay": ["++optimizer.weight_decay=0,0.1"],
     "schedules": ["optimizer=sgd"],
     "vanishing": ["++model.activation=sigmoid"],
     "tuned": ["optimizer=adam", "budget.trials=2", "data.batch_size=8"],
 }  # one of each block or axis; the contract trains every optimizer
 
 
-def marked(names):
-    return [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in names]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("group", marked(GROUPS))
+@pytest.mark.parametrize("group", GROUPS)
 def test_every_config_composes(group):
     names = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
     assert names
@@ -38,7 +34,7 @@ def test_every_config_composes(group):
             assert own or group in ("study", "surface_study") or name == "none"
 
 
-@pytest.mark.parametrize("study", marked(STUDIES))
+@pytest.mark.parametrize("study", STUDIES)
 def test_every_study_runs_in_a_tiny_form(optbench, tmp_path, study, capsys):
     optbench("train", "-m", f"study={study}", *TINY, *FEWER.get(study, []), "hydra.sweep.dir=sweep", *ALONE)
     runs = records.find(tmp_path / "sweep")
