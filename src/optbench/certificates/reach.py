@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin
 from optbench.certificates.reasons import REASONS
 from optbench.optimizers import Optimizer
 
-SHELL = r"def (add_param_group|stackable|validate|state|train|eval|__getstate__|__setstate__|_after)\b"
+SHELL = r"def (add_param_group|stackable|validate|state|train|eval|__getstate__|__setstate__|_after|_dry)\b"
 """What a class tells torch and the suite, which is not its rule and has no counterpart elsewhere."""
 
 
