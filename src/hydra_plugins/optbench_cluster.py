@@ -91,6 +91,19 @@ class ClusterLauncher(Launcher):
         additional_parameters: Mapping[str, Any] | None = None,
         detach: bool = False,
     ) -> None:
+        from optbench.checks import Count, Index, Positive, check
+
+        kinds: dict[str, tuple[Any, Any]] = {
+            "timeout_min": (timeout_min, Count),
+            "max_requeues": (max_requeues, Index),
+            "signal_delay_s": (signal_delay_s, Index),
+            "cpus_per_task": (cpus_per_task, Count),
+            "gpus_per_node": (gpus_per_node, Index),
+            "mem_gb": (mem_gb, Positive | None),
+            "array_parallelism": (array_parallelism, Count),
+        }
+        for name, (value, kind) in kinds.items():
+            check("hydra.launcher", name, value, kind)
         self.cluster = cluster
         self.requeues = max_requeues
         self.detach = detach

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hydra.core.utils import JobReturn, setup_globals
+from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -44,7 +44,7 @@ class LocalLauncher(Launcher):
         composer = Composer(self.context.config_loader, self.sweep)
         cells = [composer.cell(cell, num) for num, cell in enumerate(job_overrides, initial_job_idx)]
         self.train(cells)
-        return [JobReturn(overrides=cell.overrides) for cell in cells]
+        return [returned(cell) for cell in cells]
 
     def train(self, cells: Sequence["Cell"]) -> dict[Path, str]:
         """Train the cells that need it, and return which of them left no record, and why.
@@ -108,3 +108,14 @@ class LocalLauncher(Launcher):
                     return lost
             waiting = [[cell] for cell in again]
         return lost
+
+
+def returned(cell: "Cell") -> JobReturn:
+    """Return what Hydra is to know of a cell that was trained: nothing, or why it failed."""
+    from hydra_plugins.optbench_sweeper import failed
+    from optbench.checks import UserError
+
+    reason = failed(cell.directory)
+    job = JobReturn(overrides=cell.overrides, status=JobStatus.FAILED if reason else JobStatus.COMPLETED)
+    job.return_value = UserError(f"{cell.directory}: {reason}") if reason else None
+    return job

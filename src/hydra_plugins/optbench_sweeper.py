@@ -122,12 +122,16 @@ class CheckedSweeper(Sweeper):
         """Return the cells of the grid, each checked, where they are to be recorded.
 
         Raises:
-            UserError: One of them is wrong, or two of them are one.
+            UserError: One of them is wrong, or two of them are one, or there is none.
         """
+        from optbench.checks import UserError
         from optbench.sweep.compose import Composer
 
         composer = Composer(self.context.config_loader, self.settings)
-        return self.check(composer, [composer.cell(own, num) for num, own in enumerate(self.grid(arguments))])
+        cells = [composer.cell(own, num) for num, own in enumerate(self.grid(arguments))]
+        if not cells:
+            raise UserError("the sweep has no cell, as a range in it is empty; give one with values")
+        return self.check(composer, cells)
 
     def grid(self, arguments: list[str]) -> list[list[str]]:
         """Return the overrides of each cell of the grid, under each of its workloads if it names any.

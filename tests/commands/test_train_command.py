@@ -45,6 +45,13 @@ def test_what_the_grammar_would_refuse_is_taken_as_it_was_meant(optbench, tmp_pa
         (["hydra.run.dir="], "hydra.run.dir= names no folder; give one, or leave it out"),
         (["hydra.run.dir=null"], "hydra.run.dir=null names no folder"),
         (["-m", "hydra.sweep.dir="], "hydra.sweep.dir= names no folder"),
+        (["resume=a", "hydra.run.dir=b"], "resume=a and hydra.run.dir=b both say where what is trained goes"),
+        (["-m", "resume=a", "hydra.sweep.dir=b"], "resume=a and hydra.sweep.dir=b both say where"),
+        (["-m", "seed=range(0)"], "the sweep has no cell, as a range in it is empty"),
+        (
+            ["-m", "hydra/launcher=submitit_local", "hydra.launcher.timeout_min=0"],
+            "hydra.launcher: timeout_min=0 is outside [1, inf)",
+        ),
         (["name="], "name is empty; name a folder"),
         (["name=null"], "train: name=None names no folder"),
         (["resume=nix"], "resume=nix is no directory"),

@@ -74,3 +74,9 @@ def test_the_bar_counts_all_runs_of_a_directory_named_by_the_time(optbench, tmp_
     optbench("train", "-m", *SMALL, "optimizer=sgd", "seed=0,1,2", "logger=none")
     assert "3/3" in capfd.readouterr().out
     assert len(list((tmp_path / "results" / "runs" / "train").iterdir())) == 1
+
+
+def test_hydras_own_sweeper_gets_what_became_of_each_run(optbench, tmp_path):
+    given = ["data=linear_regression", "model=linear", "logger=none", "figures=[]", "trainer.max_epochs=1"]
+    optbench("train", "-m", *given, "hydra/sweeper=basic", "seed=0,1", "hydra.sweep.dir=sweep")
+    assert [run.status["status"] for run in records.find(tmp_path / "sweep")] == ["done", "done"]

@@ -43,6 +43,7 @@ def main(arguments: list[str]) -> None:
             raise UserError(f"--config-dir={folder} is no directory; give one with folders such as optimizer/")
         refuse_twins(folder)
     refuse_empty(flags.overrides)
+    refuse_two_places(flags.overrides)
     overrides = longer([at_home(override) for override in flags.overrides], folders)
     check_flags(flags, overrides)
     own = [argument for argument in arguments if argument not in flags.overrides]
@@ -158,6 +159,13 @@ def refuse_empty(overrides: Sequence[str]) -> None:
             raise UserError(f"{override} chooses nothing; give a name, such as logger=none, or leave it out")
         if key.startswith("~") and key[1:] in fields():
             raise UserError(f"{override} would delete what a run needs; give {key[1:]}=<value>")
+
+
+def refuse_two_places(overrides: Sequence[str]) -> None:
+    """Raise a `UserError` where more than one folder is named for what is trained: one of them would not count."""
+    named = [override for override in overrides if PLACE.match(override) and override != "resume=null"]
+    if len(named) > 1:
+        raise UserError(f"{named[0]} and {named[1]} both say where what is trained goes; give one of them")
 
 
 def at_home(argument: str) -> str:
