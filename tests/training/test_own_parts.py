@@ -129,11 +129,6 @@ def fails(t, eta0):
     return eta0 / 0
 
 
-def runs_out(t, eta0):
-    """Return a rate below zero, but for the first step."""
-    return eta0 * (1 - 10 * t)
-
-
 def swapped(eta0, t):
     """Take its arguments in another order than it is given them."""
     return eta0
@@ -245,7 +240,6 @@ def test_a_model_is_given_its_sizes_by_name(optbench, tmp_path, name):
         (["optimizer._target_=test_own_parts.Constructed"], "annotate what it takes, as `lr: Rate = 0.1`, and leave"),
         (["optimizer._target_=test_own_parts.Rateless"], "optimizer: Rateless needs lr; give optimizer.lr=<value>"),
         (["schedule._target_=test_own_parts.fails"], "schedule: ZeroDivisionError: "),
-        (["schedule._target_=test_own_parts.runs_out", "trainer.max_epochs=3"], "schedule: its rate at step 1=-"),
         (["schedule._target_=test_own_parts.swapped"], "schedule: it takes eta0 and t; it is given t and eta0"),
         (["model._target_=test_own_parts.Pair"], "Pair returns tuple; return the outputs alone, of shape (16, 1)"),
         (["data._target_=test_own_parts.Drawn"], "Drawn has an __init__ without `seed`; leave it out, and make its"),
