@@ -136,7 +136,8 @@ def kept_at(graph: GraphModule, example: Sequence[Tensor], options: Mapping[str,
     constants = [(name, x.tolist()) for name, x in graph.named_buffers()]
     machine = torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()
     told = repr((graph.code, constants, layout(example), sorted(options), torch.__version__, machine))
-    folder = os.environ.get("TORCHINDUCTOR_CACHE_DIR") or Path(tempfile.gettempdir(), f"torchinductor_{os.getuid()}")
+    usual = str(Path(tempfile.gettempdir(), f"torchinductor_{os.getuid()}"))
+    folder = os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", usual)  # torch, too, sets it once it has looked
     return Path(folder, "optbench", hashlib.sha256(told.encode()).hexdigest())
 
 
