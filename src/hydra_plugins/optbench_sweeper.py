@@ -60,7 +60,8 @@ class CheckedSweeper(Sweeper):
         """
         from optbench.checks import UserError
 
-        if any(typed.startswith("hydra.run.dir=") for typed in self.settings.hydra.overrides.hydra):
+        typed: Any = OmegaConf.to_container(self.settings.hydra.overrides.hydra, resolve=False)  # of cells in part
+        if any(override.startswith("hydra.run.dir=") for override in typed):
             raise UserError("hydra.run.dir is of one run, and this is a sweep; give hydra.sweep.dir")
         if look := getattr(self.starter, "ready", None):
             look()

@@ -13,7 +13,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, read_write
+from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from optbench import records
@@ -137,9 +137,10 @@ class Guard(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the run; Hydra swallows errors of callbacks, but not an exit."""
         enter(config)
-        named = any("hydra.run.dir=" in typed for typed in config.hydra.overrides.hydra)
+        typed: Any = OmegaConf.to_container(config.hydra.overrides.hydra, resolve=False)
+        named = any("hydra.run.dir=" in override for override in typed)
         try:
-            refuse_sweeps(config.hydra.overrides.hydra)
+            refuse_sweeps(typed)
             directory = Path(config.hydra.run.dir)
             place = directory if named else directory.parent  # another one may begin in the same second
             validate(config, None if config.resume else place)
