@@ -163,9 +163,10 @@ def refuse_empty(overrides: Sequence[str]) -> None:
 
 def refuse_two_places(overrides: Sequence[str]) -> None:
     """Raise a `UserError` where more than one folder is named for what is trained: one of them would not count."""
-    named = [override for override in overrides if PLACE.match(override) and override != "resume=null"]
+    named = {_key(override): override for override in overrides if PLACE.match(override) and override != "resume=null"}
     if len(named) > 1:
-        raise UserError(f"{named[0]} and {named[1]} both say where what is trained goes; give one of them")
+        one, other = list(named.values())[:2]
+        raise UserError(f"{one} and {other} both say where what is trained goes; give one of them")
 
 
 def at_home(argument: str) -> str:
