@@ -161,6 +161,24 @@ def test_a_failed_run_ends_as_such(run, monkeypatch, tmp_path):
     assert "measure" in (result.directory / "error.txt").read_text()
 
 
+def running_out(t, eta0):
+    """Return a rate that falls below zero."""
+    return eta0 * (3.5 - t)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_schedule_that_leaves_the_rates_fails_its_run(optbench, tmp_path, alone):
+    stack = ["-m", "optimizer.lr=0.01,0.02", "replicas=2", "hydra.sweep.dir=run"]
+    where = ["hydra.run.dir=run"] if alone else stack
+    with pytest.raises(SystemExit):
+        optbench("train", *where, *SMALL, "schedule._target_=test_train.running_out", "schedule.unit=step")
+    runs = [records.read(path.parent) for path in tmp_path.rglob("status.json")]
+    assert len(runs) == (1 if alone else 2)
+    for run in runs:
+        assert run.status["status"] == "failed"
+        assert run.status["reason"].startswith("UserError: schedule: its rate at step 4=-0.")
+
+
 @pytest.mark.parametrize(
     ("schedule", "rates"),
     [

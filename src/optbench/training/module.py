@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 
+from optbench.checks import Rate, check
 from optbench.optimizers.base import Optimizer
 from optbench.optimizers.objective import Objective, Sum
 from optbench.records import Record
@@ -122,11 +123,19 @@ class Training(lightning.LightningModule):
             return self.model(x)  # type: ignore[no-any-return]
 
     def rates(self, steps: int) -> list[float]:
-        """Return the learning rates of the next steps; not a number where the rule has none."""
+        """Return the learning rates of the next steps; not a number where the rule has none.
+
+        Raises:
+            UserError: The schedule gives something else.
+        """
         group = self.optimizer.param_groups[0]
         eta0 = group.setdefault("initial_lr", group["lr"]) if "lr" in group else math.nan
         times = range(self.steps, self.steps + steps) if self.unit == "step" else [self.current_epoch] * steps
-        return [self.schedule(t, eta0) for t in times]
+        lrs = [self.schedule(t, eta0) for t in times]
+        if "lr" in group and not all(type(lr) is float and 0 <= lr < math.inf for lr in lrs):
+            for t, lr in zip(times, lrs, strict=True):
+                check("schedule", f"its rate at {self.unit} {t}", lr, Rate)
+        return lrs
 
     def training_step(self, chunk: tuple[Tensor, Tensor], index: int) -> Tensor:
         """Take one step for each mini-batch of a chunk: x (n, batch, features) and y (n, batch, ...).
