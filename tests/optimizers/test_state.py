@@ -112,17 +112,27 @@ def test_moves_a_large_parameter_whose_memory_format_changes():
         conv.to(memory_format=torch.channels_last)
 
 
-@every
-def test_follows_the_type_of_the_parameters(name):
+def widened(name):
+    """Return a task and its optimizer after a step in float32, which goes on in float64."""
     task = Task(torch.float32)
     optimizer = task.make(name)
     run(task, optimizer, 1)
     task.model.double()
     task.x = task.x.double()
-    twin = copy.deepcopy((task.model, optimizer))
-    run(task, optimizer, 2)
+    return task, optimizer
+
+
+def assert_all_double(optimizer):
     for s in optimizer.state.values():
         assert all(x.dtype is torch.float64 for x in s.values() if isinstance(x, torch.Tensor))
+
+
+@every
+def test_follows_the_type_of_the_parameters(name):
+    task, optimizer = widened(name)
+    twin = copy.deepcopy((task.model, optimizer))
+    run(task, optimizer, 2)
+    assert_all_double(optimizer)
     other = Task()
     other.x, other.model, other.params = task.x, twin[0], list(twin[0].parameters())
     other.objective.params = other.params
@@ -133,19 +143,14 @@ def test_follows_the_type_of_the_parameters(name):
 
 @every
 def test_follows_the_type_of_parameters_that_move_by_turns(name):
-    task = Task(torch.float32)
-    optimizer = task.make(name)
-    run(task, optimizer, 1)
-    task.model.double()
-    task.x = task.x.double()
+    task, optimizer = widened(name)
     for moves in (task.params[:2], task.params[2:]):
         for p in task.params:
             p.requires_grad_(any(p is q for q in moves))
             p.grad = None
         task.objective.params = moves
         run(task, optimizer, 1)
-    for s in optimizer.state.values():
-        assert all(x.dtype is torch.float64 for x in s.values() if isinstance(x, torch.Tensor))
+    assert_all_double(optimizer)
 
 
 class Tuned(lightning.LightningModule):
