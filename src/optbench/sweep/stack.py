@@ -13,7 +13,7 @@ from torch.func import vmap
 from optbench.optimizers.arithmetic import Spent, subtract_, to_tensor
 from optbench.optimizers.base import SLICE, Optimizer, State
 from optbench.training.network import Network, Pack, losses
-from optbench.training.states import state_by_name, taken
+from optbench.training.states import state_by_name, steps_taken
 
 
 class Block:
@@ -120,7 +120,7 @@ class Stack:
         self.apart = optimizers[0].whole_tensor
         self.network = Network(models, self.apart)
         self.loss = loss
-        self.steps = taken(optimizers[0])
+        self.steps = steps_taken(optimizers[0])
         states = [state_by_name(*pair) for pair in zip(models, optimizers, strict=True)]
         self.blocks = [list(self._cut(pack, optimizers, states)) for pack in self.network.packs]
         self.gradients: dict[str, Tensor] = {}

@@ -18,6 +18,6 @@ def set_state(model: nn.Module, optimizer: Optimizer, states: Mapping[str, State
     optimizer.state = defaultdict(dict, {model.get_parameter(name): state for name, state in states.items()})
 
 
-def taken(optimizer: Optimizer) -> int:
+def steps_taken(optimizer: Optimizer) -> int:
     """Return how many steps an optimizer has taken."""
     return max((int(state["step"]) for state in optimizer.state.values()), default=0)

@@ -14,7 +14,7 @@ from optbench.optimizers.objective import Objective
 from optbench.training.clip import Clip
 from optbench.training.compiled import Criterion, Part, Tensors
 from optbench.training.network import Network
-from optbench.training.states import set_state, taken
+from optbench.training.states import set_state, steps_taken
 
 CACHE = 6 * 2**20
 """Bytes of weights and state that are trained together: those of more replicas would not stay in the cache.
@@ -56,7 +56,7 @@ class Compiled:
         self.parts: list[list[Part]] = []
         share = len(models) // orders
         size = together(models[0], share)
-        self.steps = taken(optimizers[0])
+        self.steps = steps_taken(optimizers[0])
         began = time.perf_counter()
         try:
             for start in range(0, len(models), share):
