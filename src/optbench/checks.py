@@ -75,11 +75,6 @@ Decay = Annotated[float, Interval("[0, 1)")]
 Fraction = Annotated[float, Interval("[0, 1]")]
 Count = Annotated[int, Interval("[1, inf)")]
 Index = Annotated[int, Interval("[0, inf)")]
-Colours = Annotated[int, Interval("[2, 256]")]
-
-
-NO_PNG = "is of a png's palette, and formats names no png"
-"""Why `colours` would change nothing."""
 
 
 def nearest(kind: str, name: str, known: Iterable[str], listing: str) -> UserError:

@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from optbench import records
-from optbench.checks import NO_PNG, Colours, Count, Index, Interval, UserError, check, nearest, refuse_idle
+from optbench.checks import Count, Index, Interval, UserError, check, nearest, refuse_idle
 from optbench.configs import CONF, explain, quoted, split_folders
+from optbench.plots.palette import Colours, refuse_colours
 
 USAGE = """usage: optbench landscape DIR plane=shared what=loss split=train points=50 [field=value ...]
 
@@ -110,7 +111,7 @@ def compose(overrides: Sequence[str]) -> dict[str, Any]:
     assert isinstance(values, dict)
     fields = {name: check("landscape", name, values[name], kind) for name, kind in FIELDS.items()}
     refuse_idle(typed, {} if fields["page"] else {"page_planes": "is of a page, and page=false makes none"})
-    refuse_idle(typed, {} if "png" in fields["formats"] else {"colours": NO_PNG})
+    refuse_colours(typed, fields["formats"])
     return fields
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from optbench import records
-from optbench.checks import NO_PNG, Colours, check, refuse_idle
+from optbench.checks import check
 from optbench.plots import style, surface, surface_animation
+from optbench.plots.palette import Colours, refuse_colours
 from optbench.surfaces.compute import compute
 from optbench.surfaces.request import Request, describe, formats
 from optbench.surfaces.scene import Scene
@@ -20,7 +21,7 @@ def make(request: Request, config: dict[str, Any]) -> tuple[list[Scene], list[Pa
     check("surface", "page", config["page"], bool)
     check("surface", "colours", config["colours"], Colours | None)
     kinds = formats(config)
-    refuse_idle(request.typed, {} if "png" in kinds else {"colours": NO_PNG})
+    refuse_colours(request.typed, kinds)
     kind = check("surface", "animate", config["animate"], Literal["gif", "mp4"] | None)
     scenes = [compute(setting, request.folders) for setting in describe(request, config)]
     surface.check_panels(scenes)
